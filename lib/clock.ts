@@ -1,0 +1,29 @@
+/** Milliseconds since the Unix epoch. Every instant inside the library has this unit. */
+export type EpochMs = number
+/** A length of time in milliseconds. */
+export type Milliseconds = number
+/** A length of time in seconds: the unit of public options and of HTTP headers. */
+export type Seconds = number
+
+export interface Timer { cancel: () => void }
+
+/** Where time comes from. Tests hand in a clock that they move by hand. */
+export interface Clock {
+  /** The current instant. */
+  now: () => EpochMs
+  /** Runs `task` once after `delayMs`; never keeps the process alive. */
+  after: (delayMs: Milliseconds, task: () => void) => Timer
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after (delayMs, task) {
+    const handle = setTimeout(task, delayMs)
+    handle.unref()
+    return { cancel: () => { clearTimeout(handle) } }
+  }
+}
+
+export function toMs (seconds: Seconds): Milliseconds {
+  return Math.round(seconds * 1000)
+}

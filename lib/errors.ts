@@ -1,0 +1,27 @@
+import createError from '@fastify/error'
+
+/**
+ * Every error that this package creates. The README lists each code (a test compares), and a retired code is never
+ * used again.
+ */
+export const errors = {
+  FST_ERR_CACHE_OPTION: createError<[option: string, value: string, allowed: string]>('FST_ERR_CACHE_OPTION', 'Option %s is %s, must be %s', 500, TypeError),
+  FST_ERR_CACHE_OPTION_UNKNOWN: createError<[option: string, nearest: string]>('FST_ERR_CACHE_OPTION_UNKNOWN', 'Option %s does not exist. %s', 500, TypeError),
+  FST_ERR_CACHE_OPTION_CONFLICT: createError<[first: string, second: string, why: string]>('FST_ERR_CACHE_OPTION_CONFLICT', 'Options %s and %s exclude each other: %s', 500, TypeError),
+  FST_ERR_CACHE_KEY: createError<[key: string, allowed: string]>('FST_ERR_CACHE_KEY', 'Cache key %s must be %s', 500, TypeError),
+  FST_ERR_CACHE_TAG: createError<[tag: string, allowed: string]>('FST_ERR_CACHE_TAG', 'Cache tag %s must be %s', 500, TypeError),
+  FST_ERR_CACHE_PATTERN: createError<[pattern: string, why: string]>('FST_ERR_CACHE_PATTERN', 'Pattern %s cannot be used: %s', 400, TypeError),
+  FST_ERR_CACHE_PURGE_EMPTY: createError('FST_ERR_CACHE_PURGE_EMPTY', 'A purge must name at least one of keys, tags, patterns, paths, or everything', 400, TypeError),
+  FST_ERR_CACHE_VALUE: createError<[where: string, what: string]>('FST_ERR_CACHE_VALUE', 'The value cannot be cached: %s is %s', 500, TypeError),
+  FST_ERR_CACHE_LOAD_TIMEOUT: createError<[key: string, ms: number]>('FST_ERR_CACHE_LOAD_TIMEOUT', 'The load of %s took longer than its deadline of %d ms', 504),
+  FST_ERR_CACHE_CLOSED: createError<[operation: string]>('FST_ERR_CACHE_CLOSED', 'The cache is closed; %s is not possible any more', 500)
+}
+
+export type CacheErrorCode = keyof typeof errors
+
+/** A value as an error message shows it: short, quoted, never more than 80 characters. */
+export function shown (value: unknown): string {
+  let text: string
+  try { text = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'function' ? 'a function' : typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value) } catch { text = Object.prototype.toString.call(value) }
+  return text.length > 80 ? text.slice(0, 77) + '...' : text
+}

@@ -1,0 +1,23 @@
+/**
+ * Marks are the names by which a purge reaches an entry. One flat name space, told apart by the first two
+ * characters, so that an entry carries one list and the log keeps one map:
+ *
+ *   t:<tag>              a tag given by the user
+ *   k:<key>              a cache key that was read while the entry was built
+ *   p:<path>             the request path of a response, whatever its host and query
+ *   u:<scheme>//<host><path>   the same with its origin (RFC 9111 §4.4 must not cross origins)
+ */
+export type Mark = string
+
+export const tagMark = (tag: string): Mark => 't:' + tag
+export const keyMark = (key: string): Mark => 'k:' + key
+export const pathMark = (path: string): Mark => 'p:' + path
+export const originMark = (scheme: string, host: string, path: string): Mark => `u:${scheme}//${host}${path}`
+
+export function tagsOf (marks: readonly Mark[]): string[] {
+  return marks.filter((mark) => mark.startsWith('t:')).map((mark) => mark.slice(2))
+}
+
+export function keysOf (marks: readonly Mark[]): string[] {
+  return marks.filter((mark) => mark.startsWith('k:')).map((mark) => mark.slice(2))
+}

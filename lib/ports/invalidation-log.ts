@@ -1,0 +1,46 @@
+import type { EpochMs } from '../clock.ts'
+import type { Position } from '../entry.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+
+/** One record of the log, as the engine hands it over: marks are encoded as in `keyspace/mark.ts`. */
+export interface PurgeRecord {
+  /** Entries with exactly this key, and every entry built from it. */
+  readonly keys?: readonly string[]
+  /** Entries that carry one of these marks. */
+  readonly marks?: readonly string[]
+  /** Globs over keys, and over the keys that an entry was built from. */
+  readonly patterns?: readonly string[]
+  /** Every entry there is. */
+  readonly everything?: boolean
+  /** Make stale instead of gone. */
+  readonly soft?: boolean
+}
+
+/**
+ * How far a purge got when its promise resolved. `everywhere`: the shared log has it, so every instance will honour it;
+ * `here`: it holds in this process, and is queued until the shared log can be reached.
+ */
+export type PurgeReach = 'everywhere' | 'here'
+
+/**
+ * Taken before a load begins. What the load returns may be stored only if no later record touches it.
+ * `at` counts the records that this process has applied; `asOf` is the same moment in terms of the shared log.
+ */
+export interface Ticket { readonly at: number, readonly asOf: Position }
+
+export type Validity = 'valid' | 'soft' | 'purged'
+
+export interface InvalidationLog {
+  /** Number of records applied here. While it has not moved since an entry was last found valid, the entry still is. */
+  readonly tip: number
+  ticket: () => Ticket
+  /** What the records applied here after `since` do to an entry. Purged beats soft. */
+  judge: (key: string, marks: readonly string[], since: number) => Validity
+  /** The same for an entry that another process stored: what the records after the shared position `asOf` do to it. */
+  judgeShared: (key: string, marks: readonly string[], asOf: Position) => Validity
+  /** When the newest soft purge after `since` that touches the entry was applied here; `undefined` if none does. */
+  softPurgedAtMs: (key: string, marks: readonly string[], since: number) => EpochMs | undefined
+  /** Holds in this process when the call returns; the promise tells how far else. */
+  append: (record: PurgeRecord) => MaybePromise<PurgeReach>
+  close: () => MaybePromise<void>
+}
