@@ -1,4 +1,5 @@
 import type { Entry } from '../entry.ts'
+import type { EvictionCause } from '../events.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { Ticket } from './invalidation-log.ts'
 
@@ -10,8 +11,7 @@ export type WriteVerdict =
 export const STORED: WriteVerdict = Object.freeze({ stored: true })
 export const refused = (reason: Exclude<WriteVerdict, { stored: true }>['reason']): WriteVerdict => ({ stored: false, reason })
 
-/** Why an entry left the store without anybody asking. */
-export type EvictionCause = 'entries' | 'bytes' | 'expired' | 'purged'
+export type { EvictionCause }
 
 /** Figures of one tier. Counters only grow. */
 export interface TierUsage {

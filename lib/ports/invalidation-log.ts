@@ -1,5 +1,6 @@
 import type { EpochMs } from '../clock.ts'
 import type { Position } from '../entry.ts'
+import type { PurgeReach } from '../events.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 
 /** One record of the log, as the engine hands it over: marks are encoded as in `keyspace/mark.ts`. */
@@ -16,11 +17,7 @@ export interface PurgeRecord {
   readonly soft?: boolean
 }
 
-/**
- * How far a purge got when its promise resolved. `everywhere`: the shared log has it, so every instance will honour it;
- * `here`: it holds in this process, and is queued until the shared log can be reached.
- */
-export type PurgeReach = 'everywhere' | 'here'
+export type { PurgeReach }
 
 /**
  * Taken before a load begins. What the load returns may be stored only if no later record touches it.

@@ -1,0 +1,68 @@
+import { EventEmitter } from 'node:events'
+import type { Milliseconds } from './clock.ts'
+
+/** Why an entry left a store without anybody asking. */
+export type EvictionCause = 'entries' | 'bytes' | 'expired' | 'purged'
+
+/**
+ * How far a purge got when its promise resolved. `everywhere`: the shared log has it, so every instance will honour it;
+ * `here`: it holds in this process, and is queued until the shared log can be reached.
+ */
+export type PurgeReach = 'everywhere' | 'here'
+
+/** How a lookup ended. */
+export type LookupResult = 'hit' | 'stale' | 'miss' | 'bypass'
+
+/** What the engine says about itself. Metrics, monitor and logs listen; the engine never knows who does. */
+export interface CacheEvents {
+  /** A data lookup (`get`, `getOrSet` …) or, with `route`, the lookup of a response. */
+  lookup: { key: string, result: LookupResult, durationMs: Milliseconds, namespace: string, route?: string, reason?: string }
+  /** A loader or a handler ran. `ok: false` when it threw, or ran over its deadline. */
+  load: { key: string, ok: boolean, durationMs: Milliseconds, route?: string }
+  /** A caller waited for somebody else's load instead of starting its own. */
+  coalesced: { key: string, route?: string }
+  store: { key: string, bytes: number, kind: 'data' | 'response' | 'variants' }
+  /** A value was not stored, and why. */
+  refuse: { key: string, reason: string, route?: string }
+  evict: { key: string, cause: EvictionCause, bytes: number }
+  invalidate: { kinds: ReadonlyArray<'keys' | 'tags' | 'patterns' | 'paths' | 'everything'>, soft: boolean, reach: PurgeReach }
+  /** A fault that the caller did not see: a background refresh that failed, a listener that threw. */
+  fault: { where: string, error: unknown }
+}
+
+export type CacheEventName = keyof CacheEvents
+export type CacheListener<E extends CacheEventName> = (event: CacheEvents[E]) => void
+
+/** A typed emitter whose listeners cannot throw into the speaker: what they throw is told to the listeners of `fault`. */
+export class CacheEventHub {
+  readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
+
+  on<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
+    this.#emitter.on(name, listener)
+    return this
+  }
+
+  off<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
+    this.#emitter.off(name, listener)
+    return this
+  }
+
+  /** Whether building the event is worth it. */
+  heard (name: CacheEventName): boolean {
+    return this.#emitter.listenerCount(name) > 0
+  }
+
+  emit<E extends CacheEventName> (name: E, event: CacheEvents[E]): void {
+    for (const listener of this.#emitter.listeners(name)) {
+      try {
+        (listener as CacheListener<E>)(event)
+      } catch (error) {
+        if (name !== 'fault') this.emit('fault', { where: `listener of '${name}'`, error })
+      }
+    }
+  }
+
+  close (): void {
+    this.#emitter.removeAllListeners()
+  }
+}
