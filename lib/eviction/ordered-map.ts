@@ -1,0 +1,76 @@
+import { LRUCache } from 'lru-cache'
+import type { BoundedMap, Bounds, Held, OnDisplaced } from './bounded-map.ts'
+import { Slots } from './slots.ts'
+
+/**
+ * LRU and FIFO are one list that differs in a single point: whether a read moves the node to the end. Both stand on
+ * lru-cache, which brings map, list and bounds in one; this is the only file that imports it.
+ */
+export class OrderedMap<N extends Held> implements BoundedMap<N> {
+  readonly #list: LRUCache<string, N>
+  readonly #slots = new Slots<N>()
+  readonly #readsMove: boolean
+  // lru-cache makes an options object for every call that brings none; a hit must not allocate.
+  readonly #getOptions = {}
+  #fullOfEntries = false
+
+  constructor (readsMove: boolean, bounds: Bounds, onDisplaced: OnDisplaced<N>) {
+    this.#readsMove = readsMove
+    this.#list = new LRUCache({
+      max: bounds.maxEntries,
+      maxSize: bounds.maxBytes,
+      dispose: (node, _key, reason) => { if (reason === 'evict') this.#slots.release(node) },
+      // After the change and not within it: a listener may come back with another call.
+      disposeAfter: (node, _key, reason) => {
+        if (reason !== 'evict') return
+        const cause = this.#fullOfEntries ? 'entries' : 'bytes'
+        this.#fullOfEntries = false
+        onDisplaced(node, cause)
+      }
+    })
+  }
+
+  get size (): number {
+    return this.#list.size
+  }
+
+  get bytes (): number {
+    return this.#list.calculatedSize
+  }
+
+  get reach (): number {
+    return this.#slots.reach
+  }
+
+  get (key: string): N | undefined {
+    return this.#readsMove ? this.#list.get(key, this.#getOptions) : this.#list.peek(key, this.#getOptions)
+  }
+
+  peek (key: string): N | undefined {
+    return this.#list.peek(key, this.#getOptions)
+  }
+
+  add (node: N): void {
+    this.#slots.take(node)
+    // The list makes room for the entry first, and for its bytes next.
+    this.#fullOfEntries = this.#list.size === this.#list.max
+    this.#list.set(node.key, node, { size: node.bytes })
+    this.#fullOfEntries = false
+  }
+
+  reweigh (node: N, bytes: number): void {
+    // Setting the same object again would leave the old size in the books.
+    this.#list.delete(node.key)
+    node.bytes = bytes
+    this.#list.set(node.key, node, { size: bytes })
+  }
+
+  remove (node: N): void {
+    this.#list.delete(node.key)
+    this.#slots.release(node)
+  }
+
+  at (slot: number): N | undefined {
+    return this.#slots.at(slot)
+  }
+}
