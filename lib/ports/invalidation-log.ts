@@ -9,6 +9,8 @@ export interface PurgeRecord {
   readonly keys?: readonly string[]
   /** Entries that carry one of these marks. */
   readonly marks?: readonly string[]
+  /** Entries that carry a mark beginning with one of these, taken literally: path `/products/*` is `p:/products/`. */
+  readonly markPrefixes?: readonly string[]
   /** Globs over keys, and over the keys that an entry was built from. */
   readonly patterns?: readonly string[]
   /** Every entry there is. */
@@ -39,5 +41,10 @@ export interface InvalidationLog {
   softPurgedAtMs: (key: string, marks: readonly string[], since: number) => EpochMs | undefined
   /** Holds in this process when the call returns; the promise tells how far else. */
   append: (record: PurgeRecord) => MaybePromise<PurgeReach>
+  /**
+   * Lets the log forget what it applied here up to and including `upTo`. A store calls it when it has found all its
+   * entries valid up to there, so that its next sweep starts from an empty log; whatever is older counts as purged.
+   */
+  forget: (upTo: number) => void
   close: () => MaybePromise<void>
 }

@@ -10,5 +10,6 @@ export const stillLog: InvalidationLog = Object.freeze({
   judgeShared: () => 'valid' as const,
   softPurgedAtMs: () => undefined,
   append: () => 'here' as const,
+  forget: () => {},
   close: () => {}
 })

@@ -1,0 +1,31 @@
+import type { Clock } from '../clock.ts'
+import type { InvalidationLog } from '../ports/invalidation-log.ts'
+import { InvalidationIndex } from './invalidation-index.ts'
+import { isEmptyScope, scopeOf } from './purge-scope.ts'
+
+export interface LocalLogOptions {
+  readonly clock: Clock
+  /** How many names are remembered; what is older than the oldest of them counts as purged. @default 100_000 */
+  readonly maxRecords?: number
+  /** How many globs that are not mere prefixes are remembered. @default 1_000 */
+  readonly maxGlobs?: number
+}
+
+/** The log of a single process: a purge reaches everywhere as soon as the call returns. */
+export function createLocalLog ({ clock, ...limits }: LocalLogOptions): InvalidationLog {
+  const index = new InvalidationIndex(limits)
+  return {
+    get tip () { return index.tip },
+    ticket: () => ({ at: index.tip, asOf: { epoch: 0, seq: index.tip } }),
+    judge: (key, marks, since) => index.judge(key, marks, since),
+    judgeShared: (key, marks, asOf) => asOf.epoch === 0 && asOf.seq <= index.tip ? index.judge(key, marks, asOf.seq) : 'purged',
+    softPurgedAtMs: (key, marks, since) => index.softPurgedAtMs(key, marks, since),
+    append (record) {
+      const scope = scopeOf(record)
+      if (!isEmptyScope(scope)) index.add(scope, index.tip + 1, clock.now())
+      return 'everywhere'
+    },
+    forget: (upTo) => { index.forget(upTo) },
+    close () {}
+  }
+}
