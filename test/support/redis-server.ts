@@ -53,7 +53,7 @@ export async function launch (args: readonly string[]): Promise<Running> {
   // A test file that dies must not leave a server behind.
   const reap = (): void => { child.kill('SIGKILL') }
   process.once('exit', reap)
-  void exited.then(() => process.removeListener('exit', reap))
+  child.once('exit', () => process.removeListener('exit', reap))
   return { child, exited }
 }
 
