@@ -25,6 +25,15 @@ export function normaliseJson (value: unknown): Normalised {
   }
 }
 
+/** Freezes what `JSON.parse` made, in place. */
+export function deepFreeze<T> (value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    for (const member of Object.values(value)) deepFreeze(member)
+    Object.freeze(value)
+  }
+  return value
+}
+
 /** One pass over one value. `trail` and `ancestors` exist for the error message and for cycles. */
 class Walk {
   bytes = 0
