@@ -1,0 +1,46 @@
+import { resolveConfig, type CacheConfig } from './config.ts'
+import { compose, type CacheDeps } from './compose.ts'
+import { CacheEngine } from './engine/cache-engine.ts'
+import type { EngineParts } from './engine/parts.ts'
+import type { CacheEventName, CacheListener } from './events.ts'
+
+/**
+ * The cache of an application: data by key, responses by request, one invalidation log for both.
+ *
+ * ```ts
+ * const cache = new CacheManager({ strategy: 'memory', memoryMaxSize: 500 })
+ * await cache.initialize()
+ * await cache.set('user:123', user, 3600)
+ * ```
+ */
+export class CacheManager extends CacheEngine {
+  /** The resolved configuration. */
+  readonly config: Readonly<CacheConfig>
+  /** What the cache is made of; for those who extend it. */
+  readonly parts: EngineParts
+
+  /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
+  constructor (config: Partial<CacheConfig> = {}, deps: CacheDeps = {}) {
+    const resolved = resolveConfig(config, process.env)
+    const parts = compose(resolved, deps)
+    super(parts)
+    this.config = resolved
+    this.parts = parts
+  }
+
+  /** Gets ready for use. Calling it is good manners and costs nothing; calling it twice is calling it once. */
+  async initialize (): Promise<this> {
+    return this
+  }
+
+  /** Listens to what the cache says about itself. A listener that throws is reported as a `fault`, and harms nobody. */
+  on<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
+    this.parts.events.on(name, listener)
+    return this
+  }
+
+  off<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
+    this.parts.events.off(name, listener)
+    return this
+  }
+}

@@ -1,0 +1,168 @@
+import type { Seconds } from './clock.ts'
+import { errors, shown } from './errors.ts'
+
+/** Where entries live. */
+export const CacheStrategy = Object.freeze({ MEMORY: 'memory', REDIS: 'redis', HYBRID: 'hybrid' } as const)
+export type CacheStrategy = typeof CacheStrategy[keyof typeof CacheStrategy]
+
+/** Which entry makes room when memory is full. */
+export const EvictionPolicy = Object.freeze({ LRU: 'lru', LFU: 'lfu', FIFO: 'fifo', S3_FIFO: 's3-fifo', W_TINYLFU: 'w-tinylfu' } as const)
+export type EvictionPolicy = typeof EvictionPolicy[keyof typeof EvictionPolicy]
+
+/** The settings of a cache. All have a default; see `DEFAULT_CACHE_CONFIG`. */
+export interface CacheConfig {
+  /** Where entries live: this process, Redis, or both. */
+  strategy: CacheStrategy
+  /** Where Redis is, as `redis://[user:password@]host[:port][/db]` or `rediss://…`. */
+  redisUrl: string
+  /** Number of the Redis database. */
+  redisDb: number
+  /** Password for Redis; wins over the one in `redisUrl`. */
+  redisPassword: string | null
+  /** Entries in memory at most. */
+  memoryMaxSize: number
+  /** Bytes in memory at most. */
+  memoryMaxBytes: number
+  /** Bytes of one entry at most; a larger one is refused, not stored. */
+  memoryMaxEntryBytes: number
+  /** Seconds for which an entry is fresh when nobody says otherwise (strategy `memory`), and the longest life of a copy in memory (strategy `hybrid`). */
+  memoryTtl: Seconds
+  /** Seconds for which an entry is fresh when nobody says otherwise (strategies `redis` and `hybrid`). */
+  redisTtl: Seconds
+  /** Compress what goes to Redis when that makes it smaller. */
+  enableCompression: boolean
+  /** Store data values as copies that nobody can change. `false` keeps the very object that was given, in memory only. */
+  enableSerialization: boolean
+  /** Which entry makes room when memory is full. */
+  evictionPolicy: EvictionPolicy
+  /** Count hits, misses and the rest for `getStats()`. */
+  enableStats: boolean
+  /** Let `CacheWarmingService` work; `false` makes warming a no-op. */
+  enableWarming: boolean
+  /** Entries that warming stores at a time. */
+  warmingBatchSize: number
+  /** How often an operation on Redis is tried again before the cache goes on without. */
+  retryAttempts: number
+  /** Seconds before the first of these tries; each further one waits longer. */
+  retryDelay: Seconds
+  /** Seconds after its ttl during which a stale entry is served while one refresh runs (RFC 5861 §3). */
+  staleWhileRevalidate: Seconds
+  /** Seconds after its ttl during which a stale entry is served when the load fails (RFC 5861 §4). */
+  staleIfError: Seconds
+  /** Part of a ttl, 0 to 1, by which it is shortened at random, so that entries stored together do not expire together. */
+  ttlJitter: number
+  /** Seconds after which a load is given up. */
+  loadTimeout: Seconds
+  /** Remember what a value or response was built from, so that a purge of the one takes the other. */
+  trackDependencies: boolean
+  /** How many purges are remembered at most; older entries than the oldest remembered purge are not trusted. */
+  maxInvalidations: number
+}
+
+interface Spec<T> {
+  readonly default: T
+  /** Reads an environment variable; `undefined` when the text makes no sense. */
+  readonly parse: (text: string) => T | undefined
+  readonly valid: (value: unknown) => boolean
+  readonly allowed: string
+}
+
+function oneOf<T extends string> (values: readonly T[], preset: T): Spec<T> {
+  return { default: preset, parse: (text) => values.find((value) => value === text), valid: (value) => values.includes(value as T), allowed: 'one of ' + values.join(', ') }
+}
+
+function wholeNumber (preset: number, min: number, max = Number.MAX_SAFE_INTEGER): Spec<number> {
+  const valid = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max
+  return { default: preset, parse: (text) => /^\d+$/.test(text) ? Number(text) : undefined, valid, allowed: max === Number.MAX_SAFE_INTEGER ? `a whole number, ${min} or more` : `a whole number from ${min} to ${max}` }
+}
+
+function decimal (preset: number, allowed: string, valid: (value: number) => boolean): Spec<number> {
+  return { default: preset, parse: (text) => /^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined, valid: (value) => typeof value === 'number' && Number.isFinite(value) && valid(value), allowed }
+}
+
+/** About 24 days: what a timer of Node can still count. */
+const MAX_SECONDS = 2_000_000
+
+const seconds = (preset: number): Spec<number> => decimal(preset, 'a number of seconds, 0 or more', (value) => value >= 0)
+const timerSeconds = (preset: number): Spec<number> => decimal(preset, `a number of seconds, above 0 and at most ${MAX_SECONDS}`, (value) => value > 0 && value <= MAX_SECONDS)
+const lifetime = (preset: number): Spec<number> => decimal(preset, 'a number of seconds above 0', (value) => value > 0)
+const flag = (preset: boolean): Spec<boolean> => ({ default: preset, parse: (text) => ['true', '1'].includes(text) ? true : ['false', '0'].includes(text) ? false : undefined, valid: (value) => typeof value === 'boolean', allowed: 'true or false' })
+
+function isRedisUrl (value: unknown): boolean {
+  if (typeof value !== 'string' || !URL.canParse(value)) return false
+  const { protocol } = new URL(value)
+  return protocol === 'redis:' || protocol === 'rediss:'
+}
+
+const specs: { readonly [K in keyof CacheConfig]: Spec<CacheConfig[K]> } = {
+  strategy: oneOf<CacheStrategy>(Object.values(CacheStrategy), CacheStrategy.MEMORY),
+  redisUrl: { default: 'redis://localhost:6379', parse: (text) => text, valid: isRedisUrl, allowed: 'a URL that begins with redis:// or rediss://' },
+  redisDb: wholeNumber(0, 0),
+  redisPassword: { default: null, parse: (text) => text, valid: (value) => value === null || typeof value === 'string', allowed: 'a string or null' },
+  memoryMaxSize: wholeNumber(1000, 1, 2 ** 24),
+  memoryMaxBytes: wholeNumber(100 * 1024 * 1024, 1024),
+  memoryMaxEntryBytes: wholeNumber(5 * 1024 * 1024, 1),
+  memoryTtl: lifetime(300),
+  redisTtl: lifetime(3600),
+  enableCompression: flag(true),
+  enableSerialization: flag(true),
+  evictionPolicy: oneOf<EvictionPolicy>(Object.values(EvictionPolicy), EvictionPolicy.LRU),
+  enableStats: flag(true),
+  enableWarming: flag(true),
+  warmingBatchSize: wholeNumber(100, 1),
+  retryAttempts: wholeNumber(3, 0, 100),
+  retryDelay: seconds(0.1),
+  staleWhileRevalidate: seconds(0),
+  staleIfError: seconds(60),
+  ttlJitter: decimal(0.05, 'a number from 0 to 1', (value) => value >= 0 && value <= 1),
+  loadTimeout: timerSeconds(30),
+  trackDependencies: flag(true),
+  maxInvalidations: wholeNumber(100_000, 1)
+}
+
+export const CONFIG_NAMES = Object.freeze(Object.keys(specs)) as ReadonlyArray<keyof CacheConfig>
+
+export const DEFAULT_CACHE_CONFIG: Readonly<CacheConfig> = Object.freeze(Object.fromEntries(CONFIG_NAMES.map((name) => [name, specs[name].default])) as unknown as CacheConfig)
+
+/** The environment variable of a setting: `memoryMaxSize` is `CACHE_MEMORY_MAX_SIZE`. */
+export function envName (name: keyof CacheConfig): string {
+  return 'CACHE_' + name.replace(/[A-Z]/g, (letter) => '_' + letter).toUpperCase()
+}
+
+/**
+ * The whole configuration: what is given, else what the environment says (`CACHE_*`), else the default. Frozen.
+ * @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT
+ */
+export function resolveConfig (given: Partial<CacheConfig> = {}, env: Readonly<Record<string, string | undefined>> = {}): Readonly<CacheConfig> {
+  for (const name in given) {
+    if (!Object.hasOwn(specs, name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, nearest(name))
+  }
+  const config = Object.freeze(Object.fromEntries(CONFIG_NAMES.map((name) => [name, resolveOne(name, given[name], env)])) as unknown as CacheConfig)
+  if (!config.enableSerialization && config.strategy !== CacheStrategy.MEMORY) {
+    throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('enableSerialization: false', `strategy: ${shown(config.strategy)}`, 'what goes to Redis has to be serialised')
+  }
+  if (config.memoryMaxEntryBytes > config.memoryMaxBytes) {
+    throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`memoryMaxEntryBytes: ${config.memoryMaxEntryBytes}`, `memoryMaxBytes: ${config.memoryMaxBytes}`, 'one entry cannot be larger than all')
+  }
+  return config
+}
+
+function resolveOne<K extends keyof CacheConfig> (name: K, given: CacheConfig[K] | undefined, env: Readonly<Record<string, string | undefined>>): CacheConfig[K] {
+  const spec: Spec<CacheConfig[K]> = specs[name]
+  const variable = envName(name)
+  const text = env[variable]
+  if (given === undefined && text !== undefined && text !== '') {
+    const parsed = spec.parse(text)
+    if (parsed === undefined || !spec.valid(parsed)) throw new errors.FST_ERR_CACHE_OPTION(variable, shown(name === 'redisPassword' ? '***' : text), spec.allowed)
+    return parsed
+  }
+  const value = given === undefined ? spec.default : given
+  if (!spec.valid(value)) throw new errors.FST_ERR_CACHE_OPTION(name, shown(value), spec.allowed)
+  return value
+}
+
+function nearest (name: string): string {
+  const plain = name.toLowerCase().replaceAll(/[^a-z]/g, '')
+  const found = CONFIG_NAMES.find((known) => known.toLowerCase() === plain) ?? CONFIG_NAMES.find((known) => known.toLowerCase().includes(plain) || plain.includes(known.toLowerCase()))
+  return found === undefined ? `Known are ${CONFIG_NAMES.join(', ')}` : `Did you mean ${found}?`
+}

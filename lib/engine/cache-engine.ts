@@ -1,0 +1,287 @@
+import type { Entry } from '../entry.ts'
+import { errors } from '../errors.ts'
+import type { LookupResult } from '../events.ts'
+import { checkDataKey } from '../keyspace/name.ts'
+import { escapeGlob } from '../keyspace/pattern.ts'
+import type { Purge, PurgeResult } from '../purge.ts'
+import type { CacheStats, StatsCounter } from '../stats.ts'
+import { DataLoads, type Loaded } from './data-loads.ts'
+import { Flights } from './flights.ts'
+import { describeEntries, previewPurge, type EntriesOptions, type EntryInfo, type PurgePreview } from './listing.ts'
+import { checkLoadOptions, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
+import { loadMany, type ManyLoader } from './many.ts'
+import type { EngineParts } from './parts.ts'
+import { purgeKinds, toPurgeRecord, type Naming } from './purge-record.ts'
+
+/** What namespaces of one cache have in common. */
+export interface Shared { readonly parts: EngineParts, readonly loads: DataLoads, readonly flights: Flights<Loaded>, readonly background: Set<Promise<unknown>>, closed: boolean }
+
+const asOptions = <T>(ttlOrOptions: number | StoreOptions<T> | undefined): StoreOptions<T> => typeof ttlOrOptions === 'number' ? { ttl: ttlOrOptions } : ttlOrOptions ?? {}
+
+const nobody = (): void => {}
+
+/**
+ * Data lookups, loads and purges over one store and one invalidation log. It keeps a promise that stores alone cannot:
+ * no call returns a value older than the last purge that was complete when the call was made.
+ */
+export class CacheEngine {
+  readonly #shared: Shared
+  readonly #stats: StatsCounter
+  readonly #naming: Naming
+  /** The name of this namespace; empty for the whole cache. */
+  readonly namespaceName: string
+
+  constructor (parts: EngineParts, parent?: { shared: Shared, name: string }) {
+    this.#shared = parent?.shared ?? { parts, loads: new DataLoads(parts), flights: new Flights(), background: new Set(), closed: false }
+    this.namespaceName = parent?.name ?? ''
+    this.#stats = parent === undefined ? parts.stats : parts.stats.part()
+    const prefix = parent === undefined ? '' : parent.name + ':'
+    this.#naming = { key: (key) => prefix + key, tag: (tag) => prefix + tag, pattern: (pattern) => prefix === '' ? pattern : escapeGlob(prefix) + pattern }
+  }
+
+  /** The fresh value under `key`; `undefined` when there is none. @throws FST_ERR_CACHE_KEY */
+  async get<T = unknown> (key: string): Promise<T | undefined> {
+    const { parts } = this.#shared
+    const name = this.#key(key)
+    const startedAt = performance.now()
+    const found = await parts.store.read(name)
+    const fresh = this.#isFresh(found)
+    this.#told(name, fresh ? 'hit' : 'miss', startedAt)
+    parts.dependencies.note(name, fresh ? found?.marks : [])
+    return fresh ? parts.serializer.view(found?.value) as T : undefined
+  }
+
+  /**
+   * Stores a value. Whoever is loading this key right now cannot overwrite it with what they read before.
+   * @param ttlOrOptions seconds, or options. @default the strategy's ttl
+   * @returns whether it was stored; `undefined` values, and a ttl of 0, are not
+   * @throws FST_ERR_CACHE_KEY, FST_ERR_CACHE_TAG, FST_ERR_CACHE_VALUE, FST_ERR_CACHE_OPTION
+   */
+  async set<T> (key: string, value: T, ttlOrOptions?: number | StoreOptions<T>): Promise<boolean> {
+    const [stored] = await this.setMany([[key, value]], ttlOrOptions)
+    return stored === true
+  }
+
+  /** `set` for many at once, in one round trip. Answers in the order of the items. */
+  async setMany<T> (items: Iterable<readonly [key: string, value: T]>, ttlOrOptions?: number | StoreOptions<T>): Promise<boolean[]> {
+    const { parts, loads } = this.#shared
+    this.#open('set')
+    const options = asOptions(ttlOrOptions)
+    checkLoadOptions(options)
+    const list = [...items].map(([key, value]) => [this.#key(key), value] as const)
+    if (list.length === 0) return []
+    const before = parts.log.ticket()
+    const entries = list.map(([, value]) => value === undefined ? undefined : loads.entryOf(value, options, this.#naming.tag, before, { loadMs: 0, jitter: 1, marks: [] }))
+    await parts.log.append({ keys: list.map(([key]) => key) })
+    const ticket = parts.log.ticket()
+    return await Promise.all(entries.map(async (entry, index) => {
+      if (entry === undefined || entry.freshUntilMs <= entry.storedAtMs) return false
+      const key = list[index]?.[0] ?? ''
+      return (await loads.commit(key, { ...entry, asOf: ticket.asOf }, ticket)).stored
+    }))
+  }
+
+  /** Takes the key out, and with it everything that was built from it. @returns whether it was stored */
+  async delete (key: string): Promise<boolean> {
+    return await this.deleteMany([key]) > 0
+  }
+
+  /** @returns how many of the keys were stored */
+  async deleteMany (keys: readonly string[]): Promise<number> {
+    const { parts } = this.#shared
+    this.#open('delete')
+    const names = keys.map((key) => this.#key(key))
+    if (names.length === 0) return 0
+    await parts.log.append({ keys: names })
+    const removed = await parts.store.remove(names)
+    this.#stats.add('deletes', removed)
+    return removed
+  }
+
+  /** Whether a fresh value is stored under `key`. */
+  async exists (key: string): Promise<boolean> {
+    const name = this.#key(key)
+    const found = await this.#shared.parts.store.read(name)
+    this.#shared.parts.dependencies.note(name)
+    return this.#isFresh(found)
+  }
+
+  /** Empties the cache, or this namespace of it. */
+  async clear (): Promise<boolean> {
+    const { store } = this.#shared.parts
+    await this.invalidate(this.namespaceName === '' ? { everything: true } : { patterns: ['*'] })
+    if (this.namespaceName === '') await store.wipe()
+    return true
+  }
+
+  /** The fresh values of many keys, in one round trip; `undefined` where there is none. */
+  async getMany<T = unknown> (keys: readonly string[]): Promise<Array<T | undefined>> {
+    const { parts } = this.#shared
+    const names = keys.map((key) => this.#key(key))
+    const startedAt = performance.now()
+    const found = await parts.store.readMany(names)
+    return names.map((name, index) => {
+      const entry = found[index]
+      const fresh = this.#isFresh(entry)
+      this.#told(name, fresh ? 'hit' : 'miss', startedAt)
+      parts.dependencies.note(name, fresh ? entry?.marks : [])
+      return fresh ? parts.serializer.view(entry?.value) as T : undefined
+    })
+  }
+
+  /**
+   * The value under `key`, loaded and stored when there is none. Callers that ask while a load runs share it, unless a
+   * purge came in between. What it answers is frozen, and has the same types on a miss and on a hit.
+   * @throws what the loader throws when nothing stale may stand in, FST_ERR_CACHE_LOAD_TIMEOUT, FST_ERR_CACHE_KEY,
+   *   FST_ERR_CACHE_VALUE, FST_ERR_CACHE_OPTION
+   */
+  async getOrSet<T> (key: string, loader: Loader<T>, options: LoadOptions<T> = {}): Promise<T> {
+    checkLoadOptions(options)
+    return await this.#getOrSet(key, loader, options, nobody)
+  }
+
+  /** @param decided told as soon as it is known whether this call loads, waits for another's load, or needs none */
+  async #getOrSet<T> (key: string, loader: Loader<T>, options: LoadOptions<T>, decided: () => void): Promise<T> {
+    const { parts } = this.#shared
+    const name = this.#key(key)
+    const startedAt = performance.now()
+    const arrivedAt = parts.log.tip
+    const read = parts.store.read(name)
+    const found = read instanceof Promise ? await read : read
+    const nowMs = parts.clock.now()
+    if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) decided()
+    if (found !== undefined && nowMs < found.freshUntilMs) {
+      this.#told(name, 'hit', startedAt)
+      if (options.refreshAhead !== undefined && options.refreshAhead > 0 && nowMs >= found.storedAtMs + (found.freshUntilMs - found.storedAtMs) * options.refreshAhead) this.#refresh(name, loader, options)
+      return this.#handOut(name, found)
+    }
+    if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) {
+      this.#told(name, 'stale', startedAt)
+      this.#refresh(name, loader, options)
+      return this.#handOut(name, found, true)
+    }
+    this.#open('loading')
+    try {
+      const loaded = await this.#load(name, loader, options, arrivedAt, decided)
+      this.#told(name, 'miss', startedAt)
+      parts.dependencies.note(name, loaded.marks, loaded.stale)
+      return parts.serializer.view(loaded.value) as T
+    } catch (error) {
+      if (found === undefined || nowMs >= found.staleIfErrorUntilMs) {
+        this.#told(name, 'miss', startedAt)
+        throw error
+      }
+      this.#told(name, 'stale', startedAt)
+      return this.#handOut(name, found, true)
+    }
+  }
+
+  /**
+   * `getOrSet` for many keys: one call of `loader` for all that are missing. The loader answers a Map or an object by
+   * key, or an array in the order of the keys it was given; a key that it leaves out is `undefined`.
+   */
+  async getOrSetMany<T> (keys: readonly string[], loader: ManyLoader<T>, options: LoadOptions<T> = {}): Promise<Array<T | undefined>> {
+    checkLoadOptions(options)
+    return await loadMany(async (key, load, decided) => await this.#getOrSet(key, load, options as LoadOptions<T | undefined>, decided), keys, loader)
+  }
+
+  /**
+   * Makes invalid, in this process before the call returns and everywhere before its promise resolves, whatever the
+   * purge names. Costs the same whether it touches one entry or a million.
+   * @throws FST_ERR_CACHE_PURGE_EMPTY, FST_ERR_CACHE_PATTERN, FST_ERR_CACHE_KEY, FST_ERR_CACHE_TAG
+   */
+  async invalidate (purge: Purge): Promise<PurgeResult> {
+    const { parts } = this.#shared
+    this.#open('invalidate')
+    const record = toPurgeRecord(purge, this.#naming)
+    const reach = await parts.log.append(record)
+    this.#stats.add('invalidations')
+    if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds: purgeKinds(purge), soft: record.soft === true, reach })
+    if (record.soft !== true && record.keys !== undefined && record.keys.length > 0) await parts.store.remove(record.keys)
+    return { reach }
+  }
+
+  /** What a purge would touch, without doing it. Walks the whole store. */
+  async previewInvalidation (purge: Purge): Promise<PurgePreview> {
+    return await previewPurge(this.#shared.parts, toPurgeRecord(purge, this.#naming))
+  }
+
+  /** What is stored, page by page as the iteration goes on; purged entries are left out. */
+  entries (options: EntriesOptions = {}): AsyncGenerator<EntryInfo, void, undefined> {
+    return describeEntries(this.#shared.parts, { ...options, pattern: this.#naming.pattern(options.pattern ?? '*') })
+  }
+
+  /** A view in which every key and tag begins with `name:`. It has its own statistics, which count in the whole too. */
+  namespace (name: string): CacheEngine {
+    return new CacheEngine(this.#shared.parts, { shared: this.#shared, name: this.#naming.key(checkDataKey(name)) })
+  }
+
+  getStats (): CacheStats {
+    const tiers = this.#shared.parts.store.usage()
+    const memory = tiers.find(({ tier }) => tier === 'memory') ?? tiers[0]
+    return this.#stats.snapshot({ evictions: { entries: 0, bytes: 0, expired: 0, purged: 0, ...memory?.evictions }, entries: memory?.entries ?? 0, bytes: memory?.bytes ?? 0 })
+  }
+
+  /** Gives up the loads that still run, finishes what is being written and closes the store. Closing twice is closing once. */
+  async close (): Promise<void> {
+    const { parts, loads, background } = this.#shared
+    if (this.#shared.closed) return
+    this.#shared.closed = true
+    loads.abort()
+    await Promise.allSettled(background)
+    await parts.store.close()
+    await parts.log.close()
+    parts.events.close()
+  }
+
+  #key (key: string): string {
+    return this.#naming.key(checkDataKey(key))
+  }
+
+  #open (operation: string): void {
+    if (this.#shared.closed) throw new errors.FST_ERR_CACHE_CLOSED(operation)
+  }
+
+  #isFresh (entry: Entry | undefined): boolean {
+    return entry !== undefined && this.#shared.parts.clock.now() < entry.freshUntilMs
+  }
+
+  #handOut<T> (name: string, entry: Entry, stale = false): T {
+    this.#shared.parts.dependencies.note(name, entry.marks, stale)
+    return this.#shared.parts.serializer.view(entry.value) as T
+  }
+
+  #told (key: string, result: LookupResult, startedAt: number): void {
+    this.#stats.add(result === 'miss' ? 'misses' : 'hits')
+    if (result === 'stale') this.#stats.add('staleHits')
+    const { events } = this.#shared.parts
+    if (events.heard('lookup')) events.emit('lookup', { key, result, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
+  }
+
+  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>): { at: number, result: Promise<Loaded> } {
+    const ticket = this.#shared.parts.log.ticket()
+    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket) }
+  }
+
+  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, arrivedAt: number, decided: () => void): Promise<Loaded> {
+    const { parts, flights } = this.#shared
+    return await flights.join(name, arrivedAt,
+      () => this.#begin(name, loader, options),
+      (loaded, at) => parts.log.judge(name, loaded.marks, at) !== 'valid',
+      () => {
+        decided()
+        this.#stats.add('coalescedLoads')
+        if (parts.events.heard('coalesced')) parts.events.emit('coalesced', { key: name })
+      })
+  }
+
+  /** One load in the background, of which the caller learns nothing. */
+  #refresh<T> (name: string, loader: Loader<T>, options: LoadOptions<T>): void {
+    const { parts, flights, background } = this.#shared
+    if (this.#shared.closed || flights.has(name)) return
+    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options)))
+      .catch((error: unknown) => { parts.events.emit('fault', { where: 'background refresh', error }) })
+      .finally(() => { background.delete(job) })
+    background.add(job)
+  }
+}

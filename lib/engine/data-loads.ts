@@ -1,0 +1,115 @@
+import type { Entry } from '../entry.ts'
+import { errors } from '../errors.ts'
+import { tagMark, type Mark } from '../keyspace/mark.ts'
+import { checkTag } from '../keyspace/name.ts'
+import type { WriteVerdict } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import { toMs } from '../clock.ts'
+import { DependencyScope } from './dependencies.ts'
+import { durationMs, ttlMsOf, type LoadContext, type LoadDefaults, type LoadOptions, type StoreOptions } from './load-options.ts'
+import type { EngineParts } from './parts.ts'
+
+/** What a load came to. `value` is what callers get, whether it was stored or not. */
+export interface Loaded { readonly value: unknown, readonly marks: readonly Mark[], readonly stale: boolean }
+
+/**
+ * Runs loaders and stores what they return, under the ticket that was taken before they began: a purge that lands in
+ * between makes the store refuse the value, and the caller gets it all the same.
+ */
+export class DataLoads {
+  readonly #parts: EngineParts
+  readonly #running = new Set<AbortController>()
+
+  constructor (parts: EngineParts) {
+    this.#parts = parts
+  }
+
+  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<Loaded> {
+    const { stats, events, dependencies, defaults, random } = this.#parts
+    const scope = new DependencyScope()
+    const startedAt = performance.now()
+    stats.add('loads')
+    let value: T
+    try {
+      value = await this.#withDeadline(key, options.timeout === undefined ? defaults.loadTimeoutMs : toMs(options.timeout),
+        async (signal) => await dependencies.track(scope, () => loader({ key, signal })))
+    } catch (error) {
+      stats.add('loadErrors')
+      if (events.heard('load')) events.emit('load', { key, ok: false, durationMs: performance.now() - startedAt })
+      throw error
+    }
+    const loadMs = performance.now() - startedAt
+    if (events.heard('load')) events.emit('load', { key, ok: true, durationMs: loadMs })
+    if (value === undefined) return { value, marks: [...scope.marks], stale: scope.stale }
+    const jitter = 1 - (options.jitter ?? defaults.jitter) * random()
+    const entry = this.entryOf(value, options, tagName, ticket, { loadMs, jitter, marks: scope.marks })
+    const loaded: Loaded = { value: entry.value, marks: entry.marks, stale: scope.stale }
+    if (scope.stale) this.#refuse(key, 'built-from-stale')
+    else if (scope.tooMany) this.#refuse(key, 'too-many-marks')
+    else if (entry.freshUntilMs > entry.storedAtMs) await this.commit(key, entry, ticket)
+    return loaded
+  }
+
+  /** The entry for a value, its options resolved. */
+  entryOf<T> (value: T, options: StoreOptions<T>, tagName: (tag: string) => string, ticket: Ticket, load: { loadMs: number, jitter: number, marks: Iterable<Mark> }): Entry {
+    const { defaults, clock, serializer } = this.#parts
+    const ttlMs = Math.round(ttlMsOf(options, value, defaults.ttlMs) * load.jitter)
+    const tags = typeof options.tags === 'function' ? options.tags(value) : options.tags ?? []
+    const normal = serializer.normalise(value)
+    const nowMs = clock.now()
+    const freshUntilMs = nowMs + ttlMs
+    const windowMs = (name: 'staleWhileRevalidate' | 'staleIfError', fallbackMs: number): number => options[name] === undefined ? fallbackMs : durationMs(name, options[name])
+    return {
+      kind: 'data',
+      value: normal.value,
+      storedAtMs: nowMs,
+      freshUntilMs,
+      staleWhileRevalidateUntilMs: freshUntilMs + windowMs('staleWhileRevalidate', defaults.staleWhileRevalidateMs),
+      staleIfErrorUntilMs: freshUntilMs + windowMs('staleIfError', defaults.staleIfErrorMs),
+      marks: [...new Set([...tags.map((tag) => tagMark(tagName(checkTag(tag)))), ...load.marks])],
+      asOf: ticket.asOf,
+      bytes: normal.bytes,
+      loadMs: load.loadMs
+    }
+  }
+
+  async commit (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
+    const { store, stats, events } = this.#parts
+    const verdict = await store.write(key, entry, ticket)
+    if (verdict.stored) {
+      stats.add('sets')
+      if (events.heard('store')) events.emit('store', { key, bytes: entry.bytes, kind: entry.kind })
+    } else {
+      this.#refuse(key, verdict.reason)
+    }
+    return verdict
+  }
+
+  /** Tells every loader still running that nobody waits for it any more. */
+  abort (): void {
+    for (const controller of this.#running) controller.abort(new errors.FST_ERR_CACHE_CLOSED('loading'))
+  }
+
+  #refuse (key: string, reason: string): void {
+    this.#parts.stats.add('refusals')
+    if (this.#parts.events.heard('refuse')) this.#parts.events.emit('refuse', { key, reason })
+  }
+
+  async #withDeadline<T> (key: string, timeoutMs: LoadDefaults['loadTimeoutMs'], run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const controller = new AbortController()
+    this.#running.add(controller)
+    const aborted = new Promise<never>((_resolve, reject) => {
+      controller.signal.addEventListener('abort', () => {
+        const reason: Error = controller.signal.reason
+        reject(reason)
+      }, { once: true })
+    })
+    const timer = this.#parts.clock.after(timeoutMs, () => { controller.abort(new errors.FST_ERR_CACHE_LOAD_TIMEOUT(key, timeoutMs)) })
+    try {
+      return await Promise.race([run(controller.signal), aborted])
+    } finally {
+      timer.cancel()
+      this.#running.delete(controller)
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { keyMark, type Mark } from '../keyspace/mark.ts'
+
+/** More marks than this on one entry, and it is not stored: a purge has to look at each of them. */
+export const MAX_MARKS = 1000
+
+/** What was read through the cache while one value or response was being built. */
+export class DependencyScope {
+  readonly #marks = new Set<Mark>()
+  /** Something that was read was already stale, so what is built from it must not be kept as if it were fresh. */
+  stale = false
+
+  get marks (): ReadonlySet<Mark> {
+    return this.#marks
+  }
+
+  get tooMany (): boolean {
+    return this.#marks.size > MAX_MARKS
+  }
+
+  add (mark: Mark): void {
+    if (this.#marks.size <= MAX_MARKS) this.#marks.add(mark)
+  }
+}
+
+/**
+ * Ties what is built to what it was built from. A load runs inside a scope; every read through the cache during it
+ * (in whatever function, however deep) leaves the key and the marks of what it read there. So a purge of `product:42`
+ * reaches the page that shows product 42, though nobody ever listed that page.
+ */
+export class DependencyTracker {
+  readonly #scopes = new AsyncLocalStorage<DependencyScope>()
+  readonly #enabled: boolean
+
+  constructor (enabled: boolean) {
+    this.#enabled = enabled
+  }
+
+  /** Runs `build` inside `scope`. */
+  track<R> (scope: DependencyScope, build: () => R): R {
+    return this.#enabled ? this.#scopes.run(scope, build) : build()
+  }
+
+  /** A read of `key`, found or not: its absence is something to depend on, too. */
+  note (key: string, marks: Iterable<Mark> = [], stale = false): void {
+    if (!this.#enabled) return
+    const scope = this.#scopes.getStore()
+    if (scope === undefined) return
+    scope.add(keyMark(key))
+    for (const mark of marks) scope.add(mark)
+    if (stale) scope.stale = true
+  }
+
+  /** Runs `task` as if nothing were being built: for work that outlives the caller. */
+  apart<R> (task: () => R): R {
+    return this.#scopes.exit(task)
+  }
+}

@@ -1,0 +1,49 @@
+import { errors, shown } from '../errors.ts'
+import type { Loader, LoadContext } from './load-options.ts'
+
+/** What a loader for many keys may answer. */
+export type ManyValues<T> = ReadonlyMap<string, T> | Readonly<Record<string, T>> | ReadonlyArray<T | undefined>
+
+/** Answers the values of all keys it is given; what it leaves out is not there. */
+export type ManyLoader<T> = (keys: readonly string[], context: Pick<LoadContext, 'signal'>) => ManyValues<T> | Promise<ManyValues<T>>
+
+/** `getOrSet` for one key; `decided` is told as soon as it is known whether the key needs a load of its own. */
+type GetOrSet<T> = (key: string, load: Loader<T | undefined>, decided: () => void) => Promise<T | undefined>
+
+/**
+ * Loads all that is missing with one call. Every key goes its usual way through `getOrSet`; the loader runs once it is
+ * known of every key whether it is stored, being loaded by somebody else, or missing. It waits for no load of others,
+ * so two batches that share keys cannot wait for each other.
+ */
+export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[], loader: ManyLoader<T>): Promise<Array<T | undefined>> {
+  const undecided = new Set(keys)
+  const missing: string[] = []
+  let run: (signal: AbortSignal) => void = () => {}
+  const values = new Promise<ReadonlyMap<string, T>>((resolve, reject) => {
+    run = (signal) => { Promise.resolve(loader(missing, { signal })).then((answer) => { resolve(asMap(missing, answer)) }).catch(reject) }
+  })
+  values.catch(() => {})
+  let signal: AbortSignal | undefined
+  const decide = (key: string): void => {
+    if (undecided.delete(key) && undecided.size === 0 && signal !== undefined) run(signal)
+  }
+  const loaded = new Map([...undecided].map((key) => [key, getOrSet(key, async (context) => {
+    if (!undecided.has(key)) return (await Promise.resolve(loader([key], context)).then((answer) => asMap([key], answer))).get(key)
+    missing.push(key)
+    signal ??= context.signal
+    decide(key)
+    return (await values).get(key)
+  }, () => { decide(key) })]))
+  for (const [key, promise] of loaded) promise.catch(() => { decide(key) })
+  return await Promise.all(keys.map((key) => loaded.get(key)))
+}
+
+function asMap<T> (keys: readonly string[], values: ManyValues<T>): ReadonlyMap<string, T> {
+  if (values instanceof Map) return values
+  if (Array.isArray(values)) {
+    if (values.length !== keys.length) throw new errors.FST_ERR_CACHE_VALUE('what the loader answered', `an array of ${values.length} for ${keys.length} keys`)
+    return new Map(keys.map((key, index) => [key, (values as readonly T[])[index] as T]))
+  }
+  if (typeof values !== 'object' || values === null) throw new errors.FST_ERR_CACHE_VALUE('what the loader answered', `${shown(values)}, neither a Map, an object nor an array`)
+  return new Map(Object.entries(values as Record<string, T>))
+}

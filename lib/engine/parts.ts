@@ -1,0 +1,24 @@
+import type { Clock } from '../clock.ts'
+import type { ValueSerializer } from '../codec/serializer.ts'
+import type { CacheEventHub } from '../events.ts'
+import type { BaseCache } from '../ports/base-cache.ts'
+import type { InvalidationLog } from '../ports/invalidation-log.ts'
+import type { StatsCounter } from '../stats.ts'
+import type { DependencyTracker } from './dependencies.ts'
+import type { LoadDefaults } from './load-options.ts'
+
+/** What the engine works with; built in `compose.ts`, in one place. */
+export interface EngineParts {
+  readonly store: BaseCache
+  readonly log: InvalidationLog
+  readonly serializer: ValueSerializer
+  readonly events: CacheEventHub
+  readonly stats: StatsCounter
+  readonly dependencies: DependencyTracker
+  readonly clock: Clock
+  /** A number from 0 up to 1, for jitter. */
+  readonly random: () => number
+  readonly defaults: LoadDefaults
+  /** A log of its own, to try a purge on. */
+  readonly scratchLog: () => InvalidationLog
+}

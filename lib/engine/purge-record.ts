@@ -1,0 +1,52 @@
+import { errors, shown } from '../errors.ts'
+import type { CacheEvents } from '../events.ts'
+import { pathMark, tagMark } from '../keyspace/mark.ts'
+import { checkKey, checkTag } from '../keyspace/name.ts'
+import { parsePattern } from '../keyspace/pattern.ts'
+import { normalisePath } from '../keyspace/request-path.ts'
+import type { PurgeRecord } from '../ports/invalidation-log.ts'
+import type { Purge } from '../purge.ts'
+
+const LISTS = ['keys', 'tags', 'patterns', 'paths'] as const
+const KNOWN = new Set<string>([...LISTS, 'everything', 'soft'])
+
+/** Where a name belongs: a namespace puts its own in front. */
+export interface Naming { key: (key: string) => string, tag: (tag: string) => string, pattern: (pattern: string) => string }
+
+/** Turns what a caller wrote into what the log keeps; a purge that names nothing is a mistake, not a no-op. */
+export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
+  for (const name in purge) {
+    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${[...KNOWN].join(', ')}`)
+  }
+  for (const name of LISTS) {
+    const list: unknown = purge[name]
+    if (list !== undefined && !Array.isArray(list)) throw new errors.FST_ERR_CACHE_OPTION(name, shown(list), 'an array of strings')
+  }
+  if (purgeKinds(purge).length === 0) throw new errors.FST_ERR_CACHE_PURGE_EMPTY()
+  const markPrefixes: string[] = []
+  const marks = (purge.tags ?? []).map((tag) => tagMark(naming.tag(checkTag(tag))))
+  for (const path of purge.paths ?? []) {
+    if (typeof path !== 'string' || path[0] !== '/') throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /')
+    if (path.endsWith('*')) markPrefixes.push(pathMark(normalisePath(path.slice(0, -1))))
+    else marks.push(pathMark(normalisePath(path)))
+  }
+  return {
+    keys: (purge.keys ?? []).map((key) => naming.key(checkKey(key))),
+    marks,
+    markPrefixes,
+    patterns: (purge.patterns ?? []).map((pattern) => naming.pattern(checked(pattern))),
+    everything: purge.everything === true,
+    soft: purge.soft === true
+  }
+}
+
+export function purgeKinds (purge: Purge): CacheEvents['invalidate']['kinds'][number][] {
+  const kinds: CacheEvents['invalidate']['kinds'][number][] = LISTS.filter((name) => (purge[name]?.length ?? 0) > 0)
+  if (purge.everything === true) kinds.push('everything')
+  return kinds
+}
+
+function checked (pattern: string): string {
+  parsePattern(pattern)
+  return pattern
+}
