@@ -1,0 +1,71 @@
+/** Cache-Status (RFC 9211): one member of a Structured Fields list for each cache on the way, the nearest to the origin first. */
+import type { Seconds } from '../clock.ts'
+import type { HeaderValue } from './response.ts'
+
+/** Why a request went on to the handler (RFC 9211 §2.2), the most specific word that fits. */
+export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial'
+
+export interface CacheStatusHit {
+  readonly hit: true
+  /** What is left of the lifetime; negative once stale (§2.4). */
+  readonly ttl?: Seconds
+  readonly key?: string
+  readonly detail?: string
+}
+
+export interface CacheStatusForward {
+  readonly hit?: false
+  readonly fwd: ForwardReason
+  /** What the handler answered, where that differs from what the client gets (§2.3). */
+  readonly fwdStatus?: number
+  readonly ttl?: Seconds
+  /** Whether the answer was stored (§2.5). */
+  readonly stored?: boolean
+  /** Whether the request waited for another one; `false` when that was of no use (§2.6). */
+  readonly collapsed?: boolean
+  readonly key?: string
+  readonly detail?: string
+}
+
+const SF_TOKEN = /^[A-Za-z*][!#$%&'*+\-.^_`|~\dA-Za-z:/]*$/
+
+/** The member of one cache. `hit` and `fwd` exclude each other (§2.1). */
+export function cacheStatusMember (name: string, status: CacheStatusHit | CacheStatusForward): string {
+  if (status.hit === true) {
+    return hitMember(cacheStatusName(name), status.ttl) + keyAndDetail(status)
+  }
+  let member = `${cacheStatusName(name)};fwd=${status.fwd}`
+  if (status.fwdStatus !== undefined) member += `;fwd-status=${status.fwdStatus}`
+  if (status.ttl !== undefined) member += `;ttl=${Math.floor(status.ttl)}`
+  if (status.stored === true) member += ';stored'
+  if (status.collapsed !== undefined) member += status.collapsed ? ';collapsed' : ';collapsed=?0'
+  return member + keyAndDetail(status)
+}
+
+/** A cache's name as it stands in the field: a Token where it can be one, else a String (§2). Made once, used on every hit. */
+export function cacheStatusName (name: string): string {
+  return SF_TOKEN.test(name) ? name : sfString(name)
+}
+
+/** The member of a plain hit, from a name that `cacheStatusName` has made ready. */
+export function hitMember (readyName: string, ttl?: Seconds): string {
+  return ttl === undefined ? readyName + ';hit' : readyName + ';hit;ttl=' + Math.floor(ttl)
+}
+
+/** Puts a member behind those of the caches nearer to the origin, which are kept (§2). */
+export function appendCacheStatus (existing: HeaderValue | undefined, member: string): string {
+  if (existing === undefined || existing.length === 0) return member
+  return (typeof existing === 'string' ? existing : existing.join(', ')) + ', ' + member
+}
+
+/** A key is a String (§2.7), a detail a Token or a String (§2.8). */
+function keyAndDetail ({ key, detail }: CacheStatusHit | CacheStatusForward): string {
+  return (key === undefined ? '' : `;key=${sfString(key)}`) +
+    (detail === undefined ? '' : `;detail=${SF_TOKEN.test(detail) ? detail : sfString(detail)}`)
+}
+
+/** A String (RFC 9651 §3.3.3) holds visible ASCII and blanks; the rest is percent-encoded. */
+function sfString (value: string): string {
+  const ascii = value.replace(/[^\x20-\x7e]+/gu, (part) => Buffer.from(part).toString('hex').replace(/../g, '%$&'))
+  return `"${ascii.replace(/["\\]/g, '\\$&')}"`
+}

@@ -1,0 +1,139 @@
+import { parseCacheControl } from './cache-control.ts'
+import type { Freshness } from './freshness.ts'
+import { headerOf } from './response.ts'
+import type { HeaderList } from './response.ts'
+import { targetedCacheControl } from './targeted.ts'
+import { effectiveVary } from './vary.ts'
+
+/** Why a response was not stored. Each word reaches Cache-Status, the debug log and the documentation. */
+export type StoreRefusal =
+  /** The method is not one whose answers are reused (RFC 9111 §3). Cure: cache GET routes. */
+  | 'method'
+  /** The status is not in the route's set, or none that a cache may keep. Cure: list it in the route's `statuses`. */
+  | 'status'
+  /** A 206 holds a part of the whole (§3.3). Cure: answer 200 with everything; ranges are cut from what is stored. */
+  | 'partial'
+  /** A Content-Range outside a 206: nobody knows which part this is. Cure: remove the field. */
+  | 'content-range'
+  /** A name or value that Node would refuse to send again. Cure: repair the handler; the detail names the field. */
+  | 'malformed-header'
+  /** Cache-Control forbids to store (§5.2.2.5), or is too long to read. Cure: none needed, or drop the directive. */
+  | 'no-store'
+  /** Cache-Control says this is for one user (§5.2.2.7). Cure: drop the directive if it is for all. */
+  | 'private'
+  /** To be validated before each use (§5.2.2.4), and nothing here can do so. Cure: drop it, or let the route revalidate. */
+  | 'no-cache'
+  /** The response sets a cookie, which is one user's. Cure: set cookies on other routes, or `storeSetCookie`. */
+  | 'set-cookie'
+  /** `Vary: *`, or a Vary that names no field: no later request can match (§4.1). Cure: name the fields. */
+  | 'vary-star'
+  /** Vary names Cookie or Authorization: one copy per user. Cure: a `partition`, and no such Vary. */
+  | 'vary-credentials'
+  /** The request carried credentials that are not in the key (§3.5). Cure: `public: true`, or a `partition`. */
+  | 'authorization'
+  /** Content-Length differs from the body that was seen (§3.3). Cure: let Fastify count. */
+  | 'length-mismatch'
+  /** Nobody says how long it is fresh, or it is stale on arrival. Cure: a route `ttl`, or max-age from the handler. */
+  | 'no-freshness'
+
+export type StoreVerdict =
+  | { readonly store: true }
+  | { readonly store: false, readonly reason: StoreRefusal, readonly detail?: string }
+
+/** The statuses kept by default. 404 and 410 join by the route's choice, with a ttl of their own; errors never do. */
+export const DEFAULT_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 301, 308])
+
+export interface StorableInput {
+  readonly method: string
+  readonly status: number
+  /** The final fields, as they go to the client. */
+  readonly headers: HeaderList
+  /** What `judgeFreshness` said of the same response. */
+  readonly freshness: Freshness
+  /** Whether the request carried Authorization or a Cookie that is not part of the key. */
+  readonly requestHasCredentials: boolean
+  /** The route is declared the same for everybody. @default false */
+  readonly public?: boolean
+  /** The key contains whom the response is for. @default false */
+  readonly partitioned?: boolean
+  /** Statuses that may be stored; `any`: every final one whose own fields say how long. @default DEFAULT_STATUSES */
+  readonly statuses?: ReadonlySet<number> | 'any'
+  /** Methods whose answers may be stored. @default GET */
+  readonly methods?: ReadonlySet<string>
+  /** Store a response that sets cookies (RFC 9111 §7.3). @default false */
+  readonly storeSetCookie?: boolean
+  /** Whether a stored response can be validated through the handler, which makes one without freshness worth keeping. @default false */
+  readonly revalidates?: boolean
+  /** As given to `judgeFreshness`. @default [] */
+  readonly targets?: readonly string[]
+  /** The length of the body, where it is known. */
+  readonly bodyBytes?: number
+}
+
+const STORE: StoreVerdict = Object.freeze({ store: true })
+
+/** The methods of a cache in front of a representation: HEAD shares the entry of GET. */
+const DEFAULT_METHODS: ReadonlySet<string> = new Set(['GET'])
+
+const FIELD_NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
+const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
+
+/** The directives that let a shared cache keep an answer to a request with credentials (§3.5). */
+const SHARES_WITH_CREDENTIALS: readonly string[] = ['public', 's-maxage', 'must-revalidate']
+
+/** Whether a response may be stored (RFC 9111 §3), the most telling reason first. */
+export function judgeStorable (input: StorableInput): StoreVerdict {
+  const { method, status, headers, freshness } = input
+  if (!(input.methods ?? DEFAULT_METHODS).has(method)) return refuse('method', method)
+  const bad = malformedField(headers)
+  if (bad !== undefined) return refuse('malformed-header', bad)
+
+  const cacheControl = targetedCacheControl(headers, input.targets ?? []) ?? parseCacheControl(headerOf(headers, 'cache-control'))
+  if (status === 206) return refuse('partial')
+  if (status < 200 || status > 599 || status === 304) return refuse('status', String(status))
+  // §5.2.2.3: must-understand limits storing to known statuses, and there it overrules no-store.
+  const understood = cacheControl.grants('must-understand') && UNDERSTOOD_STATUSES.has(status)
+  if (cacheControl.has('must-understand') && !understood) return refuse('status', `${status}; must-understand`)
+  if (cacheControl.has('no-store') && !understood) return refuse('no-store')
+  if (cacheControl.unqualified('private')) return refuse('private')
+  if (input.storeSetCookie !== true && headerOf(headers, 'set-cookie') !== undefined) return refuse('set-cookie')
+
+  const vary = effectiveVary(headers)
+  if (vary === 'star') return refuse('vary-star')
+  const credential = vary.names.find((name) => name === 'cookie' || name === 'authorization')
+  if (credential !== undefined) return refuse('vary-credentials', credential)
+  // §3.5: with credentials only what says that it is not for them alone.
+  if (input.requestHasCredentials && input.public !== true && input.partitioned !== true &&
+    !SHARES_WITH_CREDENTIALS.some(cacheControl.grants)) return refuse('authorization')
+
+  if (headerOf(headers, 'content-range') !== undefined) return refuse('content-range')
+  const statuses = input.statuses ?? DEFAULT_STATUSES
+  // A route's ttl is meant for its good answers; another status has to ask for itself.
+  const allowed = statuses === 'any' ? freshness.source !== 'route' || DEFAULT_STATUSES.has(status) : statuses.has(status)
+  if (!allowed) return refuse('status', String(status))
+  const length = headerOf(headers, 'content-length')
+  if (input.bodyBytes !== undefined && length !== undefined && length !== String(input.bodyBytes)) return refuse('length-mismatch')
+
+  if (freshness.freshForMs > 0 || freshness.staleWhileRevalidateMs > 0) return STORE
+  if (input.revalidates === true && hasValidator(headers)) return STORE
+  return refuse(cacheControl.unqualified('no-cache') ? 'no-cache' : 'no-freshness')
+}
+
+/** The statuses whose caching rules are implemented here: those of RFC 9110 §15.1, except parts of a whole. */
+const UNDERSTOOD_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
+
+function hasValidator (headers: HeaderList): boolean {
+  return headers.some(([name]) => name === 'etag' || name === 'last-modified')
+}
+
+function malformedField (headers: HeaderList): string | undefined {
+  for (const [name, value] of headers) {
+    if (!FIELD_NAME.test(name)) return JSON.stringify(name)
+    if (typeof value === 'string' ? !FIELD_VALUE.test(value) : !value.every((line) => FIELD_VALUE.test(line))) return name
+  }
+  return undefined
+}
+
+function refuse (reason: StoreRefusal, detail?: string): StoreVerdict {
+  return detail === undefined ? { store: false, reason } : { store: false, reason, detail }
+}

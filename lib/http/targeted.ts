@@ -1,0 +1,42 @@
+import { cacheControlOf, MAX_CACHE_CONTROL_LENGTH } from './cache-control.ts'
+import type { CacheControl } from './cache-control.ts'
+import { MAX_DELTA_SECONDS } from './delta-seconds.ts'
+import { headerOf } from './response.ts'
+import type { HeaderList } from './response.ts'
+import { sfDictionary } from './structured-fields.ts'
+import type { SfBareItem } from './structured-fields.ts'
+
+/**
+ * The first valid, non-empty field of an ordered target list (RFC 9213 §2.2); the caller then ignores Cache-Control and
+ * Expires. `undefined` when there is none: an empty or unparsable field is ignored as a whole (§2.1).
+ */
+export function targetedCacheControl (headers: HeaderList, targets: readonly string[]): CacheControl | undefined {
+  for (const target of targets) {
+    const text = headerOf(headers, target)
+    if (text === undefined || text.length > MAX_CACHE_CONTROL_LENGTH) continue
+    const dictionary = sfDictionary(text)
+    if (dictionary === undefined || dictionary.size === 0) continue
+    return cacheControlOf(directivesOf(dictionary))
+  }
+  return undefined
+}
+
+const DELTAS: ReadonlySet<string> = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error'])
+const RESTRICTIVE: ReadonlySet<string> = new Set(['no-store', 'no-cache', 'private', 'must-revalidate', 'proxy-revalidate'])
+
+/**
+ * A value of the wrong type is not consumed (RFC 9213 §2.1): `max-age="60"` is as good as absent. A restriction counts
+ * whatever its value, unless that is false: its author had a reason.
+ */
+function directivesOf (dictionary: ReadonlyMap<string, SfBareItem>): Parameters<typeof cacheControlOf>[0] {
+  const directives = new Map<string, { seconds: number, fields: undefined, malformed: boolean }>()
+  for (const [name, value] of dictionary) {
+    if (DELTAS.has(name)) {
+      if (typeof value !== 'number' || !Number.isInteger(value)) continue
+      directives.set(name, { seconds: Math.min(Math.max(0, value), MAX_DELTA_SECONDS), fields: undefined, malformed: value < 0 })
+    } else if (value === true || (RESTRICTIVE.has(name) && value !== false)) {
+      directives.set(name, { seconds: 0, fields: undefined, malformed: value !== true })
+    }
+  }
+  return directives
+}
