@@ -8,7 +8,7 @@ import type { SourceTree } from './source-tree.ts'
  *
  *   7  plugins          connects the cache to Fastify
  *   6  routes           shows it
- *   5  lib/config.ts, lib/compose.ts
+ *   5  the composition    lib/config.ts, lib/compose.ts, lib/cache-manager.ts, lib/default-manager.ts
  *   4  lib/engine
  *   3  lib/stores, lib/invalidation, lib/leases
  *   2  lib/ports
@@ -23,7 +23,7 @@ const floors: ReadonlyArray<readonly string[]> = [
   ['lib/ports'],
   ['lib/stores', 'lib/invalidation', 'lib/leases'],
   ['lib/engine'],
-  ['lib/config.ts', 'lib/compose.ts'],
+  ['lib/config.ts', 'lib/compose.ts', 'lib/cache-manager.ts', 'lib/default-manager.ts'],
   ['routes'],
   ['plugins']
 ]

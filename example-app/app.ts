@@ -1,0 +1,26 @@
+import Fastify from 'fastify'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import cache from 'fastify-response-cache'
+import { ownCatalogue, readCatalogue } from './catalogue.ts'
+import { ProductDatabase } from './database.ts'
+import { ProductService } from './product-service.ts'
+import { addRoutes } from './routes.ts'
+
+export interface AppOptions {
+  /** A JSON file of products. @default the catalogue that comes with the example */
+  catalogue?: string | URL
+  /** Bearer token of the guarded cache routes; without one they do not exist. */
+  adminToken?: string
+  /** @default false */
+  logger?: FastifyServerOptions['logger']
+}
+
+/** The whole application, not yet listening. */
+export async function buildApp ({ catalogue = ownCatalogue, adminToken, logger = false }: AppOptions = {}): Promise<FastifyInstance> {
+  const database = new ProductDatabase(await readCatalogue(catalogue))
+  const app = Fastify({ logger })
+  app.addHook('onClose', async () => { database.close() })
+  await app.register(cache, adminToken === undefined ? {} : { admin: { token: adminToken } })
+  addRoutes(app, new ProductService(database, app.cache))
+  return app
+}
