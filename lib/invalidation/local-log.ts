@@ -15,6 +15,7 @@ export interface LocalLogOptions {
 export function createLocalLog ({ clock, ...limits }: LocalLogOptions): InvalidationLog {
   const index = new InvalidationIndex(limits)
   return {
+    state: 'current',
     get tip () { return index.tip },
     ticket: () => ({ at: index.tip, asOf: { epoch: 0, seq: index.tip } }),
     judge: (key, marks, since) => index.judge(key, marks, since),
@@ -25,6 +26,7 @@ export function createLocalLog ({ clock, ...limits }: LocalLogOptions): Invalida
       if (!isEmptyScope(scope)) index.add(scope, index.tip + 1, clock.now())
       return 'everywhere'
     },
+    sync: () => true,
     forget: (upTo) => { index.forget(upTo) },
     close () {}
   }

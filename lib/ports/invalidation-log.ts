@@ -29,7 +29,16 @@ export interface Ticket { readonly at: number, readonly asOf: Position }
 
 export type Validity = 'valid' | 'soft' | 'purged'
 
+/**
+ * Whether the purges of other processes are known here.
+ * `current`: they are applied as they arrive. `behind`: some may be missing and are being fetched; whoever serves an entry
+ * waits for `sync` first. `alone`: the shared log cannot be reached, so what this process holds is served for as long as
+ * its own short time to live allows, or, where that is not good enough, not at all. A log of one process is always `current`.
+ */
+export type LogState = 'current' | 'behind' | 'alone'
+
 export interface InvalidationLog {
+  readonly state: LogState
   /** Number of records applied here. While it has not moved since an entry was last found valid, the entry still is. */
   readonly tip: number
   ticket: () => Ticket
@@ -41,6 +50,8 @@ export interface InvalidationLog {
   softPurgedAtMs: (key: string, marks: readonly string[], since: number) => EpochMs | undefined
   /** Holds in this process when the call returns; the promise tells how far else. */
   append: (record: PurgeRecord) => MaybePromise<PurgeReach>
+  /** Applies whatever stood in the shared log when it was called; `false` when that could not be read. Never rejects, never hangs. */
+  sync: () => MaybePromise<boolean>
   /**
    * Lets the log forget what it applied here up to and including `upTo`. A store calls it when it has found all its
    * entries valid up to there, so that its next sweep starts from an empty log; whatever is older counts as purged.
