@@ -1,0 +1,123 @@
+import type { EpochMs, Milliseconds } from '../clock.ts'
+import type { Entry } from '../entry.ts'
+import { staleUntilMs } from '../entry.ts'
+import type { RequestHeaders } from '../http/headers.ts'
+import type { StoredResponse } from '../http/response.ts'
+import { varyKey } from '../http/vary.ts'
+import type { Mark } from '../keyspace/mark.ts'
+import { variantKey } from '../keyspace/request-key.ts'
+import { chain, type MaybePromise } from '../maybe-promise.ts'
+import { refused, type WriteVerdict } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import type { EngineParts } from './parts.ts'
+
+/** A response as it is kept: what goes out again, and how old it was when it came. */
+export interface KeptResponse extends StoredResponse {
+  readonly initialAgeMs: Milliseconds
+  /** Entity-tag and Last-Modified, at hand for conditional requests. */
+  readonly etag: string | undefined
+  readonly lastModified: string | undefined
+}
+
+/** Under the key of a URL that has variants: on which request fields they depend, and which there are. */
+export interface Variants { readonly names: readonly string[], readonly keys: readonly string[] }
+
+/** Where the response to a request is, or would be. */
+export interface Found {
+  readonly key: string
+  readonly entry: Entry<KeptResponse> | undefined
+  /** There are variants of this URL, but none for this request. */
+  readonly varyMiss: boolean
+}
+
+/** A response to keep. */
+export interface Keep {
+  readonly key: string
+  readonly request: RequestHeaders
+  readonly response: KeptResponse
+  readonly vary: readonly string[]
+  readonly ticket: Ticket
+  readonly marks: readonly Mark[]
+  /** What is left of its freshness, and how long it is of use after that. */
+  readonly freshForMs: Milliseconds
+  readonly staleWhileRevalidateMs: Milliseconds
+  readonly staleIfErrorMs: Milliseconds
+  readonly loadMs: Milliseconds
+}
+
+/** Map entry, header pairs and object overhead of a kept response, beside its body. */
+const OVERHEAD_BYTES = 200
+
+/** HTTP responses in a store: the URL's own entry, or its list of variants and one entry for each. */
+export class ResponseCache {
+  readonly #parts: EngineParts
+  readonly #maxVariants: number
+
+  constructor (parts: EngineParts, options: { maxVariants: number }) {
+    this.#parts = parts
+    this.#maxVariants = options.maxVariants
+  }
+
+  /** The stored response for a request, fresh or stale; at once when the store is in this process. */
+  find (key: string, request: RequestHeaders): MaybePromise<Found> {
+    return chain(this.#parts.store.read(key), (entry) => {
+      if (entry === undefined) return { key, entry: undefined, varyMiss: false }
+      if (entry.kind !== 'variants') return { key, entry: entry as Entry<KeptResponse>, varyMiss: false }
+      const variant = variantKey(key, varyKey((entry.value as Variants).names, request))
+      return chain(this.#parts.store.read(variant), (found) => ({ key: variant, entry: found as Entry<KeptResponse> | undefined, varyMiss: found === undefined }))
+    })
+  }
+
+  /** Keeps a response, under its URL or as a variant of it. */
+  keep (keep: Keep): MaybePromise<WriteVerdict> {
+    const { store, clock } = this.#parts
+    return chain(store.read(keep.key), (held) => {
+      const known = held?.kind === 'variants' ? held.value as Variants : undefined
+      const entry = this.#entryOf(keep, clock.now())
+      if (known === undefined && keep.vary.length === 0) return store.write(keep.key, entry, keep.ticket)
+      return this.#keepVariant(keep, entry, known, held)
+    })
+  }
+
+  #keepVariant (keep: Keep, entry: Entry<KeptResponse>, known: Variants | undefined, held: Entry | undefined): MaybePromise<WriteVerdict> {
+    const { store } = this.#parts
+    // Every variant is told apart by all the fields that any of them varies on.
+    const names = [...new Set([...known?.names ?? [], ...keep.vary])].sort()
+    const key = variantKey(keep.key, varyKey(names, keep.request))
+    const keys = known?.names.length === names.length ? known.keys.filter((other) => other !== key) : []
+    const dropped = keys.splice(0, Math.max(0, keys.length + 1 - this.#maxVariants))
+    if (dropped.length > 0) void store.remove(dropped)
+    keys.push(key)
+    const lastMs = Math.max(staleUntilMs(entry), held === undefined ? 0 : staleUntilMs(held))
+    const list: Entry<Variants> = {
+      ...entry,
+      kind: 'variants',
+      value: { names, keys },
+      freshUntilMs: lastMs,
+      staleWhileRevalidateUntilMs: lastMs,
+      staleIfErrorUntilMs: lastMs,
+      // A purge by tag may take one variant and leave the others; only a purge of the URL takes the list.
+      marks: entry.marks.filter((mark) => mark.startsWith('p:') || mark.startsWith('u:')),
+      bytes: OVERHEAD_BYTES + 32 * keys.length
+    }
+    return chain(store.write(keep.key, list, keep.ticket), (verdict) => verdict.stored ? store.write(key, entry, keep.ticket) : refused(verdict.reason))
+  }
+
+  #entryOf (keep: Keep, nowMs: EpochMs): Entry<KeptResponse> {
+    const freshUntilMs = nowMs + keep.freshForMs
+    let bytes = OVERHEAD_BYTES + keep.response.body.length
+    for (const [name, value] of keep.response.headers) bytes += 64 + 2 * (name.length + value.length)
+    return {
+      kind: 'response',
+      value: keep.response,
+      storedAtMs: nowMs,
+      freshUntilMs,
+      staleWhileRevalidateUntilMs: freshUntilMs + keep.staleWhileRevalidateMs,
+      staleIfErrorUntilMs: freshUntilMs + keep.staleIfErrorMs,
+      marks: keep.marks,
+      asOf: keep.ticket.asOf,
+      bytes,
+      loadMs: keep.loadMs
+    }
+  }
+}

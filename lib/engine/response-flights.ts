@@ -1,0 +1,80 @@
+import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
+
+/** How the run that others waited for ended. */
+export type FlightEnd = 'stored' | 'overtaken' | 'not-stored'
+
+/** A handler under way whose response others wait for. `end` may be called more than once; the first call counts. */
+export interface ResponseFlight { end: (how: FlightEnd) => void }
+
+interface Flight extends ResponseFlight { readonly ended: Promise<FlightEnd> }
+
+/** How many uncacheable URLs are remembered. */
+const MAX_REMEMBERED = 10_000
+
+/**
+ * One run of the handler for all who ask for the same response at the same time. What proved uncacheable is never
+ * shared, and is remembered for a while, so that requests for it do not queue behind each other again ("hit for miss").
+ */
+export class ResponseFlights {
+  readonly #flights = new Map<string, Flight>()
+  readonly #uncacheable = new Map<string, EpochMs>()
+  readonly #clock: Clock
+  readonly #rememberMs: Milliseconds
+
+  constructor (clock: Clock, options: { hitForMissMs: Milliseconds }) {
+    this.#clock = clock
+    this.#rememberMs = options.hitForMissMs
+  }
+
+  has (key: string): boolean {
+    return this.#flights.has(key)
+  }
+
+  /** Whether a request for this key should neither wait nor be waited for. */
+  isUncacheable (key: string): boolean {
+    const untilMs = this.#uncacheable.get(key)
+    if (untilMs === undefined) return false
+    if (this.#clock.now() < untilMs) return true
+    this.#uncacheable.delete(key)
+    return false
+  }
+
+  /** Takes the lead, so that others can wait. */
+  lead (key: string): ResponseFlight {
+    let settle: (how: FlightEnd) => void = () => {}
+    const ended = new Promise<FlightEnd>((resolve) => { settle = resolve })
+    const flight: Flight = {
+      ended,
+      end: (how) => {
+        if (this.#flights.get(key) === flight) this.#flights.delete(key)
+        settle(how)
+      }
+    }
+    this.#flights.set(key, flight)
+    return flight
+  }
+
+  /** Waits for whoever leads, at most `forMs`. */
+  async wait (key: string, forMs: Milliseconds): Promise<FlightEnd | 'timeout'> {
+    const flight = this.#flights.get(key)
+    if (flight === undefined) return 'not-stored'
+    let timer = { cancel: (): void => {} }
+    const timeout = new Promise<'timeout'>((resolve) => { timer = this.#clock.after(forMs, () => { resolve('timeout') }) })
+    try {
+      return await Promise.race([flight.ended, timeout])
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  /** Remembers that responses for this key are not to be shared. */
+  rememberUncacheable (key: string): void {
+    if (this.#rememberMs === 0) return
+    this.#uncacheable.delete(key)
+    if (this.#uncacheable.size >= MAX_REMEMBERED) {
+      const oldest = this.#uncacheable.keys().next()
+      if (oldest.done !== true) this.#uncacheable.delete(oldest.value)
+    }
+    this.#uncacheable.set(key, this.#clock.now() + this.#rememberMs)
+  }
+}
