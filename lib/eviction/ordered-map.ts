@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { BoundedMap, Bounds, Held, OnDisplaced } from './bounded-map.ts'
+import { Displaced } from './displaced.ts'
 import { Slots } from './slots.ts'
 
 /**
@@ -9,23 +10,24 @@ import { Slots } from './slots.ts'
 export class OrderedMap<N extends Held> implements BoundedMap<N> {
   readonly #list: LRUCache<string, N>
   readonly #slots = new Slots<N>()
+  readonly #displaced: Displaced<N>
   readonly #readsMove: boolean
   // lru-cache makes an options object for every call that brings none; a hit must not allocate.
-  readonly #getOptions = {}
+  readonly #options = {}
   #fullOfEntries = false
 
   constructor (readsMove: boolean, bounds: Bounds, onDisplaced: OnDisplaced<N>) {
     this.#readsMove = readsMove
+    this.#displaced = new Displaced(onDisplaced)
     this.#list = new LRUCache({
       max: bounds.maxEntries,
       maxSize: bounds.maxBytes,
-      dispose: (node, _key, reason) => { if (reason === 'evict') this.#slots.release(node) },
-      // After the change and not within it: a listener may come back with another call.
-      disposeAfter: (node, _key, reason) => {
+      dispose: (node, _key, reason) => {
         if (reason !== 'evict') return
-        const cause = this.#fullOfEntries ? 'entries' : 'bytes'
+        this.#slots.release(node)
+        // The list makes room for the entry first, and for its bytes next.
+        this.#displaced.note(node, this.#fullOfEntries ? 'entries' : 'bytes')
         this.#fullOfEntries = false
-        onDisplaced(node, cause)
       }
     })
   }
@@ -43,26 +45,27 @@ export class OrderedMap<N extends Held> implements BoundedMap<N> {
   }
 
   get (key: string): N | undefined {
-    return this.#readsMove ? this.#list.get(key, this.#getOptions) : this.#list.peek(key, this.#getOptions)
+    return this.#readsMove ? this.#list.get(key, this.#options) : this.#list.peek(key, this.#options)
   }
 
   peek (key: string): N | undefined {
-    return this.#list.peek(key, this.#getOptions)
+    return this.#list.peek(key, this.#options)
   }
 
   add (node: N): void {
     this.#slots.take(node)
-    // The list makes room for the entry first, and for its bytes next.
     this.#fullOfEntries = this.#list.size === this.#list.max
     this.#list.set(node.key, node, { size: node.bytes })
-    this.#fullOfEntries = false
+    this.#displaced.report()
   }
 
   reweigh (node: N, bytes: number): void {
-    // Setting the same object again would leave the old size in the books.
+    // Setting the same object again would leave the old size in the books of lru-cache.
     this.#list.delete(node.key)
     node.bytes = bytes
+    this.#fullOfEntries = false
     this.#list.set(node.key, node, { size: bytes })
+    this.#displaced.report()
   }
 
   remove (node: N): void {

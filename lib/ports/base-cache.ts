@@ -1,7 +1,13 @@
+import { systemClock, toMs, type Clock, type Seconds } from '../clock.ts'
+import { normaliseJson } from '../codec/json-value.ts'
 import type { Entry } from '../entry.ts'
+import { errors, shown } from '../errors.ts'
 import type { EvictionCause } from '../events.ts'
+import { checkKey } from '../keyspace/name.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
-import type { Ticket } from './invalidation-log.ts'
+import { StatsCounter, type CacheStats } from '../stats.ts'
+import type { InvalidationLog, Ticket } from './invalidation-log.ts'
+import { stillLog } from './still-log.ts'
 
 /** What became of a write. A refusal is an answer with a reason, not an error. */
 export type WriteVerdict =
@@ -32,18 +38,44 @@ export interface ScanPage {
   readonly cursor: string | undefined
 }
 
+export interface BaseCacheParts {
+  /** Where purges come from. @default a log in which nobody purges */
+  readonly log?: InvalidationLog
+  /** @default the system's */
+  readonly clock?: Clock
+  /** Life of a value stored by `set` without a TTL of its own, in seconds. @default 300 */
+  readonly ttl?: Seconds
+}
+
 /**
  * What a store promises the engine. Entries go in with the ticket of their load and come out only if the log finds
  * them valid: `read` never returns a purged entry (a softly purged one comes out `softened`), and `write` refuses what
  * a purge has overtaken. A store never throws for being unreachable: it answers as if it held nothing.
  * Freshness is not its business: it returns stale entries until `staleUntilMs`.
  *
+ * On top of that every store is a small cache of values by itself: `get`, `set`, `delete`, `exists`, `clear`,
+ * `getStats`. `CacheManager` has the same names with everything else around them.
+ *
  * `test/support/store-contract.ts` is the suite that every implementation passes.
  */
 export abstract class BaseCache {
+  protected readonly log: InvalidationLog
+  protected readonly clock: Clock
+  readonly #ttl: Seconds
+  readonly #stats = new StatsCounter()
+
+  constructor ({ log = stillLog, clock = systemClock, ttl = 300 }: BaseCacheParts = {}) {
+    this.log = log
+    this.clock = clock
+    this.#ttl = checkTtl(ttl)
+  }
+
+  /** What the log finds valid and is good for anything; stale entries too. */
   abstract read (key: string): MaybePromise<Entry | undefined>
+  /** The same in the order of the keys, with `undefined` for what is not there. */
   abstract readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>>
   abstract write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict>
+  /** One verdict an item, in their order. */
   abstract writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): MaybePromise<WriteVerdict[]>
   /** Frees the entries of these keys now; answers how many there were. The purge itself is the log's. */
   abstract remove (keys: readonly string[]): MaybePromise<number>
@@ -52,5 +84,89 @@ export abstract class BaseCache {
   /** A page of what is stored, purged entries left out. The order is the store's own. */
   abstract scan (cursor: string | undefined, count: number): MaybePromise<ScanPage>
   abstract usage (): readonly TierUsage[]
+  /** Frees everything held here and ends all timers. A second call does nothing. */
   abstract close (): MaybePromise<void>
+
+  /**
+   * The value of a key; `undefined` when there is none. It is frozen.
+   * @throws FST_ERR_CACHE_KEY
+   */
+  async get<T = unknown> (key: string): Promise<T | undefined> {
+    const entry = await this.#readFresh(key)
+    this.#stats.add(entry === undefined ? 'misses' : 'hits')
+    return entry?.value as T | undefined
+  }
+
+  /**
+   * Stores a copy of the value, as JSON knows it. `false` when it was not stored: because it is `undefined`, too large,
+   * or a purge came in between.
+   * @param ttl life in seconds
+   * @throws FST_ERR_CACHE_KEY, FST_ERR_CACHE_VALUE, FST_ERR_CACHE_OPTION
+   */
+  async set (key: string, value: unknown, ttl: Seconds = this.#ttl): Promise<boolean> {
+    const ticket = this.log.ticket()
+    const normal = normaliseJson(value)
+    const lifeMs = toMs(checkTtl(ttl))
+    if (normal.value === undefined) return false
+    const nowMs = this.clock.now()
+    const untilMs = nowMs + lifeMs
+    const verdict = await this.write(checkKey(key), {
+      kind: 'data',
+      value: normal.value,
+      storedAtMs: nowMs,
+      freshUntilMs: untilMs,
+      staleWhileRevalidateUntilMs: untilMs,
+      staleIfErrorUntilMs: untilMs,
+      marks: [],
+      asOf: ticket.asOf,
+      bytes: normal.bytes,
+      loadMs: 0
+    }, ticket)
+    this.#stats.add(verdict.stored ? 'sets' : 'refusals')
+    return verdict.stored
+  }
+
+  /** Whether there is a value. It counts neither as a hit nor as a miss. */
+  async exists (key: string): Promise<boolean> {
+    return await this.#readFresh(key) !== undefined
+  }
+
+  /** Purges one key; answers whether there was a value. */
+  async delete (key: string): Promise<boolean> {
+    const existed = await this.exists(key)
+    await this.log.append({ keys: [key] })
+    await this.remove([key])
+    if (existed) this.#stats.add('deletes')
+    return existed
+  }
+
+  /** Purges everything. */
+  async clear (): Promise<boolean> {
+    await this.log.append({ everything: true })
+    await this.wipe()
+    return true
+  }
+
+  getStats (): CacheStats {
+    const evictions: Record<EvictionCause, number> = { entries: 0, bytes: 0, expired: 0, purged: 0 }
+    let entries = 0
+    let bytes = 0
+    for (const tier of this.usage()) {
+      for (const cause of Object.keys(evictions) as EvictionCause[]) evictions[cause] += tier.evictions[cause]
+      if (tier.tier !== 'memory') continue
+      entries += tier.entries
+      bytes += tier.bytes
+    }
+    return this.#stats.snapshot({ evictions, entries, bytes })
+  }
+
+  async #readFresh (key: string): Promise<Entry | undefined> {
+    const entry = await this.read(checkKey(key))
+    return entry?.kind === 'data' && entry.freshUntilMs > this.clock.now() ? entry : undefined
+  }
+}
+
+function checkTtl (ttl: Seconds): Seconds {
+  if (!Number.isFinite(ttl) || ttl <= 0) throw new errors.FST_ERR_CACHE_OPTION('ttl', shown(ttl), 'a number of seconds above 0')
+  return ttl
 }

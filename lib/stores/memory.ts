@@ -1,71 +1,45 @@
-import { systemClock, type Clock } from '../clock.ts'
 import { softened, staleUntilMs, type Entry } from '../entry.ts'
-import type { BoundedMap, Held } from '../eviction/bounded-map.ts'
-import { OrderedMap } from '../eviction/ordered-map.ts'
+import type { BoundedMap } from '../eviction/bounded-map.ts'
+import { createBoundedMap } from '../eviction/create-bounded-map.ts'
 import { BaseCache, refused, STORED, type EvictionCause, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
-import type { InvalidationLog, Ticket } from '../ports/invalidation-log.ts'
-import { stillLog } from '../ports/still-log.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import { ExpirySweep } from './expiry-sweep.ts'
+import { NODE_BYTES, weigh, type MemoryNode } from './memory-node.ts'
+import { resolveMemoryOptions, type MemoryCacheOptions, type ResolvedMemoryOptions } from './memory-options.ts'
 
-export interface MemoryCacheOptions {
-  /** @default 10000 */
-  maxEntries?: number
-  /** @default 104857600 (100 MB) */
-  maxBytes?: number
-  /** What is larger is refused, not stored. @default 5242880 (5 MB) */
-  maxEntryBytes?: number
-  /** Who makes room. @default 'lru' */
-  evictionPolicy?: 'lru' | 'lfu' | 'fifo' | 's3-fifo' | 'w-tinylfu'
-  /** Where purges come from. @default a log that never purges */
-  log?: InvalidationLog
-  /** @default the system's */
-  clock?: Clock
-  /** Told about every entry that left without anybody asking, once it is gone. */
-  onEvict?: (key: string, entry: Entry, cause: EvictionCause) => void
-}
+/** After a mass expiry a page gives up here with what it has found, instead of walking over a million empty slots. */
+const SLOTS_PER_PAGE = 10_000
 
-interface Node extends Held {
-  entry: Entry
-  /** How far the log had come when the entry was last found valid. */
-  validAt: number
-}
-
-/** Map entry, list links, node and entry objects, counted on Node 20. */
-const NODE_OVERHEAD_BYTES = 300
-
-function weigh (key: string, entry: Entry): number {
-  let bytes = NODE_OVERHEAD_BYTES + entry.bytes + 2 * key.length
-  for (const mark of entry.marks) bytes += 16 + 2 * mark.length
-  return Math.ceil(bytes)
-}
-
-/** Entries in this process. Every answer is there at once: no method returns a promise. */
+/**
+ * Entries in the memory of this process, bounded by number and by bytes at once. Everything the engine asks of it is
+ * answered at once: no promise, and nothing allocated by a hit.
+ *
+ * @throws FST_ERR_CACHE_OPTION when a bound is not a positive integer.
+ */
 export class MemoryCache extends BaseCache {
-  readonly #log: InvalidationLog
-  readonly #clock: Clock
-  readonly #maxEntries: number
-  readonly #maxBytes: number
-  readonly #maxEntryBytes: number
-  readonly #onEvict: (key: string, entry: Entry, cause: EvictionCause) => void
+  readonly #options: ResolvedMemoryOptions
+  readonly #sweep: ExpirySweep
   readonly #evictions: Record<EvictionCause, number> = { entries: 0, bytes: 0, expired: 0, purged: 0 }
-  #map: BoundedMap<Node>
+  #map: BoundedMap<MemoryNode>
   #hits = 0
   #misses = 0
   #closed = false
 
   constructor (options: MemoryCacheOptions = {}) {
-    super()
-    this.#log = options.log ?? stillLog
-    this.#clock = options.clock ?? systemClock
-    this.#maxEntries = options.maxEntries ?? 10_000
-    this.#maxBytes = options.maxBytes ?? 100 * 1024 * 1024
-    this.#maxEntryBytes = Math.min(options.maxEntryBytes ?? 5 * 1024 * 1024, this.#maxBytes)
-    this.#onEvict = options.onEvict ?? (() => {})
+    super(options)
+    this.#options = resolveMemoryOptions(options)
     this.#map = this.#emptyMap()
+    this.#sweep = new ExpirySweep({
+      reach: () => this.#map.reach,
+      tidy: (slot) => { this.#tidy(slot) },
+      isEmpty: () => this.#map.size === 0
+    }, { log: this.log, clock: this.clock, intervalMs: this.#options.sweepIntervalMs })
   }
 
   read (key: string): Entry | undefined {
     const node = this.#map.get(key)
-    if (node !== undefined && this.#isValid(node) && staleUntilMs(node.entry) > this.#clock.now()) {
+    // An expired node stays for the sweep: when it is written anew, the policy still knows how popular it was.
+    if (node !== undefined && this.#isValid(node) && this.#isAlive(node)) {
       this.#hits++
       return node.entry
     }
@@ -79,22 +53,23 @@ export class MemoryCache extends BaseCache {
 
   write (key: string, entry: Entry, ticket: Ticket): WriteVerdict {
     if (this.#closed) return refused('closed')
-    const validity = ticket.at === this.#log.tip ? 'valid' : this.#log.judge(key, entry.marks, ticket.at)
+    const validity = ticket.at === this.log.tip ? 'valid' : this.log.judge(key, entry.marks, ticket.at)
     if (validity === 'purged') return refused('purged')
-    if (validity === 'soft') entry = softened(entry, this.#log.softPurgedAtMs(key, entry.marks, ticket.at) ?? this.#clock.now())
+    const accepted = validity === 'soft' ? this.#softened(key, entry, ticket.at) : entry
+    const bytes = weigh(key, accepted)
     const held = this.#map.peek(key)
-    const bytes = weigh(key, entry)
-    const refusal = staleUntilMs(entry) <= this.#clock.now() ? 'expired' : bytes > this.#maxEntryBytes ? 'too-large' : undefined
+    const refusal = staleUntilMs(accepted) <= this.clock.now() ? 'expired' : bytes > this.#options.maxEntryBytes || bytes > this.#options.maxBytes ? 'too-large' : undefined
     if (refusal !== undefined) {
       // The older copy goes as well: it is not what was written last.
       if (held !== undefined) this.#map.remove(held)
       return refused(refusal)
     }
     if (held === undefined) {
-      this.#map.add({ key, entry, bytes, validAt: this.#log.tip, slot: 0 })
+      this.#map.add({ key, entry: accepted, bytes, validAt: this.log.tip, slot: 0 })
+      this.#sweep.wake()
     } else {
-      held.entry = entry
-      held.validAt = this.#log.tip
+      held.entry = accepted
+      held.validAt = this.log.tip
       this.#map.reweigh(held, bytes)
     }
     return STORED
@@ -109,68 +84,94 @@ export class MemoryCache extends BaseCache {
     for (const key of keys) {
       const node = this.#map.peek(key)
       if (node === undefined) continue
-      if (staleUntilMs(node.entry) > this.#clock.now()) removed++
+      if (this.#isAlive(node)) removed++
       this.#map.remove(node)
     }
     return removed
   }
 
   wipe (): void {
+    // The old map goes to the garbage collector as a whole: the cost is the same for ten entries and for a million.
+    this.#sweep.stop()
     this.#map = this.#emptyMap()
   }
 
+  /** The cursor is the slot at which the next page begins, so a page shows what stays exactly once. */
   scan (cursor: string | undefined, count: number): ScanPage {
-    const nowMs = this.#clock.now()
-    const entries: Array<[string, Entry]> = []
+    const entries: Array<readonly [string, Entry]> = []
     let slot = cursor === undefined ? 0 : Number(cursor)
-    for (; slot < this.#map.reach && entries.length < count; slot++) {
+    const end = Math.min(this.#map.reach, slot + Math.max(count, SLOTS_PER_PAGE))
+    for (; slot < end && entries.length < count; slot++) {
       const node = this.#map.at(slot)
-      if (node !== undefined && this.#isValid(node) && staleUntilMs(node.entry) > nowMs) entries.push([node.key, node.entry])
+      if (node !== undefined && this.#isValid(node) && this.#isAlive(node)) entries.push([node.key, node.entry])
     }
     return { entries, cursor: slot < this.#map.reach ? String(slot) : undefined }
   }
 
-  usage (): readonly TierUsage[] {
-    return [{
-      tier: 'memory',
-      entries: this.#map.size,
-      bytes: this.#map.bytes,
-      maxEntries: this.#maxEntries,
-      maxBytes: this.#maxBytes,
-      hits: this.#hits,
-      misses: this.#misses,
-      errors: 0,
-      evictions: { ...this.#evictions }
-    }]
+  usage (): readonly [TierUsage] {
+    const { maxEntries, maxBytes } = this.#options
+    const { size, bytes } = this.#map
+    return [{ tier: 'memory', entries: size, bytes, maxEntries, maxBytes, hits: this.#hits, misses: this.#misses, errors: 0, evictions: { ...this.#evictions } }]
   }
 
   close (): void {
     this.#closed = true
-    this.#map = this.#emptyMap()
+    this.wipe()
+  }
+
+  /** A position of the log such that everything held was found valid there or later. */
+  get sweptTo (): number {
+    return this.#sweep.sweptTo
+  }
+
+  /** Looks at the next `slots` slots now, freeing what is expired or purged; answers whether that completed a pass. */
+  revalidate (slots?: number): boolean {
+    return this.#sweep.slice(slots)
+  }
+
+  #isAlive (node: MemoryNode): boolean {
+    return staleUntilMs(node.entry) > this.clock.now()
   }
 
   /** Whether the purges since the last look left the node alone; frees it if they did not. */
-  #isValid (node: Node): boolean {
-    const tip = this.#log.tip
+  #isValid (node: MemoryNode): boolean {
+    const tip = this.log.tip
     if (node.validAt === tip) return true
     const { key, entry, validAt } = node
-    const validity = this.#log.judge(key, entry.marks, validAt)
+    const validity = this.log.judge(key, entry.marks, validAt)
     if (validity === 'purged') {
-      this.#map.remove(node)
-      this.#evicted(node, 'purged')
+      this.#evict(node, 'purged')
       return false
     }
-    if (validity === 'soft') node.entry = softened(entry, this.#log.softPurgedAtMs(key, entry.marks, validAt) ?? this.#clock.now())
+    if (validity === 'soft') node.entry = this.#softened(key, entry, validAt)
     node.validAt = tip
+    this.#sweep.wake()
     return true
   }
 
-  #evicted (node: Node, cause: EvictionCause): void {
-    this.#evictions[cause]++
-    this.#onEvict(node.key, node.entry, cause)
+  #softened (key: string, entry: Entry, since: number): Entry {
+    return softened(entry, this.log.softPurgedAtMs(key, entry.marks, since) ?? this.clock.now())
   }
 
-  #emptyMap (): BoundedMap<Node> {
-    return new OrderedMap<Node>(true, { maxEntries: this.#maxEntries, maxBytes: this.#maxBytes }, (node, cause) => { this.#evicted(node, cause) })
+  #tidy (slot: number): void {
+    const node = this.#map.at(slot)
+    if (node !== undefined && this.#isValid(node) && !this.#isAlive(node)) this.#evict(node, 'expired')
+  }
+
+  #evict (node: MemoryNode, cause: EvictionCause): void {
+    this.#map.remove(node)
+    this.#evicted(node, cause)
+  }
+
+  #evicted (node: MemoryNode, cause: EvictionCause): void {
+    this.#evictions[cause]++
+    this.#options.onEvict(node.key, node.entry, cause)
+  }
+
+  #emptyMap (): BoundedMap<MemoryNode> {
+    const { evictionPolicy, lfuAging, maxBytes } = this.#options
+    // The maps reserve memory per possible entry; more than this cannot fit into the bytes.
+    const maxEntries = Math.max(1, Math.min(this.#options.maxEntries, Math.floor(maxBytes / NODE_BYTES)))
+    return createBoundedMap(evictionPolicy, { maxEntries, maxBytes }, (node, cause) => { this.#evicted(node, cause) }, lfuAging)
   }
 }
