@@ -1,0 +1,124 @@
+import type { EpochMs } from '../clock.ts'
+import type { Entry } from '../entry.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+import type { Compression, Packed } from './compression.ts'
+import { MAX_LIFE_MS, positionOf, readEntryHeader, type EntryHeader } from './entry-header.ts'
+import { frame, unframe } from './envelope.ts'
+import { deepFreeze } from './json-value.ts'
+import type { ResponseHead } from './response-head.ts'
+import type { ValueSerializer } from './serializer.ts'
+
+/** One moment by two clocks: this process's, and the one all instances share. They may differ by any amount. */
+export interface Moment { readonly localMs: EpochMs, readonly sharedMs: EpochMs }
+
+/**
+ * Why bytes are no entry for this reader. `foreign`: not ours at all; `version`: of another release, perhaps a newer
+ * one, so leave it alone; `header`, `body`: damaged or forged; `other-key`: an entry, but not this one; `serializer`:
+ * written by another serialiser.
+ */
+export type DecodeFault = 'foreign' | 'version' | 'header' | 'body' | 'other-key' | 'serializer' | 'too-large'
+
+export type Decoded = { readonly ok: true, readonly entry: Entry } | { readonly ok: false, readonly reason: DecodeFault }
+
+export interface EntryCodec {
+  /** @throws what the serialiser throws for a value it cannot write */
+  readonly encode: (key: string, entry: Entry, at: Moment) => MaybePromise<Buffer>
+  /** Never throws and never rejects, whatever the bytes are. */
+  readonly decode: (key: string, bytes: Buffer, at: Moment) => MaybePromise<Decoded>
+}
+
+export interface EntryCodecOptions {
+  readonly serializer: ValueSerializer
+  readonly compression: Compression
+  /** A body that would be longer than this once decompressed is not read. */
+  readonly maxBytes: number
+}
+
+/** What a response entry holds, as far as it matters here. */
+interface ResponseValue { readonly status: number, readonly headers: ResponseHead[1], readonly body: Buffer }
+
+/** Fields that tell that the body is compressed already. */
+const isEncoded = (headers: ResponseHead[1]): boolean => headers.some(([name]) => name === 'content-encoding')
+
+const span = (ms: number): number => Math.min(Math.max(0, ms), MAX_LIFE_MS)
+
+const fault = (reason: DecodeFault): Decoded => ({ ok: false, reason })
+
+export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCodecOptions): EntryCodec {
+  const bodyOf = (entry: Entry): Buffer => {
+    if (entry.kind === 'response') return (entry.value as ResponseValue).body
+    return entry.kind === 'data' ? serializer.encode(entry.value) : Buffer.from(JSON.stringify(entry.value))
+  }
+
+  const valueOf = (header: EntryHeader, body: Buffer): unknown => {
+    if (header.t === 'data') return serializer.decode(body)
+    if (header.t === 'variants') return deepFreeze(JSON.parse(body.toString()))
+    const [status, headers] = header.r as ResponseHead
+    return { status, headers, body }
+  }
+
+  return {
+    encode (key, entry, at) {
+      const body = bodyOf(entry)
+      const head: ResponseHead | undefined = entry.kind === 'response' ? [(entry.value as ResponseValue).status, (entry.value as ResponseValue).headers] : undefined
+      const seal = (packed: Packed): Buffer => frame({
+        k: key,
+        t: entry.kind,
+        at: Math.round(Math.max(0, entry.storedAtMs - at.localMs + at.sharedMs)),
+        f: span(entry.freshUntilMs - entry.storedAtMs),
+        w: span(entry.staleWhileRevalidateUntilMs - entry.storedAtMs),
+        e: span(entry.staleIfErrorUntilMs - entry.storedAtMs),
+        m: entry.marks,
+        p: [entry.asOf.epoch, entry.asOf.seq],
+        l: span(Math.round(entry.loadMs)),
+        b: Math.ceil(entry.bytes),
+        n: body.length,
+        c: packed.codec,
+        ...(entry.kind === 'data' ? { s: serializer.name } : {}),
+        ...(head === undefined ? {} : { r: head })
+      } satisfies EntryHeader, packed.bytes)
+      const packed = head !== undefined && isEncoded(head[1]) ? { codec: '', bytes: body } : compression.pack(body)
+      return packed instanceof Promise ? packed.then(seal) : seal(packed)
+    },
+
+    decode (key, bytes, at) {
+      const parts = unframe(bytes)
+      if (!parts.ok) return parts
+      const header = readEntryHeader(parts.header)
+      if (header === undefined) return fault('header')
+      if (header.k !== key) return fault('other-key')
+      if (header.t === 'data' && header.s !== serializer.name) return fault('serializer')
+      if (header.n > maxBytes) return fault('too-large')
+      const open = (body: Buffer | undefined): Decoded => {
+        if (body === undefined) return fault('body')
+        try {
+          // The bytes may be a slice of what came from the socket; an entry in memory must not hold on to all of that.
+          const own = header.t === 'response' && header.c === '' ? Buffer.from(body) : body
+          return { ok: true, entry: entryOf(header, valueOf(header, own), at) }
+        } catch {
+          return fault('body')
+        }
+      }
+      const body = compression.unpack({ codec: header.c, bytes: parts.body }, header.n)
+      return body instanceof Promise ? body.then(open) : open(body)
+    }
+  }
+}
+
+function entryOf (header: EntryHeader, value: unknown, at: Moment): Entry {
+  // By a clock that was set back, an entry can seem to come from the future; it is then as young as can be.
+  const storedAtMs = at.localMs - Math.max(0, at.sharedMs - header.at)
+  return {
+    kind: header.t,
+    value,
+    storedAtMs,
+    freshUntilMs: storedAtMs + header.f,
+    staleWhileRevalidateUntilMs: storedAtMs + header.w,
+    staleIfErrorUntilMs: storedAtMs + header.e,
+    marks: header.m,
+    asOf: positionOf(header),
+    // Never less than is really there: memory is accounted by it.
+    bytes: Math.max(header.b, header.n),
+    loadMs: header.l
+  }
+}
