@@ -1,0 +1,237 @@
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
+import { InvalidationIndex } from '../../../lib/invalidation/invalidation-index.ts'
+import { scopeOf } from '../../../lib/invalidation/purge-scope.ts'
+import { globMatches, parseGlob } from '../../../lib/keyspace/glob.ts'
+import { keyMark, tagMark } from '../../../lib/keyspace/mark.ts'
+import type { InvalidationLog, PurgeRecord, Validity } from '../../../lib/ports/invalidation-log.ts'
+import { fakeClock } from '../../support/fake-clock.ts'
+
+const newLog = (limits: { maxRecords?: number, maxGlobs?: number } = {}): InvalidationLog => createLocalLog({ clock: fakeClock(), ...limits })
+
+/** What one record does to one entry that was valid before it. */
+function effect (record: PurgeRecord, key: string, marks: readonly string[] = []): Validity {
+  const log = newLog()
+  const { at } = log.ticket()
+  log.append(record)
+  return log.judge(key, marks, at)
+}
+
+t.test('a purge of a key reaches the entry of that key and every entry built from it', async (t) => {
+  const record = { keys: ['product:1'] }
+  t.equal(effect(record, 'product:1'), 'purged')
+  t.equal(effect(record, 'list', [keyMark('product:2'), keyMark('product:1')]), 'purged')
+  t.equal(effect(record, 'product:12'), 'valid')
+  t.equal(effect(record, 'other', [tagMark('product:1')]), 'valid', 'a tag of the same name is something else')
+  t.equal(effect(record, 'k:product:1'), 'valid')
+})
+
+t.test('a purge of a mark reaches the entries that carry it', async (t) => {
+  const record = { marks: [tagMark('catalog'), tagMark('prices')] }
+  t.equal(effect(record, 'a', [tagMark('x'), tagMark('prices')]), 'purged')
+  t.equal(effect(record, 'catalog', [tagMark('x')]), 'valid')
+  t.equal(effect(record, 'a', [tagMark('catalog2')]), 'valid')
+})
+
+t.test('a pattern reaches keys, and the keys that an entry was built from', async (t) => {
+  for (const pattern of ['product:*', 'pr*uct:*', 'product:[0-9]', 'p?oduct:*', 'product:1']) {
+    t.equal(effect({ patterns: [pattern] }, 'product:1'), 'purged', pattern)
+    t.equal(effect({ patterns: [pattern] }, 'list', [tagMark('x'), keyMark('product:1')]), 'purged', pattern)
+    t.equal(effect({ patterns: [pattern] }, 'list', [tagMark('product:1')]), 'valid', pattern)
+    t.equal(effect({ patterns: [pattern] }, 'produce:1'), 'valid', pattern)
+  }
+  t.equal(effect({ patterns: ['*'] }, 'anything'), 'purged')
+  t.equal(effect({ patterns: ['\\*'] }, 'anything'), 'valid')
+  t.throws(() => newLog().append({ patterns: [''] }), { code: 'FST_ERR_CACHE_PATTERN' })
+})
+
+t.test('a refused record leaves no half of itself behind', async (t) => {
+  const log = newLog()
+  t.throws(() => log.append({ keys: ['a'], patterns: ['[a'] }), { code: 'FST_ERR_CACHE_PATTERN' })
+  t.equal(log.judge('a', [], 0), 'valid')
+  t.equal(log.tip, 0)
+})
+
+t.test('a mark prefix is literal', async (t) => {
+  t.equal(effect({ markPrefixes: ['p:/products/'] }, 'a', ['p:/products/1']), 'purged')
+  t.equal(effect({ markPrefixes: ['p:/products/'] }, 'a', ['p:/products']), 'valid')
+  t.equal(effect({ markPrefixes: ['p:/*'] }, 'a', ['p:/products']), 'valid')
+  t.equal(effect({ markPrefixes: ['p:/*'] }, 'a', ['p:/*/1']), 'purged')
+  t.equal(effect({ markPrefixes: [''] }, 'a'), 'purged', 'an empty prefix is everything')
+})
+
+t.test('prefixes of different lengths do not hide each other', async (t) => {
+  const log = newLog()
+  log.append({ patterns: ['a:*'] })
+  log.append({ patterns: ['a:b:c:*'] })
+  log.append({ patterns: ['a:b:*'] })
+  t.same(['a:1', 'a:b:1', 'a:b:c:1'].map((key) => [0, 1, 2].map((since) => log.judge(key, [], since))), [
+    ['purged', 'valid', 'valid'],
+    ['purged', 'purged', 'purged'],
+    ['purged', 'purged', 'purged']
+  ])
+})
+
+t.test('what is stored after a purge is valid', async (t) => {
+  const log = newLog()
+  log.append({ keys: ['a'], marks: [tagMark('t')], patterns: ['b*', 'b*c'], everything: true })
+  const { at, asOf } = log.ticket()
+  t.equal(log.judge('a', [tagMark('t')], at), 'valid')
+  t.equal(log.judgeShared('bc', [], asOf), 'valid')
+})
+
+t.test('a soft purge makes stale, and a hard one beats it', async (t) => {
+  const clock = fakeClock()
+  const log = createLocalLog({ clock })
+  log.append({ marks: [tagMark('t')], soft: true })
+  const firstMs = clock.now()
+  t.equal(log.judge('a', [tagMark('t')], 0), 'soft')
+  t.equal(log.softPurgedAtMs('a', [tagMark('t')], 0), firstMs)
+  t.equal(log.softPurgedAtMs('a', [tagMark('t')], 1), undefined)
+  clock.advance(5000)
+  log.append({ patterns: ['a*'], soft: true })
+  t.equal(log.softPurgedAtMs('a', [tagMark('t')], 0), firstMs + 5000, 'the newest counts')
+  t.equal(log.softPurgedAtMs('b', [tagMark('t')], 0), firstMs)
+  log.append({ keys: ['a'] })
+  t.equal(log.judge('a', [], 0), 'purged')
+  log.append({ everything: true, soft: true })
+  t.equal(log.judge('a', [], 2), 'purged', 'hard before soft is still hard')
+  t.equal(log.judge('a', [], 3), 'soft')
+})
+
+t.test('a position of another process is believed only inside this log', async (t) => {
+  const log = newLog()
+  log.append({ keys: ['a'] })
+  t.equal(log.judgeShared('b', [], { epoch: 0, seq: 0 }), 'valid')
+  t.equal(log.judgeShared('a', [], { epoch: 0, seq: 0 }), 'purged')
+  t.equal(log.judgeShared('b', [], { epoch: 0, seq: 2 }), 'purged', 'ahead of the log')
+  t.equal(log.judgeShared('b', [], { epoch: 7, seq: 1 }), 'purged', 'of another log')
+  t.equal(log.judgeShared('b', [], { epoch: 0, seq: NaN }), 'purged', 'no position at all')
+})
+
+t.test('a record that names nothing does not move the log', async (t) => {
+  const log = newLog()
+  t.equal(log.append({}), 'everywhere')
+  log.append({ keys: [], marks: [], patterns: [], everything: false, soft: true })
+  t.equal(log.tip, 0)
+})
+
+t.test('memory is bounded, and what is forgotten counts as purged', async (t) => {
+  const log = newLog({ maxRecords: 128 })
+  for (let i = 0; i < 10_000; i++) log.append(i % 3 === 0 ? { patterns: [`p${i}:*`] } : { keys: [`k${i}`] })
+  t.equal(log.judge('never-purged', [], 10_000 - 100), 'valid', 'the recent past is known')
+  t.equal(log.judge('never-purged', [], 10_000 - 200), 'purged', 'the distant past is not')
+  t.equal(log.judge('k9998', [], 9990), 'purged')
+  t.equal(log.judge('p9999:x', [], 9990), 'purged')
+})
+
+t.test('globs are bounded by themselves', async (t) => {
+  const log = newLog({ maxGlobs: 10 })
+  for (let i = 0; i < 25; i++) log.append({ patterns: [`a*${i}`] })
+  t.equal(log.judge('b', [], 14), 'purged')
+  t.equal(log.judge('b', [], 15), 'valid')
+  t.equal(log.judge('a15', [], 15), 'purged')
+  for (let i = 0; i < 25; i++) log.append({ patterns: ['a*24'] })
+  t.equal(log.judge('b', [], 15), 'valid', 'the same glob again needs no more room')
+})
+
+t.test('a name that is purged again and again is remembered once', async (t) => {
+  const index = new InvalidationIndex({ maxRecords: 100 })
+  for (let n = 1; n <= 100_000; n++) index.add(scopeOf({ keys: [`k${n % 50}`], patterns: [`p${n % 50}*`] }), n, 0)
+  t.equal(index.size, 100)
+  t.equal(index.floor, 0)
+})
+
+t.test('a store that has checked its entries lets the log forget', async (t) => {
+  const index = new InvalidationIndex()
+  index.add(scopeOf({ keys: ['a'], patterns: ['p:*', 'q*r'] }), 1, 0)
+  index.add(scopeOf({ keys: ['b'], patterns: ['pp:*', 'qq*r'] }), 2, 0)
+  index.add(scopeOf({ keys: ['c'], soft: true }), 3, 0)
+  index.forget(1)
+  t.equal(index.size, 4)
+  t.same([index.judge('x', [], 0), index.judge('x', [], 1)], ['purged', 'valid'])
+  t.same(['b', 'pp:1', 'qqr', 'c'].map((key) => index.judge(key, [], 1)), ['purged', 'purged', 'purged', 'soft'])
+  index.forget(99)
+  t.equal(index.size, 0)
+  t.equal(index.floor, 3, 'never further than the log has come')
+  index.add(scopeOf({ keys: ['a'], patterns: ['p:*'] }), 4, 0)
+  t.same(['a', 'p:1', 'b'].map((key) => index.judge(key, [], 3)), ['purged', 'purged', 'valid'], 'and it goes on')
+})
+
+t.test('a purge and a check do work that does not depend on how much was purged before', async (t) => {
+  const log = newLog()
+  for (let i = 0; i < 50_000; i++) log.append({ keys: [`old${i}`] })
+  const lookups = countMapCalls(t, () => { log.append({ marks: [tagMark('catalog')] }) })
+  const atEmpty = countMapCalls(t, () => { newLog().append({ marks: [tagMark('catalog')] }) })
+  t.equal(lookups, atEmpty)
+  t.ok(lookups < 10)
+  t.equal(countMapCalls(t, () => { log.judge('x', [tagMark('a'), tagMark('b')], log.tip) }), 0, 'nothing newer: one comparison')
+  t.equal(countMapCalls(t, () => { log.judge('x', [tagMark('a'), tagMark('b')], log.tip - 1) }), 3, 'one look-up for each name of the entry')
+})
+
+t.test('the index agrees with a model that keeps every record', async (t) => {
+  const name = fc.constantFrom('a', 'b', 'ab', 'abc', 'b:1', 'b:2', 'a:b:c')
+  const pattern = fc.constantFrom('*', 'a*', 'ab*', 'b:*', 'a', 'b:?', '*c', '[ab]', 'a*c', '?')
+  const record: fc.Arbitrary<PurgeRecord> = fc.record({
+    keys: fc.array(name, { maxLength: 2 }),
+    marks: fc.array(name.map(tagMark), { maxLength: 2 }),
+    patterns: fc.array(pattern, { maxLength: 1 }),
+    markPrefixes: fc.array(fc.constantFrom('t:a', 't:b:', 'k:a'), { maxLength: 1 }),
+    everything: fc.constantFrom(false, false, false, true),
+    soft: fc.boolean()
+  })
+  const entry = fc.record({ key: name, marks: fc.array(fc.oneof(name.map(tagMark), name.map(keyMark)), { maxLength: 3 }) })
+  const limits = fc.constantFrom({}, { maxRecords: 4, maxGlobs: 2 }, { maxRecords: 64, maxGlobs: 3 })
+  let exact = 0
+  fc.assert(fc.property(fc.array(record, { maxLength: 30 }), entry, fc.nat(30), fc.option(fc.nat(30)), limits, (records, { key, marks }, since, forgetUpTo, limit) => {
+    const clock = fakeClock()
+    const log = createLocalLog({ clock, ...limit })
+    const applied: Array<{ record: PurgeRecord, atMs: number }> = []
+    for (const next of records) {
+      clock.advance(10)
+      const before = log.tip
+      log.append(next)
+      if (log.tip > before) applied.push({ record: next, atMs: clock.now() })
+    }
+    const forgotten = forgetUpTo !== null && records.length % 2 === 0
+    if (forgotten) log.forget(forgetUpTo)
+    const newer = applied.slice(since).filter(({ record }) => touches(record, key, marks))
+    const expected: Validity = newer.some(({ record }) => record.soft !== true) ? 'purged' : newer.length > 0 ? 'soft' : 'valid'
+    const found = log.judge(key, marks, since)
+    if (found === expected) {
+      exact++
+      return found !== 'soft' || log.softPurgedAtMs(key, marks, since) === newer.at(-1)?.atMs
+    }
+    return found === 'purged' && (limit.maxRecords !== undefined || forgotten)
+  }), { numRuns: 3000 })
+  t.ok(exact > 2000, `${exact} verdicts were exactly those of the model`)
+})
+
+/** The plain reading of a record, without any index. */
+function touches (record: PurgeRecord, key: string, marks: readonly string[]): boolean {
+  const keys = [key, ...marks.filter((mark) => mark.startsWith('k:')).map((mark) => mark.slice(2))]
+  const all = [...marks, keyMark(key)]
+  return record.everything === true ||
+    keys.some((name) => record.keys?.includes(name)) ||
+    all.some((mark) => record.marks?.includes(mark) || record.markPrefixes?.some((prefix) => mark.startsWith(prefix))) ||
+    (record.patterns ?? []).some((text) => {
+      const verdict = parseGlob(text)
+      return verdict.valid && keys.some((name) => globMatches(verdict.glob, name))
+    })
+}
+
+/** How often `work` touches a Map. */
+function countMapCalls (t: Test, work: () => void): number {
+  let calls = 0
+  const restores = (['get', 'set', 'delete'] as const).map((name) => {
+    const original: (this: Map<unknown, unknown>, ...args: [unknown, unknown]) => unknown = Map.prototype[name]
+    return t.intercept(Map.prototype, name, { value (this: Map<unknown, unknown>, ...args: [unknown, unknown]) { calls++; return original.apply(this, args) } }).restore
+  })
+  // Putting the interceptions in place and taking them away again uses Maps too.
+  calls = 0
+  work()
+  const counted = calls
+  for (const restore of restores) restore()
+  return counted
+}
