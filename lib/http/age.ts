@@ -1,8 +1,8 @@
 import type { EpochMs, Milliseconds, Seconds } from '../clock.ts'
 import { MAX_DELTA_SECONDS, parseDeltaSeconds } from './delta-seconds.ts'
 import { parseHttpDate } from './http-date.ts'
-import { headerOf, linesOf } from './response.ts'
-import type { HeaderList } from './response.ts'
+import { headerOf, linesOf } from './headers.ts'
+import type { HeaderList } from './headers.ts'
 
 /** The Age field (RFC 9111 §5.1): the first member of a list; an invalid one is ignored, so it is 0. */
 export function ageFieldSeconds (headers: HeaderList): Seconds {

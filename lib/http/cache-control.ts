@@ -10,7 +10,7 @@
  */
 import type { Seconds } from '../clock.ts'
 import { parseDeltaSeconds } from './delta-seconds.ts'
-import type { HeaderValue } from './response.ts'
+import type { HeaderValue } from './headers.ts'
 
 /** Beyond this many characters a Cache-Control value is not read: it counts as `no-store`. */
 export const MAX_CACHE_CONTROL_LENGTH = 8192
@@ -24,6 +24,8 @@ export interface CacheControl {
   seconds: (directive: string) => Seconds | undefined
   /** Whether the directive is there and holds for the whole response instead of some of its fields. */
   unqualified: (directive: 'no-cache' | 'private') => boolean
+  /** Whether the first of a directive has no argument: `max-stale` alone means any staleness. */
+  bare: (directive: string) => boolean
   /** The lower-case field names of a directive that is qualified everywhere; `undefined` otherwise. */
   fields: (directive: 'no-cache' | 'private') => readonly string[] | undefined
   /** Whether a directive was there in a spelling outside the grammar. */
@@ -32,8 +34,9 @@ export interface CacheControl {
   readonly names: readonly string[]
 }
 
-interface Directive {
+export interface Directive {
   readonly seconds: Seconds
+  readonly bare: boolean
   readonly fields: readonly string[] | undefined
   readonly malformed: boolean
 }
@@ -42,15 +45,18 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
 const NOT_TOKEN = /[^!#$%&'*+\-.^_`|~\dA-Za-z]+/
 const DIRECTIVE = /^([!#$%&'*+\-.^_`|~\dA-Za-z]+)(?:=(?:([!#$%&'*+\-.^_`|~\dA-Za-z]+)|"((?:[^"\\]|\\.)*)"))?$/s
 
-/** Reads a Cache-Control field; several lines are one list (RFC 9110 §5.3). */
+/**
+ * Reads a Cache-Control field. Several lines are one list (RFC 9110 §5.3), but no quoted string reaches from one line into
+ * the next.
+ */
 export function parseCacheControl (value: HeaderValue | undefined): CacheControl {
   if (value === undefined || value.length === 0) return NOTHING
-  const text = typeof value === 'string' ? value : value.join(',')
+  const lines = typeof value === 'string' ? [value] : value
   const directives = new Map<string, Directive>()
-  if (text.length > MAX_CACHE_CONTROL_LENGTH) {
-    directives.set('no-store', { seconds: 0, fields: undefined, malformed: true })
+  if (lines.reduce((sum, line) => sum + line.length + 1, 0) > MAX_CACHE_CONTROL_LENGTH) {
+    directives.set('no-store', { seconds: 0, fields: undefined, malformed: true, bare: true })
   } else {
-    for (const member of membersOf(text)) readMember(member, directives)
+    for (const line of lines) for (const member of membersOf(line)) readMember(member, directives)
   }
   return cacheControlOf(directives)
 }
@@ -63,6 +69,7 @@ export function cacheControlOf (directives: ReadonlyMap<string, Directive>): Cac
     seconds: (name) => directives.get(name)?.seconds,
     unqualified: (name) => directives.has(name) && directives.get(name)?.fields === undefined,
     fields: (name) => directives.get(name)?.fields,
+    bare: (name) => directives.get(name)?.bare === true,
     malformed: (name) => directives.get(name)?.malformed === true,
     names: [...directives.keys()]
   }
@@ -103,12 +110,13 @@ function readMember (member: string, directives: Map<string, Directive>): void {
       seconds: argument === undefined ? 0 : parseDeltaSeconds(argument) ?? 0,
       // Senders quote the list of fields (§5.2.2.4); `private=1` was written by somebody who meant private.
       fields: quoted === undefined ? undefined : fieldNames(quoted),
-      malformed: false
+      malformed: false,
+      bare: argument === undefined
     })
   }
   for (const word of text.toLowerCase().split(NOT_TOKEN)) {
     // `max-age=60` is one word of `max-age=60; private` to a reader, two to the splitter: digits are no directive.
-    if (word !== '' && !/^\d+$/.test(word)) add(directives, word, { seconds: 0, fields: undefined, malformed: true })
+    if (word !== '' && !/^\d+$/.test(word)) add(directives, word, { seconds: 0, fields: undefined, malformed: true, bare: false })
   }
 }
 
@@ -125,7 +133,8 @@ function add (directives: Map<string, Directive>, name: string, next: Directive)
   directives.set(name, {
     seconds: earlier.seconds,
     fields: earlier.fields === undefined || next.fields === undefined ? undefined : [...earlier.fields, ...next.fields],
-    malformed: earlier.malformed || next.malformed
+    malformed: earlier.malformed || next.malformed,
+    bare: earlier.bare
   })
 }
 

@@ -1,6 +1,7 @@
 /** Cache-Status (RFC 9211): one member of a Structured Fields list for each cache on the way, the nearest to the origin first. */
 import type { Seconds } from '../clock.ts'
-import type { HeaderValue } from './response.ts'
+import type { HeaderValue } from './headers.ts'
+import { SF_TOKEN, sfString } from './structured-fields.ts'
 
 /** Why a request went on to the handler (RFC 9211 §2.2), the most specific word that fits. */
 export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'miss' | 'request' | 'stale' | 'partial'
@@ -26,8 +27,6 @@ export interface CacheStatusForward {
   readonly key?: string
   readonly detail?: string
 }
-
-const SF_TOKEN = /^[A-Za-z*][!#$%&'*+\-.^_`|~\dA-Za-z:/]*$/
 
 /** The member of one cache. `hit` and `fwd` exclude each other (§2.1). */
 export function cacheStatusMember (name: string, status: CacheStatusHit | CacheStatusForward): string {
@@ -62,10 +61,4 @@ export function appendCacheStatus (existing: HeaderValue | undefined, member: st
 function keyAndDetail ({ key, detail }: CacheStatusHit | CacheStatusForward): string {
   return (key === undefined ? '' : `;key=${sfString(key)}`) +
     (detail === undefined ? '' : `;detail=${SF_TOKEN.test(detail) ? detail : sfString(detail)}`)
-}
-
-/** A String (RFC 9651 §3.3.3) holds visible ASCII and blanks; the rest is percent-encoded. */
-function sfString (value: string): string {
-  const ascii = value.replace(/[^\x20-\x7e]+/gu, (part) => Buffer.from(part).toString('hex').replace(/../g, '%$&'))
-  return `"${ascii.replace(/["\\]/g, '\\$&')}"`
 }

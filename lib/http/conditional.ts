@@ -1,8 +1,8 @@
 import type { EpochMs } from '../clock.ts'
 import { parseEntityTag, parseEntityTagList, weakMatch } from './etag.ts'
 import { parseHttpDate } from './http-date.ts'
-import { requestHeaderOf } from './response.ts'
-import type { HeaderList, RequestHeaders } from './response.ts'
+import { requestHeaderOf } from './headers.ts'
+import type { HeaderList, RequestHeaders } from './headers.ts'
 
 /** What a condition is compared with. */
 export interface StoredValidators {
@@ -17,7 +17,7 @@ export interface StoredValidators {
 
 /**
  * Whether the client's conditions are met by what is stored (RFC 9110 §13.2.2, RFC 9111 §4.3.2). Only a 200 can become a
- * 304 (§13.2.1); If-Match and If-Unmodified-Since are not a cache's to evaluate.
+ * 304 (§13.2.1), and only for GET and HEAD; If-Match and If-Unmodified-Since are not a cache's to evaluate.
  */
 export function judgeConditional (request: RequestHeaders, stored: StoredValidators): 'full' | 'not-modified' {
   if (stored.status !== 200) return 'full'
@@ -25,9 +25,9 @@ export function judgeConditional (request: RequestHeaders, stored: StoredValidat
   if (ifNoneMatch !== undefined) return noneMatch(ifNoneMatch, stored.etag) ? 'full' : 'not-modified'
   // §13.1.3: evaluated only without If-None-Match, and only if it is a date.
   const ifModifiedSince = requestHeaderOf(request, 'if-modified-since')
-  const sinceMs = ifModifiedSince === undefined ? undefined : parseHttpDate(ifModifiedSince)
+  const sinceMs = ifModifiedSince === undefined ? undefined : parseHttpDate(ifModifiedSince, stored.dateMs)
   if (sinceMs === undefined) return 'full'
-  const changedMs = stored.lastModified === undefined ? stored.dateMs : parseHttpDate(stored.lastModified)
+  const changedMs = stored.lastModified === undefined ? stored.dateMs : parseHttpDate(stored.lastModified, stored.dateMs)
   return changedMs !== undefined && changedMs <= sinceMs ? 'not-modified' : 'full'
 }
 

@@ -12,7 +12,7 @@ export function makeEtag (body: Buffer): string {
 }
 
 const ENTITY_TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/
-const NEXT_ENTITY_TAG = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)")?[ \t]*(?:,|$)/y
+const NEXT_ENTITY_TAG = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)/y
 
 /** One entity-tag, or `undefined` if the text is none. `W/` has no lower-case spelling. */
 export function parseEntityTag (text: string): EntityTag | undefined {

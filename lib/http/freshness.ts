@@ -3,8 +3,8 @@ import { initialAgeMs } from './age.ts'
 import { parseCacheControl } from './cache-control.ts'
 import type { CacheControl } from './cache-control.ts'
 import { parseHttpDate } from './http-date.ts'
-import { headerOf } from './response.ts'
-import type { HeaderList } from './response.ts'
+import { headerOf, linesOf } from './headers.ts'
+import type { HeaderList } from './headers.ts'
 import { staleBar } from './staleness.ts'
 import type { StaleBar } from './staleness.ts'
 import { targetedCacheControl } from './targeted.ts'
@@ -61,7 +61,7 @@ const HEURISTIC_LIMIT_MS: Milliseconds = 24 * 60 * 60 * 1000
 export function judgeFreshness (input: FreshnessInput): Freshness {
   const { headers, nowMs } = input
   const targeted = targetedCacheControl(headers, input.targets ?? [])
-  const cacheControl = targeted ?? parseCacheControl(headerOf(headers, 'cache-control'))
+  const cacheControl = targeted ?? parseCacheControl(linesOf(headers, 'cache-control'))
   const [source, lifetimeMs] = lifetimeOf(input, cacheControl, targeted !== undefined)
   const ageMs = initialAgeMs({ headers, requestTimeMs: input.requestTimeMs ?? nowMs, responseTimeMs: nowMs })
   const bar = staleBar(cacheControl, input)

@@ -1,7 +1,7 @@
 import { parseCacheControl } from './cache-control.ts'
 import type { Freshness } from './freshness.ts'
-import { headerOf } from './response.ts'
-import type { HeaderList } from './response.ts'
+import { headerOf, linesOf } from './headers.ts'
+import type { HeaderList } from './headers.ts'
 import { targetedCacheControl } from './targeted.ts'
 import { effectiveVary } from './vary.ts'
 
@@ -88,7 +88,7 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   const bad = malformedField(headers)
   if (bad !== undefined) return refuse('malformed-header', bad)
 
-  const cacheControl = targetedCacheControl(headers, input.targets ?? []) ?? parseCacheControl(headerOf(headers, 'cache-control'))
+  const cacheControl = targetedCacheControl(headers, input.targets ?? []) ?? parseCacheControl(linesOf(headers, 'cache-control'))
   if (status === 206) return refuse('partial')
   if (status < 200 || status > 599 || status === 304) return refuse('status', String(status))
   // §5.2.2.3: must-understand limits storing to known statuses, and there it overrules no-store.

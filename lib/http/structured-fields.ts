@@ -31,3 +31,12 @@ function bareItem (value: unknown): SfBareItem {
   if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value
   return value instanceof Token ? { token: value.toString() } : undefined
 }
+
+/** What a Token looks like (RFC 9651 §3.3.4). */
+export const SF_TOKEN = /^[A-Za-z*][!#$%&'*+\-.^_`|~\dA-Za-z:/]*$/
+
+/** A String (RFC 9651 §3.3.3) holds visible ASCII and blanks; the rest goes in as percent-encoded UTF-8. */
+export function sfString (value: string): string {
+  const ascii = value.replace(/[^\x20-\x7e]+/gu, (part) => Buffer.from(part).toString('hex').replace(/../g, '%$&'))
+  return `"${ascii.replace(/["\\]/g, '\\$&')}"`
+}

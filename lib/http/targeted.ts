@@ -1,8 +1,8 @@
 import { cacheControlOf, MAX_CACHE_CONTROL_LENGTH } from './cache-control.ts'
-import type { CacheControl } from './cache-control.ts'
+import type { CacheControl, Directive } from './cache-control.ts'
 import { MAX_DELTA_SECONDS } from './delta-seconds.ts'
-import { headerOf } from './response.ts'
-import type { HeaderList } from './response.ts'
+import { headerOf } from './headers.ts'
+import type { HeaderList } from './headers.ts'
 import { sfDictionary } from './structured-fields.ts'
 import type { SfBareItem } from './structured-fields.ts'
 
@@ -28,14 +28,14 @@ const RESTRICTIVE: ReadonlySet<string> = new Set(['no-store', 'no-cache', 'priva
  * A value of the wrong type is not consumed (RFC 9213 §2.1): `max-age="60"` is as good as absent. A restriction counts
  * whatever its value, unless that is false: its author had a reason.
  */
-function directivesOf (dictionary: ReadonlyMap<string, SfBareItem>): Parameters<typeof cacheControlOf>[0] {
-  const directives = new Map<string, { seconds: number, fields: undefined, malformed: boolean }>()
+function directivesOf (dictionary: ReadonlyMap<string, SfBareItem>): ReadonlyMap<string, Directive> {
+  const directives = new Map<string, Directive>()
   for (const [name, value] of dictionary) {
     if (DELTAS.has(name)) {
       if (typeof value !== 'number' || !Number.isInteger(value)) continue
-      directives.set(name, { seconds: Math.min(Math.max(0, value), MAX_DELTA_SECONDS), fields: undefined, malformed: value < 0 })
+      directives.set(name, { seconds: Math.min(Math.max(0, value), MAX_DELTA_SECONDS), fields: undefined, malformed: value < 0, bare: false })
     } else if (value === true || (RESTRICTIVE.has(name) && value !== false)) {
-      directives.set(name, { seconds: 0, fields: undefined, malformed: value !== true })
+      directives.set(name, { seconds: 0, fields: undefined, malformed: value !== true, bare: value === true })
     }
   }
   return directives

@@ -1,5 +1,6 @@
-import { headerOf, requestHeaderOf } from './response.ts'
-import type { HeaderList, RequestHeaders } from './response.ts'
+import { headerOf, requestHeaderOf } from './headers.ts'
+import type { HeaderList, RequestHeaders } from './headers.ts'
+import { weightedList } from './weighted-list.ts'
 
 /** Which request fields a response was chosen by, sorted; `star`: by something that cannot be known (RFC 9111 §4.1). */
 export type EffectiveVary = 'star' | { readonly names: readonly string[] }
@@ -11,9 +12,9 @@ const MAX_NAMES = 32
 const MAX_VARY_LENGTH = 4096
 
 /**
- * What the response varies on (RFC 9110 §12.5.5). A `*` anywhere, and anything that is no field name, is `star`. An
- * Access-Control-Allow-Origin that names one origin was made for it, so such a response varies on Origin whether it says
- * so or not (Fetch, "CORS protocol and HTTP caches").
+ * What the response varies on (RFC 9110 §12.5.5). A `*` anywhere, and anything that is no field name, is `star`. Some
+ * responses vary without saying so: an Access-Control-Allow-Origin that names one origin was made for it (Fetch, "CORS
+ * protocol and HTTP caches"), and a coded body was made for a client that can decode it.
  */
 export function effectiveVary (headers: HeaderList): EffectiveVary {
   const names = new Set<string>()
@@ -27,7 +28,18 @@ export function effectiveVary (headers: HeaderList): EffectiveVary {
   }
   const allowedOrigin = headerOf(headers, 'access-control-allow-origin')
   if (allowedOrigin !== undefined && allowedOrigin.trim() !== '*') names.add('origin')
+  const coding = headerOf(headers, 'content-encoding')
+  if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') names.add('accept-encoding')
   return names.size > MAX_NAMES ? 'star' : { names: [...names].sort() }
+}
+
+export interface VaryKeyOptions {
+  /**
+   * Treat languages of equal quality as a set. RFC 9110 §12.5.4 says that their order means nothing; many a handler
+   * picks the first all the same, and would then answer an English reader with the page of a German one.
+   * @default false
+   */
+  readonly ignoreLanguageOrder?: boolean
 }
 
 /**
@@ -35,7 +47,7 @@ export function effectiveVary (headers: HeaderList): EffectiveVary {
  * absent in both, or has the same normalised value in both (RFC 9111 §4.1): lengths stand before the texts, so no value
  * can imitate the end of its neighbour.
  */
-export function varyKey (names: readonly string[], headers: RequestHeaders): string {
+export function varyKey (names: readonly string[], headers: RequestHeaders, options: VaryKeyOptions = {}): string {
   let key = ''
   for (const name of names) {
     const value = requestHeaderOf(headers, name)
@@ -43,16 +55,35 @@ export function varyKey (names: readonly string[], headers: RequestHeaders): str
     if (value === undefined) {
       key += '-'
     } else {
-      const normalised = normalise(name, value)
+      const normalised = normalise(name, value, options)
       key += `${normalised.length}:${normalised}`
     }
   }
   return key
 }
 
-function normalise (name: string, value: string): string {
+/** Fields that are no lists: a comma in them is text, and so is the blank behind it. */
+const SINGLE: ReadonlySet<string> = new Set(['user-agent', 'referer', 'origin', 'authorization', 'cookie', 'date', 'from'])
+
+/** Only what RFC 9111 §4.1 allows: what the field's own specification says does not matter. */
+function normalise (name: string, value: string, options: VaryKeyOptions): string {
+  if (name === 'accept-encoding') return weighted(value, true)
+  if (name === 'accept-language') return weighted(value, options.ignoreLanguageOrder === true)
   // Blanks in a quoted string mean something.
-  if (value.includes('"')) return value
-  const text = value.trim().split(',').map((member) => member.trim()).join(',')
-  return name === 'accept-encoding' ? text.toLowerCase().split(',').sort().join(',') : name === 'accept-language' ? text.toLowerCase() : text
+  if (SINGLE.has(name) || value.includes('"')) return value
+  return value.trim().split(',').map((member) => member.trim()).join(',')
+}
+
+/** Best quality first; members of the same quality keep their order, or lose it where it means nothing. */
+function weighted (value: string, sortEquals: boolean): string {
+  const list = weightedList(value)
+  if (list === undefined) return value
+  return [...list]
+    .sort((a, b) => b.quality - a.quality || (sortEquals ? compare(a.value, b.value) : 0))
+    .map((member) => member.quality === 1 ? member.value : `${member.value};q=${member.quality}`)
+    .join(',')
+}
+
+function compare (a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }
