@@ -1,0 +1,43 @@
+export interface Fence {
+  readonly language: string
+  /** What follows the language on the opening line. */
+  readonly words: readonly string[]
+  readonly code: string
+  /** Line of the opening, counted from 1. */
+  readonly line: number
+  /** The comment that stands directly above, if there is one. */
+  readonly comment: string | undefined
+}
+
+export interface Table {
+  /** What the comment above the table says it lists: `<!-- table: errors -->`. */
+  readonly name: string
+  /** Each row as its cells by the column's heading, in lower case. */
+  readonly rows: ReadonlyArray<Readonly<Record<string, string>>>
+}
+
+/** The fenced blocks of a document. */
+export function fencesOf (markdown: string): Fence[] {
+  return [...markdown.matchAll(/(?:<!--((?:(?!-->)[^])*)-->\n+)?^```([^\n]*)\n([^]*?)^```$/gm)].map((found) => {
+    const [language = '', ...words] = (found[2] ?? '').trim().split(/\s+/)
+    const opening = found.index + found[0].indexOf('```')
+    return { language, words, code: found[3] ?? '', line: markdown.slice(0, opening).split('\n').length, comment: found[1]?.trim() }
+  })
+}
+
+/** The tables that have a name. Cells are as they are written. */
+export function tablesOf (markdown: string): Table[] {
+  return [...markdown.matchAll(/<!-- table: ([^\n]*?) -->\n+((?:\|[^\n]*\n?)+)/g)].map((found) => {
+    const [head = [], , ...rows] = (found[2] ?? '').trim().split('\n').map(cellsOf)
+    return { name: found[1] ?? '', rows: rows.map((cells) => Object.fromEntries(head.map((title, index) => [title.toLowerCase(), cells[index] ?? '']))) }
+  })
+}
+
+function cellsOf (row: string): string[] {
+  return row.replace(/^\||\|\s*$/g, '').split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|'))
+}
+
+/** What stands between backticks in a cell: the names that a row is about. */
+export function namesIn (cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map((found) => found[1] ?? '')
+}
