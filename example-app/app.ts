@@ -8,9 +8,9 @@ import { addRoutes } from './routes.ts'
 
 export interface AppOptions {
   /** A JSON file of products. @default the catalogue that comes with the example */
-  catalogue?: string | URL
+  catalogue?: string | URL | undefined
   /** Bearer token of the guarded cache routes; without one they do not exist. */
-  adminToken?: string
+  adminToken?: string | undefined
   /** @default false */
   logger?: FastifyServerOptions['logger']
 }
@@ -20,7 +20,7 @@ export async function buildApp ({ catalogue = ownCatalogue, adminToken, logger =
   const database = new ProductDatabase(await readCatalogue(catalogue))
   const app = Fastify({ logger })
   app.addHook('onClose', async () => { database.close() })
-  await app.register(cache, adminToken === undefined ? {} : { admin: { token: adminToken } })
+  await app.register(cache, { admin: { token: adminToken } })
   addRoutes(app, new ProductService(database, app.cache))
   return app
 }

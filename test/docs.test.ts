@@ -6,6 +6,8 @@ import cache from 'fastify-response-cache'
 import { buildApp } from '../example-app/app.ts'
 import { CONFIG_NAMES, DEFAULT_CACHE_CONFIG, envName } from '../lib/config.ts'
 import { errors } from '../lib/errors.ts'
+import { PLUGIN_OPTION_NAMES } from '../plugins/options.ts'
+import { ROUTE_OPTION_NAMES } from '../plugins/route-options.ts'
 import { fencesOf, namesIn, tablesOf } from './support/markdown.ts'
 import { askCurl, commandsOf, readCurl, saysSo } from './support/shell.ts'
 import { runSnippet, SnippetFolder, snippetsOf, typeErrorsOf } from './support/snippets.ts'
@@ -42,6 +44,11 @@ t.test('every setting is in the README with its default, and no other', async (t
   }
 })
 
+t.test('every option of the plugin and of a route is in the README, and no other', async (t) => {
+  sameNames(t, listed('plugin options'), PLUGIN_OPTION_NAMES)
+  sameNames(t, listed('route options'), ROUTE_OPTION_NAMES)
+})
+
 t.test('every environment variable in the README exists', async (t) => {
   const real = new Set([...CONFIG_NAMES.map(envName), 'CACHE_ADMIN_TOKEN'])
   const said = readme.match(/(?<![A-Z_])CACHE_[A-Z_]*[A-Z]\b/g) ?? []
@@ -66,7 +73,7 @@ t.test('every route is in the README, and no other', async (t) => {
   app.addHook('onRoute', ({ method, url }) => {
     for (const each of [method].flat()) if (each !== 'HEAD') real.push(`${each} ${url}`)
   })
-  await app.register(cache, { admin: { token: 'a token for this test' } })
+  await app.register(cache, { admin: { token: 'token-of-this-test' } })
   await app.ready()
   sameNames(t, listed('routes'), real)
 })
