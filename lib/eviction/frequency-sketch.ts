@@ -1,59 +1,65 @@
 import { powerOfTwo } from './key-hash.ts'
 
 const ROWS = 4
+const COLUMNS_PER_ENTRY = 4
 const MAX_COUNT = 15
-/** A counter is halved after this many increments per column: the sample of TinyLFU. */
-const SAMPLE = 10
+const COUNTERS_PER_WORD = 8
+/** The sample of TinyLFU: after so many increments per entry each counter has been halved once. */
+const SAMPLE_PER_ENTRY = 10
+
+/** Increments between two words that are halved: the sample, spread over all words. */
+const STEP = SAMPLE_PER_ENTRY / (ROWS * COLUMNS_PER_ENTRY / COUNTERS_PER_WORD)
 
 /**
- * How often a hash was seen lately, at most 15: a count-min sketch (four counters a hash, the smallest counts). Old
- * popularity fades by halving the counters; not all at once, which would be a pause at a million entries, but a
- * column at a time.
+ * How often a hash was seen lately, at most 15: a count-min sketch (four counters of four bits a hash; the smallest
+ * counts, since others can only have added to it). Old popularity fades by halving the counters; not all at once,
+ * which would be a pause at a million entries, but a word at a time.
  */
 export class FrequencySketch {
-  /** The four counters of a column lie side by side in one word, so that one step halves them all. */
   readonly #words: Uint32Array
-  readonly #counters: Uint8Array
-  readonly #mask: number
+  readonly #columnMask: number
+  readonly #wordMask: number
   #increments = 0
   #nextHalved = 0
 
-  constructor (capacity: number) {
-    const columns = powerOfTwo(Math.max(capacity, 16))
-    this.#words = new Uint32Array(columns)
-    this.#counters = new Uint8Array(this.#words.buffer)
-    this.#mask = columns - 1
+  constructor (entries: number) {
+    const columns = powerOfTwo(entries * COLUMNS_PER_ENTRY)
+    this.#words = new Uint32Array(Math.max(1, columns * ROWS / COUNTERS_PER_WORD))
+    this.#columnMask = columns - 1
+    this.#wordMask = this.#words.length - 1
   }
 
   increment (hash: number): void {
-    const step = spread(hash)
+    const step = secondHash(hash)
     for (let row = 0; row < ROWS; row++) {
       const place = this.#place(hash, step, row)
-      const count = this.#counters[place] ?? 0
-      if (count < MAX_COUNT) this.#counters[place] = count + 1
+      const word = this.#words[place >>> 3] ?? 0
+      const shift = (place & 7) << 2
+      if (((word >>> shift) & MAX_COUNT) < MAX_COUNT) this.#words[place >>> 3] = word + (1 << shift)
     }
-    if (++this.#increments === SAMPLE) {
+    if (++this.#increments === STEP) {
       this.#increments = 0
-      this.#words[this.#nextHalved] = ((this.#words[this.#nextHalved] ?? 0) >>> 1) & 0x07070707
-      this.#nextHalved = (this.#nextHalved + 1) & this.#mask
+      this.#words[this.#nextHalved] = ((this.#words[this.#nextHalved] ?? 0) >>> 1) & 0x77777777
+      this.#nextHalved = (this.#nextHalved + 1) & this.#wordMask
     }
   }
 
   count (hash: number): number {
-    const step = spread(hash)
+    const step = secondHash(hash)
     let least = MAX_COUNT
     for (let row = 0; row < ROWS; row++) {
-      least = Math.min(least, this.#counters[this.#place(hash, step, row)] ?? 0)
+      const place = this.#place(hash, step, row)
+      least = Math.min(least, ((this.#words[place >>> 3] ?? 0) >>> ((place & 7) << 2)) & MAX_COUNT)
     }
     return least
   }
 
+  /** Which counter a hash has in a row: a different column in each, so that two hashes rarely share all four. */
   #place (hash: number, step: number, row: number): number {
-    return (((hash + Math.imul(row, step)) & this.#mask) << 2) + row
+    return ((hash + Math.imul(row, step)) & this.#columnMask) * ROWS + row
   }
 }
 
-/** A second, odd hash: with it every row looks in another column. */
-function spread (hash: number): number {
+function secondHash (hash: number): number {
   return Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d) | 1
 }
