@@ -34,11 +34,19 @@ t.test('the example app', async (t) => {
   t.same(findEscapes(example).filter((finding) => !/makes an? \w*Error/.test(finding)), [], 'silences no tool')
 })
 
+t.test('the lock file', async (t) => {
+  const { packages } = JSON.parse(readFileSync(projectRoot + 'package-lock.json', 'utf8')) as { packages: Record<string, { resolved?: string, integrity?: string }> }
+  const installed = Object.entries(packages).filter(([path]) => path !== '')
+  t.ok(installed.length > 100, 'lists what is installed')
+  t.same(installed.filter(([, { resolved = '' }]) => !/^(?:https:\/\/registry\.npmjs\.org\/|$)/.test(resolved)).map(([path]) => path), [], 'names no host but the public registry')
+  t.same(installed.filter(([, { integrity }]) => integrity === undefined).map(([path]) => path), [], 'knows the checksum of everything')
+})
+
 t.test('each rule finds what breaks it', async (t) => {
   t.same(findUpwardImports(tree({ 'lib/clock.ts': "import { a } from './engine/a.ts'", 'lib/engine/a.ts': '' })),
-    ['lib/clock.ts (floor 0) imports lib/engine/a.ts (floor 4)'])
+    ['lib/clock.ts (floor 0) imports lib/engine/a.ts (floor 5)'])
   t.same(findUpwardImports(tree({ 'lib/clock.ts': "import type { C } from './config.ts'", 'lib/config.ts': '' })),
-    ['lib/clock.ts (floor 0) imports lib/config.ts (floor 5)'], 'types count')
+    ['lib/clock.ts (floor 0) imports lib/config.ts (floor 6)'], 'types count')
   t.same(findUpwardImports(tree({ 'lib/http/a.ts': "export * from '../keyspace/b.ts'", 'lib/keyspace/b.ts': '' })),
     ['lib/http/a.ts imports lib/keyspace/b.ts of a neighbour on its floor'], 're-exports count')
   t.same(findUpwardImports(tree({ 'lib/stores/a.ts': "await import('../invalidation/b.ts')", 'lib/invalidation/b.ts': '' })),
@@ -60,6 +68,7 @@ t.test('each rule finds what breaks it', async (t) => {
   t.same(findLongFiles(tree({ 'lib/a.ts': '\n'.repeat(298) + 'x\n', 'lib/b.ts': '\n'.repeat(299) + 'x' })), ['lib/b.ts has 300 lines'])
   t.same(findEscapes(tree({ 'lib/a.ts': 'let a: any\nthrow new TypeError("x") // @ts-ignore' })),
     ['lib/a.ts uses @ts-ignore', 'lib/a.ts:1 says any', 'lib/a.ts:2 makes a TypeError that lib/errors.ts does not know'])
+  t.same(findEscapes(tree({ 'lib/codec/a.ts': 'throw new TypeError("damaged")' })), [])
   t.same(findInsiderImports(tree({ 'example-app/a.ts': "import './b.ts'\nimport '../lib/c.ts'\nimport 'fastify'", 'example-app/b.ts': '' })),
     ['example-app/a.ts imports lib/c.ts instead of the package'])
 })

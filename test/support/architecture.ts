@@ -6,11 +6,12 @@ import type { SourceTree } from './source-tree.ts'
  * The rules of the architecture, as functions from sources to what is wrong with them. Each finding is one line that
  * names the file, so that a test can compare with the empty list and print the rest.
  *
- *   7  plugins          connects the cache to Fastify
- *   6  routes           shows it
- *   5  the composition    lib/config.ts, lib/compose.ts, lib/cache-manager.ts, lib/default-manager.ts
- *   4  lib/engine
- *   3  lib/stores, lib/invalidation, lib/leases
+ *   8  plugins
+ *   7  routes
+ *   6  lib/config.ts, lib/compose.ts, lib/cache-manager.ts, lib/default-manager.ts
+ *   5  lib/engine
+ *   4  lib/stores, lib/invalidation, lib/leases
+ *   3  lib/redis
  *   2  lib/ports
  *   1  lib/http, lib/keyspace, lib/codec, lib/eviction, lib/resilience
  *   0  lib/*.ts
@@ -21,6 +22,7 @@ const floors: ReadonlyArray<readonly string[]> = [
   ['lib'],
   ['lib/http', 'lib/keyspace', 'lib/codec', 'lib/eviction', 'lib/resilience'],
   ['lib/ports'],
+  ['lib/redis'],
   ['lib/stores', 'lib/invalidation', 'lib/leases'],
   ['lib/engine'],
   ['lib/config.ts', 'lib/compose.ts', 'lib/cache-manager.ts', 'lib/default-manager.ts'],
@@ -28,7 +30,7 @@ const floors: ReadonlyArray<readonly string[]> = [
   ['plugins']
 ]
 
-const compositionFloor = 5
+const compositionFloor = 6
 const longestFile = 300
 const drawers = /(?:^|\/)(?:utils?|helpers?|common|misc|shared|types?|constants?)(?:\.ts$|\/)/
 const kebabCase = /^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*\.ts$/
@@ -127,6 +129,9 @@ export function findLongFiles (tree: SourceTree): string[] {
   })
 }
 
+// What these throw is a signal to their callers, who count it as a miss: a damaged value, an odd answer of Redis.
+const inward = /^lib\/(?:codec|redis)\//
+
 /** Errors of the platform made outside the registry, `any`, and comments that silence a tool. */
 export function findEscapes (tree: SourceTree): string[] {
   const findings: string[] = []
@@ -135,7 +140,7 @@ export function findEscapes (tree: SourceTree): string[] {
     const parsed = ts.createSourceFile(file, source, ts.ScriptTarget.ES2022)
     const visit = (node: ts.Node): void => {
       if (node.kind === ts.SyntaxKind.AnyKeyword) findings.push(`${file}:${lineOf(parsed, node)} says any`)
-      if (ts.isNewExpression(node) && ts.isIdentifier(node.expression) && /^(?:Type|Range|Syntax|Aggregate)?Error$/.test(node.expression.text)) {
+      if (!inward.test(file) && ts.isNewExpression(node) && ts.isIdentifier(node.expression) && /^(?:Type|Range|Syntax|Aggregate)?Error$/.test(node.expression.text)) {
         findings.push(`${file}:${lineOf(parsed, node)} makes a ${node.expression.text} that lib/errors.ts does not know`)
       }
       ts.forEachChild(node, visit)
