@@ -1,0 +1,35 @@
+import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
+import { isCluster, type AnyRedis } from './source.ts'
+
+type Method = (...args: unknown[]) => Promise<unknown>
+
+/** By the method of the command's name; `callBuffer` loses the name when auto-pipelining is on (ioredis 6.0.0). */
+function methodOf (target: object, name: string, buffers: boolean): Method {
+  const method = (target as Record<string, Method | undefined>)[name.toLowerCase() + (buffers ? 'Buffer' : '')]
+  if (method === undefined) throw new TypeError(`ioredis has no command ${name}`)
+  return method.bind(target)
+}
+
+export async function send (client: AnyRedis, [name, ...args]: RedisCommand, buffers: boolean): Promise<unknown> {
+  return await methodOf(client, name, buffers)(...args)
+}
+
+/** Never rejects. A Cluster gets single commands, which its auto-pipelining sorts by node: a pipeline must stay on one. */
+export async function sendBatch (client: AnyRedis, commands: readonly RedisCommand[]): Promise<RedisOutcome[]> {
+  if (isCluster(client)) {
+    return await Promise.all(commands.map(async (command) => await send(client, command, true).then((reply): RedisOutcome => ({ ok: true, reply }), failure)))
+  }
+  const pipeline = client.pipeline()
+  for (const [name, ...args] of commands) void methodOf(pipeline, name, true)(...args)
+  const results = await pipeline.exec() ?? []
+  return results.map(([error, reply]): RedisOutcome => error === null ? { ok: true, reply } : { ok: false, error })
+}
+
+export function failure (error: unknown): RedisOutcome {
+  return { ok: false, error: error instanceof Error ? error : new Error(String(error)) }
+}
+
+/** Whether Redis itself answered with this error. */
+export function isReply (error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError'
+}

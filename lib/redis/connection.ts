@@ -1,0 +1,191 @@
+import type { Clock, EpochMs, Milliseconds, Timer } from '../clock.ts'
+import { errors } from '../errors.ts'
+import type { RedisArgument, RedisCallOptions, RedisClient, RedisCommand, RedisOutcome, RedisScanPage, RedisSubscriber } from '../ports/redis-client.ts'
+import { closeClient } from './close.ts'
+import { failure, isReply, send, sendBatch } from './commands.ts'
+import { Guard } from './guard.ts'
+import { scanStep } from './scan.ts'
+import { runScript } from './scripts.ts'
+import { createServerClock, type ServerClock } from './server-clock.ts'
+import { isCluster, type AnyRedis, type Client } from './source.ts'
+import { Subscriber } from './subscriber.ts'
+
+export interface ConnectionSettings {
+  readonly clock: Clock
+  /** How long a single call may take. @default 200 */
+  readonly deadlineMs?: Milliseconds
+}
+
+/** How often the clock of the server is compared with ours. */
+const SYNC_MS = 10_000
+
+/**
+ * One client, guarded. It is `ready` once the server has answered on the present connection (that a connection was
+ * made says nothing: the kernel of a frozen server accepts too) and as long as the circuit is closed.
+ */
+export class RedisConnection implements RedisClient {
+  /** The client itself, to hand on to others. */
+  readonly raw: AnyRedis
+  readonly where: string
+  readonly clustered: boolean
+  readonly #own: boolean
+  readonly #clock: Clock
+  readonly #guard: Guard
+  readonly #serverClock: ServerClock
+  readonly #listeners = new Set<(ready: boolean) => void>()
+  readonly #subscribers = new Set<Subscriber>()
+  readonly #onReady = (): void => { this.#greet() }
+  readonly #onClose = (): void => { this.#lost() }
+  readonly #onError = (error: Error): void => { this.#lastError = error }
+  #answering = false
+  #announced = false
+  #closed = false
+  #lastError: Error | undefined
+  #sync: Timer | undefined
+
+  constructor ({ client, own, where }: Client, { clock, deadlineMs = 200 }: ConnectionSettings) {
+    this.raw = client
+    this.where = where
+    this.clustered = isCluster(client)
+    this.#own = own
+    this.#clock = clock
+    this.#serverClock = createServerClock(clock, async () => await send(client, ['TIME'], false))
+    this.#guard = new Guard({
+      clock,
+      deadlineMs,
+      connected: () => this.#answering,
+      probe: async () => await send(client, ['PING'], false),
+      onChange: () => { this.#announce() }
+    })
+    client.on('ready', this.#onReady)
+    client.on('close', this.#onClose)
+    client.on('error', this.#onError)
+    if (client.status === 'ready') this.#greet()
+    else if (client.status === 'wait') client.connect().catch(() => {})
+  }
+
+  get ready (): boolean {
+    return this.#answering && this.#guard.open && !this.#closed
+  }
+
+  /** Why the client is not ready, for a message. */
+  get trouble (): string {
+    return this.#lastError?.message ?? (this.#answering ? 'it does not answer' : 'no connection')
+  }
+
+  async call (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
+    return await this.#guard.run(async () => await send(this.raw, command, false), options?.deadlineMs)
+  }
+
+  async callBuffer (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
+    return await this.#guard.run(async () => await send(this.raw, command, true), options?.deadlineMs)
+  }
+
+  async batch (commands: readonly RedisCommand[], options?: RedisCallOptions): Promise<RedisOutcome[]> {
+    if (commands.length === 0) return []
+    try {
+      return await this.#guard.run(async () => {
+        const outcomes = await sendBatch(this.raw, commands)
+        // A lost connection fails every command alike, while the pipeline as such succeeds.
+        const first = outcomes[0]
+        if (first?.ok === false && !isReply(first.error) && outcomes.every(({ ok }) => !ok)) throw first.error
+        return outcomes
+      }, options?.deadlineMs)
+    } catch (error) {
+      return commands.map(() => failure(error))
+    }
+  }
+
+  async script (source: string, keys: readonly string[], args: readonly RedisArgument[], options?: RedisCallOptions): Promise<unknown> {
+    return await this.#guard.run(async () => await runScript(this.raw, source, keys, args), options?.deadlineMs)
+  }
+
+  async scan (cursor: string | undefined, match: string, count: number): Promise<RedisScanPage> {
+    return await this.#guard.run(async () => await scanStep(this.raw, cursor, match, count))
+  }
+
+  subscriber (): RedisSubscriber {
+    const subscriber = new Subscriber(this.raw, this.#clock)
+    this.#subscribers.add(subscriber)
+    return subscriber
+  }
+
+  onChange (listener: (ready: boolean) => void): () => void {
+    this.#listeners.add(listener)
+    return () => { this.#listeners.delete(listener) }
+  }
+
+  now (): EpochMs {
+    return this.#serverClock.now()
+  }
+
+  /**
+   * Waits until Redis is ready, or has had its chance; never rejects unless it is required.
+   * @returns whether it is ready
+   * @throws FST_ERR_CACHE_REDIS_REQUIRED
+   */
+  async opened ({ withinMs, required = false }: { withinMs: Milliseconds, required?: boolean }): Promise<boolean> {
+    if (!this.ready) {
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          timer.cancel()
+          stop()
+          resolve()
+        }
+        const timer = this.#clock.after(withinMs, done)
+        const stop = this.onChange((ready) => { if (ready) done() })
+      })
+    }
+    if (!this.ready && required) throw new errors.FST_ERR_CACHE_REDIS_REQUIRED(this.where, withinMs, this.trouble)
+    return this.ready
+  }
+
+  /** Bounded, whatever the server does. A client that was handed in stays as it was. */
+  async close (): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    this.#guard.close()
+    this.#sync?.cancel()
+    this.#announce()
+    this.raw.off('ready', this.#onReady)
+    this.raw.off('close', this.#onClose)
+    await Promise.all([...this.#subscribers].map(async (subscriber) => { await subscriber.close() }))
+    if (this.#own) await closeClient(this.raw, this.#clock)
+    this.raw.off('error', this.#onError)
+  }
+
+  /** The first word on a new connection is TIME: proof of life, and the clock. */
+  #greet (): void {
+    this.#serverClock.sync(true).then(() => {
+      if (this.#closed || this.raw.status !== 'ready') return
+      this.#answering = true
+      this.#lastError = undefined
+      this.#guard.reset()
+      this.#announce()
+      this.#syncLater()
+    }, (error: unknown) => {
+      this.#lastError = error instanceof Error ? error : undefined
+      // Connected, but no answer yet (a server that loads its data, an ACL without TIME): ask again.
+      if (!this.#closed && this.raw.status === 'ready') this.#clock.after(500, () => { if (!this.#answering && !this.#closed && this.raw.status === 'ready') this.#greet() })
+    })
+  }
+
+  #lost (): void {
+    this.#answering = false
+    this.#announce()
+  }
+
+  #syncLater (): void {
+    this.#sync?.cancel()
+    this.#sync = this.#clock.after(SYNC_MS, () => {
+      if (!this.#answering || this.#closed) return
+      this.#guard.run(async () => { await this.#serverClock.sync(false) }).catch(() => {}).finally(() => { this.#syncLater() })
+    })
+  }
+
+  #announce (): void {
+    if (this.#announced === this.ready) return
+    this.#announced = this.ready
+    for (const listener of this.#listeners) listener(this.#announced)
+  }
+}

@@ -1,0 +1,59 @@
+import type { ClusterOptions, RedisOptions } from 'ioredis'
+
+import { backoffMs } from '../resilience/backoff.ts'
+
+/** Up to 1.1 s; ioredis would wait 5 s, and be blind for as long after Redis has come back. */
+const retryDelayMs = (attempt: number): number => backoffMs(attempt, { random: Math.random })
+
+/**
+ * How a connection that belongs to the cache differs from an ioredis connection with its defaults, under which a GET
+ * waits 73 s when the server is down and for ever when it is frozen. The deadline of each single call is the guard's.
+ */
+export const ownRedisOptions: RedisOptions = {
+  // A command that cannot be sent now fails now. A queued SET would be applied after the reconnection, late and stale.
+  enableOfflineQueue: false,
+  // A command whose answer was lost fails instead of being sent again: it may have been applied already.
+  maxRetriesPerRequest: 0,
+  // The only option that replaces a connection whose peer has gone silent. Five times the usual deadline of a call.
+  socketTimeout: 1000,
+  // A cache that takes longer to reach than this is no help.
+  connectTimeout: 1000,
+  retryStrategy: retryDelayMs,
+  // A master that has become a replica refuses writes for ever on this connection; a new one finds its successor.
+  // Reconnect only: to resend (2) could apply a command twice.
+  reconnectOnError: (error) => /^(READONLY|MASTERDOWN)/.test(error.message) ? 1 : false,
+  // Follows the switch of a master that hangs instead of dying; one connection more to each sentinel.
+  failoverDetector: true,
+  sentinelRetryStrategy: retryDelayMs,
+  sentinelReconnectStrategy: retryDelayMs
+}
+
+export const ownClusterOptions: ClusterOptions = {
+  // Here, not within redisOptions, where it has no effect.
+  enableOfflineQueue: false,
+  clusterRetryStrategy: retryDelayMs,
+  // Splits by node what is sent in one turn, where an explicit pipeline would have to stay on one node.
+  enableAutoPipelining: true,
+  slotsRefreshTimeout: 1000,
+  // A node that hangs sends no MOVED; only asking the others tells that it was replaced.
+  slotsRefreshInterval: 2000,
+  // One redirection, and one more for a cluster that moves slots right now.
+  maxRedirections: 3,
+  redisOptions: {
+    maxRetriesPerRequest: 0,
+    socketTimeout: 1000,
+    connectTimeout: 1000
+  }
+}
+
+/**
+ * For the connection that only listens. It is made anew by its owner whenever it is lost, because the owner has to know
+ * about each gap; ioredis would reconnect and subscribe again without a word.
+ */
+export const subscriberOptions: RedisOptions = {
+  ...ownRedisOptions,
+  lazyConnect: true,
+  autoResubscribe: false,
+  retryStrategy: () => null,
+  sentinelRetryStrategy: () => null
+}

@@ -1,0 +1,75 @@
+import { Cluster, Redis, type ClusterNode, type ClusterOptions, type RedisOptions } from 'ioredis'
+
+import { errors, shown } from '../errors.ts'
+import { ownClusterOptions, ownRedisOptions } from './options.ts'
+
+/** What an ioredis client has of which the cache can tell that it is one, whatever its version. */
+export interface ForeignRedis {
+  readonly status: string
+  readonly options: { readonly keyPrefix?: string }
+  on: (event: string, listener: (...args: never[]) => void) => unknown
+  pipeline: () => unknown
+  duplicate: () => unknown
+}
+
+/**
+ * Where Redis is: a URL, options of ioredis (host and port, a path, `sentinels` and `name`, `tls`, `username` …), the
+ * nodes of a Cluster, or a client that the program already has, as `fastify.redis`. A client that was handed in is
+ * used as it is and never closed. One with a `keyPrefix` only lends its address: the cache has a prefix of its own, and
+ * SCAN would not know of the other.
+ */
+export type RedisSource =
+  | string
+  | RedisOptions & { readonly url?: string }
+  | { readonly cluster: readonly ClusterNode[], readonly options?: ClusterOptions }
+  | ForeignRedis
+
+export type AnyRedis = Redis | Cluster
+
+export interface Client {
+  readonly client: AnyRedis
+  /** Whether we made it, and so have to close it. */
+  readonly own: boolean
+  /** For messages: address without credentials. */
+  readonly where: string
+}
+
+/** @throws FST_ERR_CACHE_OPTION */
+export function clientOf (source: RedisSource): Client {
+  if (isForeign(source)) return borrowed(source as unknown as AnyRedis)
+  if (typeof source === 'object' && 'cluster' in source) {
+    const nodes = [...source.cluster]
+    if (nodes.length === 0) throw new errors.FST_ERR_CACHE_OPTION('redis.cluster', '[]', 'a list of at least one node')
+    const options = { ...ownClusterOptions, ...source.options, redisOptions: { ...ownClusterOptions.redisOptions, ...source.options?.redisOptions } }
+    return { client: new Cluster(nodes, options), own: true, where: 'the Redis Cluster' }
+  }
+  const { url, ...options } = typeof source === 'string' ? { url: source } : source
+  if (url !== undefined && !/^(rediss?|unix):|^\//.test(url)) throw new errors.FST_ERR_CACHE_OPTION('redisUrl', shown(withoutPassword(url)), 'a URL that begins with redis:// or rediss://')
+  const all = { ...ownRedisOptions, ...options }
+  const client = url === undefined ? new Redis(all) : new Redis(url, all)
+  return { client, own: true, where: whereOf(client.options) }
+}
+
+function isForeign (source: RedisSource): source is ForeignRedis {
+  return typeof source === 'object' && 'duplicate' in source && typeof source.duplicate === 'function' && 'pipeline' in source && typeof source.pipeline === 'function'
+}
+
+function borrowed (client: AnyRedis): Client {
+  const where = isCluster(client) ? 'the Redis Cluster that was handed in' : whereOf(client.options)
+  const { keyPrefix } = client.options
+  if (keyPrefix === undefined || keyPrefix === '') return { client, own: false, where }
+  return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, keyPrefix: '' }), own: true, where }
+}
+
+export function isCluster (client: AnyRedis): client is Cluster {
+  return client.isCluster
+}
+
+function whereOf ({ path, host, port, sentinels, name }: RedisOptions): string {
+  if (sentinels !== undefined && sentinels !== null && sentinels.length > 0) return `the Sentinel master '${String(name)}'`
+  return path ?? `${String(host)}:${String(port)}`
+}
+
+function withoutPassword (url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//***@')
+}

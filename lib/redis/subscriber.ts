@@ -1,0 +1,96 @@
+import { Redis } from 'ioredis'
+
+import type { Clock, Timer } from '../clock.ts'
+import type { RedisSubscriber, RedisSubscriberEvents } from '../ports/redis-client.ts'
+import { backoffMs } from '../resilience/backoff.ts'
+import { closeClient } from './close.ts'
+import { subscriberOptions } from './options.ts'
+import { isCluster, type AnyRedis } from './source.ts'
+
+/**
+ * Listens on a connection of its own, and makes another one whenever that is lost. On a Cluster any master will do: a
+ * message published on one node reaches the subscribers of all.
+ */
+export class Subscriber implements RedisSubscriber {
+  readonly #parent: AnyRedis
+  readonly #clock: Clock
+  #channels: readonly string[] = []
+  #events: RedisSubscriberEvents | undefined
+  #connection: Redis | undefined
+  #retry: Timer | undefined
+  #attempts = 0
+  #closed = false
+
+  constructor (parent: AnyRedis, clock: Clock) {
+    this.#parent = parent
+    this.#clock = clock
+  }
+
+  start (channels: readonly string[], events: RedisSubscriberEvents): void {
+    this.#channels = channels
+    this.#events = events
+    this.#connect()
+  }
+
+  reconnect (): void {
+    const connection = this.#connection
+    if (connection === undefined || this.#closed) return
+    connection.disconnect()
+    this.#lose(connection)
+  }
+
+  async close (): Promise<void> {
+    this.#closed = true
+    this.#retry?.cancel()
+    const connection = this.#connection
+    this.#connection = undefined
+    if (connection !== undefined) await closeClient(connection, this.#clock)
+  }
+
+  #connect (): void {
+    this.#retry = undefined
+    const connection = this.#make()
+    if (connection === undefined) {
+      this.#again()
+      return
+    }
+    this.#connection = connection
+    // Whatever goes wrong ends in 'close'; without a listener ioredis would write to the console.
+    connection.on('error', () => {})
+    connection.on('close', () => { this.#lose(connection) })
+    connection.on('messageBuffer', (channel: Buffer, message: Buffer) => {
+      if (this.#connection === connection) this.#events?.message(channel.toString(), message)
+    })
+    this.#subscribe(connection).catch(() => {
+      connection.disconnect()
+      this.#lose(connection)
+    })
+  }
+
+  #make (): Redis | undefined {
+    if (!isCluster(this.#parent)) return this.#parent.duplicate({ ...subscriberOptions, keyPrefix: '' })
+    const masters = this.#parent.nodes('master')
+    const node = masters[Math.floor(Math.random() * masters.length)]
+    return node === undefined ? undefined : new Redis({ ...node.options, ...subscriberOptions, keyPrefix: '' })
+  }
+
+  async #subscribe (connection: Redis): Promise<void> {
+    await connection.connect()
+    await connection.subscribe(...this.#channels)
+    if (this.#connection !== connection) return
+    this.#attempts = 0
+    this.#events?.subscribed()
+  }
+
+  #lose (connection: Redis): void {
+    if (this.#connection !== connection) return
+    this.#connection = undefined
+    this.#events?.lost()
+    this.#again()
+  }
+
+  #again (): void {
+    if (this.#closed || this.#retry !== undefined) return
+    this.#retry = this.#clock.after(backoffMs(++this.#attempts, { random: Math.random }), () => { this.#connect() })
+  }
+}
