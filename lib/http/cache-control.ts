@@ -45,6 +45,11 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
 const NOT_TOKEN = /[^!#$%&'*+\-.^_`|~\dA-Za-z]+/
 const DIRECTIVE = /^([!#$%&'*+\-.^_`|~\dA-Za-z]+)(?:=(?:([!#$%&'*+\-.^_`|~\dA-Za-z]+)|"((?:[^"\\]|\\.)*)"))?$/s
 
+/** What forbids, by its letters alone: `'private'`, `no_store` and `nocache` are tokens too, and can mean only one thing. */
+const RESTRICTIONS: ReadonlyMap<string, string> = new Map([
+  ['nostore', 'no-store'], ['nocache', 'no-cache'], ['private', 'private']
+])
+
 /**
  * Reads a Cache-Control field. Several lines are one list (RFC 9110 §5.3), but no quoted string reaches from one line into
  * the next.
@@ -125,6 +130,8 @@ function readMember (member: string, directives: Map<string, Directive>): void {
  * limits nothing.
  */
 function add (directives: Map<string, Directive>, name: string, next: Directive): void {
+  const meant = RESTRICTIONS.get(name.replace(/[^a-z]/g, ''))
+  if (meant !== undefined && meant !== name) return add(directives, meant, { ...next, fields: undefined, malformed: true })
   const earlier = directives.get(name)
   if (earlier === undefined) {
     directives.set(name, next)

@@ -42,7 +42,9 @@ export interface Freshness {
   readonly initialAgeMs: Milliseconds
   /** What is left of the lifetime; 0 if the response is stale on arrival. */
   readonly freshForMs: Milliseconds
+  /** How long after `freshForMs` a stale copy may be served while one refresh runs. */
   readonly staleWhileRevalidateMs: Milliseconds
+  /** How long after `freshForMs` a stale copy may be served because the handler fails. */
   readonly staleIfErrorMs: Milliseconds
   /** Must never be served stale. */
   readonly mustRevalidate: boolean
@@ -65,10 +67,14 @@ export function judgeFreshness (input: FreshnessInput): Freshness {
   const [source, lifetimeMs] = lifetimeOf(input, cacheControl, targeted !== undefined)
   const ageMs = initialAgeMs({ headers, requestTimeMs: input.requestTimeMs ?? nowMs, responseTimeMs: nowMs })
   const bar = staleBar(cacheControl, input)
+  const overdueMs = Math.max(0, ageMs - lifetimeMs)
+  // A handler that says "not fresh for a moment" does not mean "but stale for a while"; the route's windows are no answer to it.
+  const saidNever = lifetimeMs === 0 && source !== 'none' && source !== 'route'
   const windowMs = (directive: string, routeMs: Milliseconds = 0) => {
     if (bar !== undefined) return 0
     const seconds = cacheControl.seconds(directive)
-    return seconds === undefined ? routeMs : seconds * 1000
+    const wholeMs = seconds === undefined ? (saidNever ? 0 : routeMs) : seconds * 1000
+    return Math.max(0, wholeMs - overdueMs)
   }
   return {
     lifetimeMs,

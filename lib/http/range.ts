@@ -112,5 +112,6 @@ export function contentRange ({ start, end }: ByteRange, bytes: number): string 
 }
 
 function sized (headers: HeaderList, body: Buffer, added: HeaderList): HeaderList {
-  return [...headers.filter(([name]) => name !== 'content-length'), ...added, ['content-length', String(body.length)]]
+  const kept = headers.filter(([name]) => name !== 'content-length' && name !== 'content-range')
+  return [...kept, ...added, ['content-length', String(body.length)]]
 }

@@ -27,7 +27,8 @@ export function validatorsOf (stored: StoredResponse): Readonly<Record<string, s
 
 /**
  * Whether a 304 speaks of the stored response (§4.3.4): by a strong tag, else a weak one, else the date. One without
- * validators answers the question that was asked, since only one was.
+ * validators answers the question that was asked, since only one was. Where it speaks of another response, nothing stored
+ * may be updated or served by it: ask again without a condition.
  */
 export function selectsStored (stored: StoredResponse, notModified: HeaderList): boolean {
   const etag = headerOf(notModified, 'etag')

@@ -1,5 +1,5 @@
 import { parseCacheControl } from './cache-control.ts'
-import type { Freshness } from './freshness.ts'
+import type { Freshness, FreshnessSource } from './freshness.ts'
 import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
 import { targetedCacheControl } from './targeted.ts'
@@ -13,7 +13,7 @@ export type StoreRefusal =
   | 'status'
   /** A 206 holds a part of the whole (§3.3). Cure: answer 200 with everything; ranges are cut from what is stored. */
   | 'partial'
-  /** A Content-Range outside a 206: nobody knows which part this is. Cure: remove the field. */
+  /** A Content-Range in bytes outside a 206: somebody forgot the status of a part. Cure: remove the field. */
   | 'content-range'
   /** A name or value that Node would refuse to send again. Cure: repair the handler; the detail names the field. */
   | 'malformed-header'
@@ -58,8 +58,14 @@ export interface StorableInput {
   readonly partitioned?: boolean
   /** Statuses that may be stored; `any`: every final one whose own fields say how long. @default DEFAULT_STATUSES */
   readonly statuses?: ReadonlySet<number> | 'any'
-  /** Methods whose answers may be stored. @default GET */
+  /**
+   * Methods whose answers may be stored. One to another method than GET is a representation only if it says how long
+   * and its Content-Location is the target (RFC 9110 §9.3.3), so `url` must be given.
+   * @default GET
+   */
   readonly methods?: ReadonlySet<string>
+  /** The absolute URI of the request. */
+  readonly url?: string
   /** Store a response that sets cookies (RFC 9111 §7.3). @default false */
   readonly storeSetCookie?: boolean
   /** Whether a stored response can be validated through the handler, which makes one without freshness worth keeping. @default false */
@@ -84,7 +90,7 @@ const SHARES_WITH_CREDENTIALS: readonly string[] = ['public', 's-maxage', 'must-
 /** Whether a response may be stored (RFC 9111 §3), the most telling reason first. */
 export function judgeStorable (input: StorableInput): StoreVerdict {
   const { method, status, headers, freshness } = input
-  if (!(input.methods ?? DEFAULT_METHODS).has(method)) return refuse('method', method)
+  if (!(input.methods ?? DEFAULT_METHODS).has(method) || (method !== 'GET' && !representsTarget(input))) return refuse('method', method)
   const bad = malformedField(headers)
   if (bad !== undefined) return refuse('malformed-header', bad)
 
@@ -106,7 +112,8 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   if (input.requestHasCredentials && input.public !== true && input.partitioned !== true &&
     !SHARES_WITH_CREDENTIALS.some(cacheControl.grants)) return refuse('authorization')
 
-  if (headerOf(headers, 'content-range') !== undefined) return refuse('content-range')
+  // §14.4 gives the field no meaning here, and some collections are paged by `items 0-9/100`; bytes are meant as bytes.
+  if (/^\s*bytes\b/i.test(headerOf(headers, 'content-range') ?? '')) return refuse('content-range')
   const statuses = input.statuses ?? DEFAULT_STATUSES
   // A route's ttl is meant for its good answers; another status has to ask for itself.
   const allowed = statuses === 'any' ? freshness.source !== 'route' || DEFAULT_STATUSES.has(status) : statuses.has(status)
@@ -121,6 +128,15 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
 
 /** The statuses whose caching rules are implemented here: those of RFC 9110 §15.1, except parts of a whole. */
 const UNDERSTOOD_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
+
+/** RFC 9110 §9.3.3: explicit freshness, and a Content-Location that is the URI of the request. */
+function representsTarget ({ url, headers, freshness }: StorableInput): boolean {
+  const location = headerOf(headers, 'content-location')
+  if (url === undefined || location === undefined || !EXPLICIT.has(freshness.source)) return false
+  return URL.canParse(location, url) && new URL(location, url).href === new URL(url).href
+}
+
+const EXPLICIT: ReadonlySet<FreshnessSource> = new Set<FreshnessSource>(['targeted', 's-maxage', 'max-age', 'expires'])
 
 function hasValidator (headers: HeaderList): boolean {
   return headers.some(([name]) => name === 'etag' || name === 'last-modified')
