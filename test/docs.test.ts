@@ -78,11 +78,32 @@ t.test('every route is in the README, and no other', async (t) => {
   sameNames(t, listed('routes'), real)
 })
 
+const wrongSnippets = `
+<!-- setup const number = 1 -->
+\`\`\`ts
+const text: string = number
+\`\`\`
+\`\`\`ts continue
+console.log(text) // → 1
+\`\`\`
+\`\`\`js
+import Fastify from 'fastify'
+await Fastify().listen({ port: 0, host: '0.0.0.0' })
+\`\`\`
+`
+
 t.test('the snippets', async (t) => {
   const folder = new SnippetFolder('readme')
   const programs = snippetsOf(readme).map((snippet) => ({ ...snippet, file: folder.write(snippet) }))
   t.ok(programs.length > 0, 'there are some')
-  t.same(typeErrorsOf(programs.map(({ file }) => file)), [], 'their types are right')
+
+  const wrong = snippetsOf(wrongSnippets).map((snippet) => folder.write({ ...snippet, line: -snippet.line }))
+  const [typeError, ...others] = typeErrorsOf([...wrong, ...programs.map(({ file }) => file)])
+  t.match(typeError, "Type 'number' is not assignable to type 'string'", 'a wrong type would be found')
+  t.same(others, [], 'their types are right')
+  t.equal((await runSnippet(wrong[0] ?? '')).stdout, '1\n', 'what a program prints would be seen')
+  t.match(await runSnippet(wrong[1] ?? ''), { exitCode: 1, stderr: 'beyond loopback' }, 'a program that fails, and one that listens to the world, would be found')
+
   const waiting = [...programs]
   const runAll = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runsAsItSays(t, next, next.file)
@@ -96,20 +117,38 @@ async function runsAsItSays (t: Test, { line, prints }: Snippet, file: string): 
   if (prints.length > 0) t.same(stdout.trimEnd().split('\n'), prints, `README.md:${line} prints what it says`)
 }
 
-t.test('the shell commands', async (t) => {
+t.test('a curl command is read as curl would', async (t) => {
+  const [first, second] = commandsOf('curl -si -X PUT -H "a: $X" \\\n  -d \'{"b": "$X"}\' http://localhost:3000/c?d=1 | jq\n# e: …; f\n# g\ncurl localhost:3000')
+  t.match(readCurl(first?.command ?? '', first?.comments ?? [], { X: 'y' }), { method: 'PUT', path: '/c?d=1', headers: { a: 'y' }, body: '{"b": "$X"}', expected: ['e: …; f', 'g'] })
+  t.match(readCurl(second?.command ?? '', [], {}), { method: 'GET', path: '/', body: undefined })
+  t.throws(() => readCurl('curl --proxy x http://localhost/', [], {}), { message: /--proxy is not known/ })
+  t.throws(() => readCurl('curl http://example.com/', [], {}), { message: /not on this machine/ })
+  t.throws(() => readCurl('curl "http://localhost/$X"', [], {}), { message: /\$X is not set/ })
+  t.ok(saysSo('e: 1; f', 'e: …; f'))
+  t.notOk(saysSo('e: 1; g', 'e: …; f'))
+})
+
+const shellOf = (markdown: string) => fencesOf(markdown).filter(({ language }) => language === 'sh').flatMap(({ code }) => commandsOf(code))
+
+t.test('every npm command that a document names exists', async (t) => {
+  const builtIn = new Set(['ci', 'install'])
+  for (const document of ['README.md', 'CONTRIBUTING.md', 'example-app/README.md']) {
+    const named = shellOf(readFileSync(projectRoot + document, 'utf8')).flatMap(({ command }) => [...command.matchAll(/\bnpm (?:run )?([\w:]+)/g)].map((found) => found[1] ?? ''))
+    t.ok(named.length > 0, `${document} names some`)
+    t.same(named.filter((name) => !builtIn.has(name) && !Object.hasOwn(manifest.scripts, name)), [], `${document} makes none up`)
+  }
+})
+
+t.test('the requests of the README get the answers it promises', async (t) => {
   const app = await buildApp({ adminToken: 'token-of-this-test' })
   t.teardown(async () => { await app.close() })
   const origin = await app.listen({ host: '127.0.0.1', port: 0 })
-  for (const { code, line } of fencesOf(readme).filter(({ language }) => ['sh', 'bash', 'shell', 'console'].includes(language))) {
-    for (const { command, comments } of commandsOf(code)) {
-      for (const [, name] of command.matchAll(/\bnpm (?:run )?(test|start|[\w:]*)/g)) {
-        if (name !== undefined && !['ci', 'i', 'install', 'run'].includes(name)) t.ok(Object.hasOwn(manifest.scripts, name), `README.md:${line}: there is a script ${name}`)
-      }
-      if (!command.startsWith('curl ')) continue
-      const curl = readCurl(command, comments, { CACHE_ADMIN_TOKEN: 'token-of-this-test' })
-      const answer = await askCurl(origin, curl)
-      if (curl.expected.length === 0) t.match(answer, /^HTTP\/1\.1 [23]/, `README.md:${line}: ${command}`)
-      for (const expected of curl.expected) t.ok(saysSo(answer, expected), `README.md:${line}: ${command} says ${expected}`, { answer })
-    }
+  const requests = shellOf(readme).filter(({ command }) => command.startsWith('curl '))
+  t.ok(requests.length > 0, 'there are some')
+  for (const { command, comments } of requests) {
+    const curl = readCurl(command, comments, { CACHE_ADMIN_TOKEN: 'token-of-this-test' })
+    const answer = await askCurl(origin, curl)
+    if (curl.expected.length === 0) t.match(answer, /^HTTP\/1\.1 [23]/, command)
+    for (const expected of curl.expected) t.ok(saysSo(answer, expected), `${command} says ${expected}`, { answer })
   }
 })
