@@ -167,7 +167,8 @@ export class CacheEngine {
       parts.dependencies.note(name, loaded.marks, loaded.stale)
       return parts.serializer.view(loaded.value) as T
     } catch (error) {
-      if (found === undefined || nowMs >= found.staleIfErrorUntilMs) {
+      // A purge that came during the load has taken the stale copy as well.
+      if (found === undefined || nowMs >= found.staleIfErrorUntilMs || parts.log.judge(name, found.marks, arrivedAt) === 'purged') {
         this.#told(name, 'miss', startedAt)
         throw error
       }

@@ -1,0 +1,24 @@
+import type { CacheManager } from '../lib/cache-manager.ts'
+import type { CacheOutcome } from './exchange.ts'
+import type { RouteCacheOptions } from './route-options.ts'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** The cache: data by key, and the purges of data and responses. */
+    cache: CacheManager
+  }
+  interface FastifyRequest {
+    /** What the cache did for this request, and why. */
+    readonly cache: CacheOutcome
+  }
+  interface FastifyReply {
+    /** Adds tags to the response, should it be stored. */
+    cacheTags: (...tags: string[]) => FastifyReply
+  }
+  interface FastifyContextConfig {
+    /** Caching of the route's responses; what a success invalidates, on a route of an unsafe method. */
+    cache?: RouteCacheOptions | boolean
+  }
+}
+
+export type { CacheOutcome }

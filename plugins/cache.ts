@@ -1,0 +1,103 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, preSerializationHookHandler } from 'fastify'
+import fp from 'fastify-plugin'
+import { CacheManager } from '../lib/cache-manager.ts'
+import { ResponseCache } from '../lib/engine/response-cache.ts'
+import { ResponseFlights } from '../lib/engine/response-flights.ts'
+import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
+import { isSafeMethod } from '../lib/http/method.ts'
+import { Capture } from './capture.ts'
+import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf, withInvalidates } from './exchange.ts'
+import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
+import { Refresher } from './refresh.ts'
+import { RouteCache, type RouteCacheParts } from './route-cache.ts'
+import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './route-options.ts'
+import { invalidateAfter } from './unsafe-methods.ts'
+
+async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
+  const settings = resolvePluginOptions(options)
+  const manager = settings.manager ?? new CacheManager(settings.config, settings.deps)
+  const { parts } = manager
+  const refresher = new Refresher(app, parts, { credentials: settings.credentials, timeoutMs: parts.defaults.loadTimeoutMs })
+  const shared: RouteCacheParts = {
+    parts,
+    refresher,
+    settings,
+    responses: new ResponseCache(parts, { maxVariants: settings.maxVariants }),
+    flights: new ResponseFlights(parts.clock, { hitForMissMs: settings.hitForMissMs })
+  }
+  app.decorate(settings.name, manager)
+  decorateExchanges(app)
+  connectRoutes(app, settings, shared)
+  await manager.initialize()
+  app.addHook('onClose', async () => {
+    await refresher.close()
+    if (settings.manager === undefined) await manager.close()
+  })
+}
+
+/** What requests and replies carry; a second registration finds it there. */
+function decorateExchanges (app: FastifyInstance): void {
+  if (app.hasRequestDecorator(noteSymbols.outcome)) return
+  app.decorateRequest(noteSymbols.outcome, null)
+  app.decorateRequest(noteSymbols.miss, null)
+  app.decorateReply(noteSymbols.tags, null)
+  app.decorateRequest('cache', { getter (this: FastifyRequest) { return outcomeOf(this) } })
+  app.decorateReply('cacheTags', function (this: FastifyReply, ...tags: string[]) {
+    addReplyTags(this, tags)
+    return this
+  })
+}
+
+function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: RouteCacheParts): void {
+  const { parts } = shared
+  const cache = new RouteCache(shared)
+  const capture = new Capture(shared)
+
+  app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
+    const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
+    if (given === undefined || given === false) return
+    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, ownValidator: this.validatorCompiler !== undefined })
+    if (policy.invalidates !== undefined) route.config = withInvalidates(route.config, policy.invalidates)
+    if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
+    route.handler = cache.around(policy, route.handler)
+    if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
+    if (policy.serveFrom === 'onRequest') route.onRequest = [...[route.onRequest ?? []].flat(), lookupEarly(cache, policy)]
+  })
+
+  // Registered with the plugin, so that it runs before the onSend hooks of whatever is registered later.
+  app.addHook('onSend', function cacheCapture (request, reply, payload, done) {
+    const miss = missOf(request)
+    if (miss !== null && miss.owner === cache) {
+      done(null, capture.take(miss, request, reply, payload))
+      return
+    }
+    if (isSafeMethod(request.method)) {
+      done(null, payload)
+      return
+    }
+    invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config)).then(() => { done(null, payload) }, done)
+  })
+}
+
+/** The lookup of a public route: after the onRequest hooks of everybody, before parsing and validation. */
+function lookupEarly (cache: RouteCache, policy: RoutePolicy): onRequestHookHandler {
+  return function cacheLookup (request, reply, done) {
+    const answered = cache.lookup(policy, request, reply)
+    if (typeof answered === 'boolean') {
+      if (!answered) done()
+      return
+    }
+    answered.then((served) => { if (!served) done() }, done)
+  }
+}
+
+/** The last look at the payload before it becomes text. */
+function noteEntities (cache: RouteCache, paths: EntityPaths): preSerializationHookHandler<unknown> {
+  return function cacheEntities (request, _reply, payload, done) {
+    const miss = missOf(request)
+    if (miss !== null && miss.owner === cache) miss.entityTags = entityTags(paths, payload)
+    done(null, payload)
+  }
+}
+
+export default fp(fastifyResponseCache, { fastify: '5.x', name: 'fastify-response-cache' })

@@ -1,0 +1,80 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Entry } from '../lib/entry.ts'
+import type { DependencyScope } from '../lib/engine/dependencies.ts'
+import type { KeptResponse } from '../lib/engine/response-cache.ts'
+import type { ResponseFlight } from '../lib/engine/response-flights.ts'
+import type { LookupResult } from '../lib/events.ts'
+import type { ForwardReason } from '../lib/http/cache-status.ts'
+import type { HeaderValue } from '../lib/http/headers.ts'
+import type { Ticket } from '../lib/ports/invalidation-log.ts'
+import type { ObservedRequest } from './observed-request.ts'
+import type { RefreshJob } from './refresh.ts'
+import type { NamesOf, RoutePolicy } from './route-options.ts'
+
+/** What the cache did for a request, as `request.cache` tells it. */
+export interface CacheOutcome {
+  readonly status: LookupResult
+  /** Why: `fresh`, `stale-while-revalidate`, `stale-if-error`, why the handler ran, or why the cache was passed by. */
+  readonly reason: string
+}
+
+export type ReplyHeaders = Record<string, number | HeaderValue | undefined>
+
+/** A request that goes on to the handler, and all that is needed to keep what comes back. */
+export interface Miss {
+  /** Whose miss it is, where several caches are registered. */
+  readonly owner: object
+  readonly policy: RoutePolicy
+  readonly key: string
+  /** Where the log stood before the handler began. */
+  readonly ticket: Ticket
+  readonly scope: DependencyScope
+  readonly startedAt: number
+  readonly requestTimeMs: number
+  /** The headers of the reply as the handler found them: what it adds is what a hit has to replay. */
+  readonly before: ReplyHeaders
+  readonly forward: ForwardReason
+  /** Whether the request waited for another one in vain. */
+  readonly collapsed: boolean
+  /** HEAD is answered from a stored GET, but its own response is not one. */
+  readonly storable: boolean
+  /** What may be served if the handler fails. */
+  readonly stale: Entry<KeptResponse> | undefined
+  readonly flight: ResponseFlight | undefined
+  observed: ObservedRequest | undefined
+  entityTags: readonly string[]
+  readonly job: RefreshJob | undefined
+}
+
+const kOutcome: unique symbol = Symbol('fastify-response-cache.outcome')
+const kMiss: unique symbol = Symbol('fastify-response-cache.miss')
+const kTags: unique symbol = Symbol('fastify-response-cache.tags')
+const kInvalidates: unique symbol = Symbol('fastify-response-cache.invalidates')
+
+/** What the cache notes on requests and replies, under symbols of its own. */
+interface NotedRequest { [kOutcome]: CacheOutcome | null, [kMiss]: Miss | null }
+interface NotedReply { [kTags]: string[] | null }
+
+export const noteSymbols = { outcome: kOutcome, miss: kMiss, tags: kTags } as const
+
+const noted = (request: FastifyRequest): NotedRequest => request as unknown as NotedRequest
+
+const NOT_CONFIGURED: CacheOutcome = Object.freeze({ status: 'bypass', reason: 'not-configured' })
+
+export const outcomeOf = (request: FastifyRequest): CacheOutcome => noted(request)[kOutcome] ?? NOT_CONFIGURED
+export const noteOutcome = (request: FastifyRequest, outcome: CacheOutcome): void => { noted(request)[kOutcome] = outcome }
+export const missOf = (request: FastifyRequest): Miss | null => noted(request)[kMiss]
+export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { noted(request)[kMiss] = miss }
+
+/** The configuration of a route as far as it is ours: what it invalidates travels with it under a symbol. */
+interface NotedConfig { [kInvalidates]?: NamesOf }
+
+export const withInvalidates = <C extends object>(config: C | undefined, names: NamesOf): C => Object.assign({ ...config }, { [kInvalidates]: names }) as C
+export const invalidatesOf = (config: object): NamesOf | undefined => (config as NotedConfig)[kInvalidates]
+
+export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? []
+
+export function addReplyTags (reply: FastifyReply, tags: readonly string[]): void {
+  const held = reply as unknown as NotedReply
+  held[kTags] = [...held[kTags] ?? [], ...tags]
+}

@@ -1,0 +1,126 @@
+import type { onRequestHookHandler } from 'fastify'
+import type { Registry } from 'prom-client'
+import type { CacheManager } from '../lib/cache-manager.ts'
+import type { Milliseconds, Seconds } from '../lib/clock.ts'
+import type { CacheDeps } from '../lib/compose.ts'
+import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
+import { durationMs } from '../lib/engine/load-options.ts'
+import { errors, shown } from '../lib/errors.ts'
+
+/** Who may use the routes that name or change what is stored. Without either they do not exist. */
+export interface AdminOptions {
+  /** The bearer token that requests must show, at least 16 characters. */
+  token?: string
+  /** An own guard: runs as an onRequest hook on each of these routes, and refuses by throwing or replying. */
+  onRequest?: onRequestHookHandler
+}
+
+/** Options of the plugin: those of the cache (`CacheConfig`), and these. */
+export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
+  /** Name of the decorator, and of the route option that belongs to it; another name makes a second cache. @default 'cache' */
+  name?: string
+  /** Use this cache instead of making one; the plugin does not close it. @default a new one */
+  manager?: CacheManager
+  /** Path under which the routes of the cache live. @default '/' + name */
+  prefix?: string
+  /** `GET <prefix>/stats`; aggregate figures only. @default true */
+  exposeStats?: boolean
+  /** Path of the Prometheus scrape, or false. @default '/metrics' */
+  metrics?: string | false
+  /** The prom-client registry to put the metrics into. @default one of its own */
+  registry?: Registry
+  /** Turns on the routes that name or change what is stored. @default off */
+  admin?: AdminOptions
+  /** Name by which the cache goes in `Cache-Status` (RFC 9211), or false to send none. @default 'fastify-response-cache' */
+  cacheStatus?: string | false
+  /** Bytes of the largest response body that is stored; a longer one passes through. @default 5242880 (5 MB) */
+  maxBodyBytes?: number
+  /** Variants stored for one URL. @default 50 */
+  maxVariants?: number
+  /** Seconds for which a URL whose response could not be shared is remembered, so that its requests do not queue. @default 120 */
+  hitForMiss?: Seconds
+  /** Seconds that a request waits at most for another one that is getting the same response. @default 5 */
+  coalesceTimeout?: Seconds
+  /** Request headers that make a request one of a user, so that it passes the cache by. @default ['authorization', 'cookie'] */
+  credentials?: readonly string[]
+  /** Request headers that no handler's response depends on. @default none */
+  harmlessHeaders?: readonly string[]
+}
+
+/** The names of the options that are not the cache's own; the README is checked against them. */
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'clock', 'random', 'serializer'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+
+/** The plugin's options with their defaults. */
+export interface PluginSettings {
+  readonly name: string
+  readonly manager: CacheManager | undefined
+  readonly prefix: string
+  readonly exposeStats: boolean
+  readonly metricsPath: string | false
+  readonly registry: Registry | undefined
+  readonly admin: AdminOptions | undefined
+  readonly cacheStatus: string | false
+  readonly maxBodyBytes: number
+  readonly maxVariants: number
+  readonly hitForMissMs: Milliseconds
+  readonly coalesceTimeoutMs: Milliseconds
+  readonly credentials: readonly string[]
+  readonly harmlessHeaders: readonly string[]
+  readonly config: Partial<CacheConfig>
+  readonly deps: CacheDeps
+}
+
+const IDENTIFIER = /^[A-Za-z][A-Za-z0-9]*$/
+const PATH = /^(?:\/[A-Za-z0-9\-._~]+)+$/
+
+/** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
+export function resolvePluginOptions (given: CachePluginOptions): PluginSettings {
+  const known = new Set<string>([...PLUGIN_OPTION_NAMES, ...CONFIG_NAMES])
+  for (const name in given) {
+    if (!known.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${[...known].join(', ')}`)
+  }
+  const check = <T>(option: keyof CachePluginOptions, preset: T, allowed: string, valid: (value: T) => boolean): T => {
+    const value = (given[option] ?? preset) as T
+    if (!valid(value)) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), allowed)
+    return value
+  }
+  const count = (option: 'maxBodyBytes' | 'maxVariants', preset: number): number => check(option, preset, 'a whole number, 1 or more', (value) => Number.isSafeInteger(value) && value >= 1)
+  const headerNames = (option: 'credentials' | 'harmlessHeaders', preset: readonly string[]): readonly string[] =>
+    check(option, preset, 'an array of header names', (value) => Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')).map((name) => name.toLowerCase())
+  const name = check('name', 'cache', 'a name such as "cache" or "assets"', (value) => typeof value === 'string' && IDENTIFIER.test(value))
+  const config = Object.fromEntries(CONFIG_NAMES.filter((option) => given[option] !== undefined).map((option) => [option, given[option]])) as Partial<CacheConfig>
+  const own = Object.keys(config)[0]
+  if (given.manager !== undefined && own !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', own, 'the manager has a configuration of its own')
+  return {
+    name,
+    manager: given.manager,
+    prefix: check('prefix', `/${name}`, 'a path such as "/cache"', (value) => typeof value === 'string' && PATH.test(value)),
+    exposeStats: check('exposeStats', true, 'true or false', (value) => typeof value === 'boolean'),
+    metricsPath: check<string | false>('metrics', '/metrics', 'a path such as "/metrics", or false', (value) => value === false || (typeof value === 'string' && PATH.test(value))),
+    registry: given.registry,
+    admin: adminOptions(given.admin),
+    cacheStatus: check<string | false>('cacheStatus', 'fastify-response-cache', 'a name, or false', (value) => value === false || (typeof value === 'string' && /^[\x20-\x7e]+$/.test(value))),
+    maxBodyBytes: count('maxBodyBytes', 5 * 1024 * 1024),
+    maxVariants: count('maxVariants', 50),
+    hitForMissMs: durationMs('hitForMiss', given.hitForMiss ?? 120),
+    coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
+    credentials: headerNames('credentials', ['authorization', 'cookie']),
+    harmlessHeaders: headerNames('harmlessHeaders', []),
+    config,
+    deps: { ...given.clock && { clock: given.clock }, ...given.random && { random: given.random }, ...given.serializer && { serializer: given.serializer } }
+  }
+}
+
+/** A token that can be guessed is none. */
+const MIN_TOKEN_LENGTH = 16
+
+function adminOptions (admin: unknown): AdminOptions | undefined {
+  if (admin === undefined) return undefined
+  if (typeof admin !== 'object' || admin === null) throw new errors.FST_ERR_CACHE_OPTION('admin', shown(admin), 'an object with token or onRequest')
+  const { token, onRequest } = admin as { token?: unknown, onRequest?: unknown }
+  // An environment variable that is not set must switch the routes off, not open them.
+  if (token === undefined && onRequest === undefined) return undefined
+  if (token !== undefined && (typeof token !== 'string' || token.length < MIN_TOKEN_LENGTH)) throw new errors.FST_ERR_CACHE_OPTION('admin.token', 'too short', `a string of at least ${MIN_TOKEN_LENGTH} characters`)
+  if (onRequest !== undefined && typeof onRequest !== 'function') throw new errors.FST_ERR_CACHE_OPTION('admin.onRequest', shown(onRequest), 'a hook function')
+  return admin as AdminOptions
+}

@@ -1,0 +1,87 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { Milliseconds } from '../lib/clock.ts'
+import type { EngineParts } from '../lib/engine/parts.ts'
+import type { RoutePolicy } from './route-options.ts'
+
+/** A request that this plugin makes of its own app to renew what is stored. */
+export interface RefreshJob {
+  readonly key: string
+  readonly url: string
+  /** Whether the request that asked for it came over TLS; injected requests never seem to. */
+  readonly encrypted: boolean
+  /** Whether the new response has been stored. */
+  kept: boolean
+}
+
+const NOT_REPEATED: readonly string[] = ['connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'transfer-encoding', 'content-length', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range', 'cache-control', 'pragma']
+
+/**
+ * Renews stored responses in the background, through `inject`, so that every hook and serialiser has its part in it. The
+ * job travels in an AsyncLocalStorage, not in a header: no client can imitate it.
+ */
+export class Refresher {
+  readonly #app: FastifyInstance
+  readonly #parts: EngineParts
+  readonly #credentials: readonly string[]
+  readonly #timeoutMs: Milliseconds
+  readonly #jobs = new AsyncLocalStorage<RefreshJob>()
+  readonly #running = new Map<string, Promise<boolean>>()
+  #closed = false
+
+  constructor (app: FastifyInstance, parts: EngineParts, options: { credentials: readonly string[], timeoutMs: Milliseconds }) {
+    this.#app = app
+    this.#parts = parts
+    this.#credentials = options.credentials
+    this.#timeoutMs = options.timeoutMs
+  }
+
+  /** The job that this request was made for; `undefined` for the requests of clients, and for what a handler injects in turn. */
+  jobOf (request: FastifyRequest): RefreshJob | undefined {
+    if (this.#running.size === 0) return undefined
+    const job = this.#jobs.getStore()
+    return job?.url === request.raw.url ? job : undefined
+  }
+
+  /** Renews what is stored under `key`, once however many ask. Resolves with whether it was stored; never rejects. */
+  refresh (key: string, request: FastifyRequest, policy: RoutePolicy): Promise<boolean> {
+    const running = this.#running.get(key)
+    if (running !== undefined) return running
+    if (this.#closed) return Promise.resolve(false)
+    const job: RefreshJob = { key, url: request.raw.url ?? '/', encrypted: request.protocol === 'https', kept: false }
+    const done = this.#parts.dependencies.apart(() => this.#jobs.run(job, async () => await this.#run(job, request, policy)))
+      .finally(() => { this.#running.delete(key) })
+    this.#running.set(key, done)
+    return done
+  }
+
+  /** Starts no more jobs, and waits for those that run. */
+  async close (): Promise<void> {
+    this.#closed = true
+    await Promise.all(this.#running.values())
+  }
+
+  async #run (job: RefreshJob, request: FastifyRequest, policy: RoutePolicy): Promise<boolean> {
+    const { clock, events } = this.#parts
+    const controller = new AbortController()
+    const timer = clock.after(this.#timeoutMs, () => { controller.abort() })
+    try {
+      await this.#app.inject({ method: 'GET', url: job.url, headers: this.#headersOf(request, policy), remoteAddress: request.socket.remoteAddress ?? '127.0.0.1', signal: controller.signal })
+    } catch (error) {
+      events.emit('fault', { where: `background refresh of ${policy.route}`, error })
+    } finally {
+      timer.cancel()
+    }
+    return job.kept
+  }
+
+  /** The client's headers, without its conditions, and without its credentials where the response is for everybody. */
+  #headersOf (request: FastifyRequest, policy: RoutePolicy): Record<string, string | string[] | undefined> {
+    const headers: Record<string, string | string[] | undefined> = { ...request.raw.headers }
+    for (const name of NOT_REPEATED) delete headers[name]
+    if (policy.partition === undefined) {
+      for (const name of this.#credentials) if (name !== 'cookie' || policy.cookies.length === 0) delete headers[name]
+    }
+    return headers
+  }
+}

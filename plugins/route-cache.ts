@@ -1,0 +1,218 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { Entry } from '../lib/entry.ts'
+import { DependencyScope } from '../lib/engine/dependencies.ts'
+import type { EngineParts } from '../lib/engine/parts.ts'
+import type { Found, KeptResponse, ResponseCache } from '../lib/engine/response-cache.ts'
+import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
+import type { LookupResult } from '../lib/events.ts'
+import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember, type ForwardReason } from '../lib/http/cache-status.ts'
+import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
+import { admit } from './admission.ts'
+import { hasOtherParameters } from './closed-query.ts'
+import { missOf, noteMiss, noteOutcome, type Miss } from './exchange.ts'
+import { ObservedRequest } from './observed-request.ts'
+import type { PluginSettings } from './options.ts'
+import type { Refresher, RefreshJob } from './refresh.ts'
+import type { RoutePolicy } from './route-options.ts'
+import { putStored } from './serve-stored.ts'
+
+export interface RouteCacheParts {
+  readonly parts: EngineParts
+  readonly responses: ResponseCache
+  readonly flights: ResponseFlights
+  readonly refresher: Refresher
+  readonly settings: PluginSettings
+}
+
+/**
+ * Stands between the hooks and the handler of a cached route: answers from the store, or lets the handler run and notes
+ * what the capture hook needs to keep its response.
+ */
+export class RouteCache {
+  readonly #parts: EngineParts
+  readonly #responses: ResponseCache
+  readonly #flights: ResponseFlights
+  readonly #refresher: Refresher
+  readonly #settings: PluginSettings
+  readonly #statusName: string
+
+  constructor ({ parts, responses, flights, refresher, settings }: RouteCacheParts) {
+    this.#parts = parts
+    this.#responses = responses
+    this.#flights = flights
+    this.#refresher = refresher
+    this.#settings = settings
+    this.#statusName = settings.cacheStatus === false ? '' : cacheStatusName(settings.cacheStatus)
+  }
+
+  /** The route's handler behind the lookup. It is the innermost layer: whatever guards the route has run before it. */
+  around (policy: RoutePolicy, handler: RouteHandlerMethod): RouteHandlerMethod {
+    const cache = this
+    const lookupHere = policy.serveFrom === 'handler'
+    return function cacheLookup (this: FastifyInstance, request, reply) {
+      if (!lookupHere) return cache.#run(this, handler, request, reply)
+      const answered = cache.lookup(policy, request, reply)
+      if (answered === true) return undefined
+      if (answered === false) return cache.#run(this, handler, request, reply)
+      return answered.then((served) => served ? reply : cache.#run(this, handler, request, reply))
+    }
+  }
+
+  /** Answers the request from the store if it can; otherwise notes on it what the handler's response will need. */
+  lookup (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): MaybePromise<boolean> {
+    const { events } = this.#parts
+    const startedAt = events.heard('lookup') ? performance.now() : 0
+    const admission = admit(request, reply, policy, this.#settings.credentials)
+    if (!admission.admitted) {
+      this.#tell(request, 'bypass', admission.reason, policy, startedAt, request.url)
+      this.#status(reply, () => cacheStatusMember(this.#settings.cacheStatus || '', { fwd: admission.reason === 'method' ? 'method' : 'bypass', detail: admission.reason }))
+      return false
+    }
+    const { key } = admission
+    const job = this.#refresher.jobOf(request)
+    const found = this.#responses.find(job?.key ?? key, request.headers)
+    return chain(found, (place) => this.#decide(policy, request, reply, job?.key ?? key, place, startedAt, job))
+  }
+
+  #decide (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, job: RefreshJob | undefined): MaybePromise<boolean> {
+    const { entry } = found
+    const nowMs = this.#parts.clock.now()
+    if (job !== undefined) {
+      this.#beginMiss(policy, request, reply, key, found, startedAt, { job })
+      return false
+    }
+    if (entry !== undefined) {
+      if (nowMs < entry.freshUntilMs) {
+        if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
+        this.#serve(policy, request, reply, entry, nowMs, 'hit', 'fresh', startedAt)
+        return true
+      }
+      if (nowMs < entry.staleWhileRevalidateUntilMs) {
+        void this.#refresher.refresh(key, request, policy)
+        this.#serve(policy, request, reply, entry, nowMs, 'stale', 'stale-while-revalidate', startedAt)
+        return true
+      }
+      if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(policy, request, reply, key, entry, policy.softTimeoutMs, startedAt)
+    }
+    if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) {
+      this.#beginMiss(policy, request, reply, key, found, startedAt, {})
+      return false
+    }
+    if (this.#flights.has(key)) return this.#follow(policy, request, reply, key, startedAt)
+    this.#beginMiss(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
+    return false
+  }
+
+  /** Waits for whoever is getting the same response; goes alone when that is of no use, or takes too long. */
+  async #follow (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, startedAt: number): Promise<boolean> {
+    const { stats, events } = this.#parts
+    stats.add('coalescedLoads')
+    if (events.heard('coalesced')) events.emit('coalesced', { key, route: policy.route })
+    let found: Found | undefined
+    // The one who leads may be overtaken by a purge, and so may their successor: twice is enough.
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const end = await this.#flights.wait(key, this.#settings.coalesceTimeoutMs)
+      found = await this.#responses.find(key, request.headers)
+      const nowMs = this.#parts.clock.now()
+      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) {
+        this.#serve(policy, request, reply, found.entry, nowMs, 'hit', 'coalesced', startedAt)
+        return true
+      }
+      if (end === 'timeout' || end === 'not-stored') break
+      if (!this.#flights.has(key)) {
+        this.#beginMiss(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
+        return false
+      }
+    }
+    this.#beginMiss(policy, request, reply, key, found ?? { key, entry: undefined, varyMiss: false }, startedAt, { collapsed: true })
+    return false
+  }
+
+  /** A stale response that may stand in for a slow handler: renew it, and serve it as it is when that takes too long. */
+  async #refreshWithin (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, stale: Entry<KeptResponse>, softTimeoutMs: number, startedAt: number): Promise<boolean> {
+    const { clock } = this.#parts
+    let timer = { cancel: (): void => {} }
+    const tooSlow = new Promise<'too-slow'>((resolve) => { timer = clock.after(softTimeoutMs, () => { resolve('too-slow') }) })
+    const how = await Promise.race([this.#refresher.refresh(key, request, policy), tooSlow])
+    timer.cancel()
+    const found = await this.#responses.find(key, request.headers)
+    const nowMs = clock.now()
+    if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) {
+      this.#serve(policy, request, reply, found.entry, nowMs, 'hit', 'refreshed', startedAt)
+      return true
+    }
+    // A purge may have come while we waited: what it took must not be served from the copy in our hands.
+    if (how === 'too-slow' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
+      this.#serve(policy, request, reply, found.entry, nowMs, 'stale', 'soft-timeout', startedAt)
+      return true
+    }
+    this.#beginMiss(policy, request, reply, key, { key, entry: found.entry === undefined ? undefined : stale, varyMiss: false }, startedAt, {})
+    return false
+  }
+
+  #serve (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, entry: Entry<KeptResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, startedAt: number): void {
+    this.#tell(request, result, reason, policy, startedAt, '')
+    const payload = putStored(request, reply, entry, nowMs)
+    this.#status(reply, () => {
+      const ttl = (entry.freshUntilMs - nowMs) / 1000
+      return reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(this.#settings.cacheStatus || '', { hit: true, ttl, detail: reason })
+    })
+    reply.send(payload)
+  }
+
+  #beginMiss (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: { flight?: ResponseFlight, job?: RefreshJob, collapsed?: boolean }): void {
+    const { log, clock } = this.#parts
+    const nowMs = clock.now()
+    const stale = found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined
+    const forward: ForwardReason = found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss'
+    const { flight } = how
+    const miss: Miss = {
+      owner: this,
+      policy,
+      key,
+      ticket: log.ticket(),
+      scope: new DependencyScope(),
+      startedAt: performance.now(),
+      requestTimeMs: nowMs,
+      before: reply.getHeaders(),
+      forward,
+      collapsed: how.collapsed === true,
+      storable: request.method === 'GET',
+      stale,
+      flight,
+      job: how.job,
+      observed: undefined,
+      entityTags: []
+    }
+    noteMiss(request, miss)
+    this.#tell(request, 'miss', forward, policy, startedAt, key)
+    if (how.job?.encrypted === true) Object.assign(request.raw.socket, { encrypted: true })
+    // Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever.
+    if (flight !== undefined) reply.raw.once('close', () => { flight.end('not-stored') })
+  }
+
+  /** Runs the handler; for a miss, inside the scope that notes what is read, and with the request under observation. */
+  #run (app: FastifyInstance, handler: RouteHandlerMethod, request: FastifyRequest, reply: FastifyReply): unknown {
+    const miss = missOf(request)
+    if (miss === null || miss.owner !== this) return handler.call(app, request, reply)
+    const { policy } = miss
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && hasOtherParameters(policy.query, request.query as Record<string, unknown>))
+    return this.#parts.dependencies.track(miss.scope, () => handler.call(app, request, reply))
+  }
+
+  #status (reply: FastifyReply, member: () => string): void {
+    if (this.#settings.cacheStatus === false) return
+    const existing = reply.getHeader('cache-status')
+    reply.header('cache-status', existing === undefined ? member() : appendCacheStatus(String(existing), member()))
+  }
+
+  #tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, key: string): void {
+    const { stats, events } = this.#parts
+    noteOutcome(request, status === 'hit' && reason === 'fresh' ? FRESH : { status, reason })
+    stats.add(status === 'miss' ? 'misses' : status === 'bypass' ? 'bypasses' : 'hits')
+    if (status === 'stale') stats.add('staleHits')
+    if (events.heard('lookup')) events.emit('lookup', { key, result: status, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })
+  }
+}
+
+const FRESH = Object.freeze({ status: 'hit', reason: 'fresh' } as const)

@@ -1,0 +1,147 @@
+import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
+import type { Milliseconds, Seconds } from '../lib/clock.ts'
+import { fraction, durationMs } from '../lib/engine/load-options.ts'
+import { errors, shown } from '../lib/errors.ts'
+import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
+import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
+import { closedQuery, type ClosedQuery } from './closed-query.ts'
+
+/** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
+export type CacheRequest = FastifyRequest<{ Params: Record<string, string>, Querystring: Record<string, unknown>, Body: Record<string, unknown> }>
+
+/** A function of the request. (Written as a method, so that one that declares its own request type is accepted.) */
+type OfRequest<T> = { of (request: CacheRequest, reply: FastifyReply): T }['of']
+
+/** Names as tags, or where to take them from. */
+export type NamesOf = readonly string[] | OfRequest<readonly string[]>
+
+/** What a route says in `config.cache`. On a safe method it asks for caching, on any other it names what a success invalidates. */
+export interface RouteCacheOptions {
+  /** Seconds for which a response is fresh when the handler's own headers do not say. @default the strategy's ttl */
+  ttl?: Seconds
+  /** Seconds after that during which a stale response is served while one refresh runs. @default the plugin's */
+  staleWhileRevalidate?: Seconds
+  /** Seconds after that during which a stale response is served when the handler fails. @default the plugin's */
+  staleIfError?: Seconds
+  /** Tags of the response, beside those it takes over from the data it was built from. @default none */
+  tags?: NamesOf
+  /** Which entities the payload contains, as `{ product: 'items[].id' }`: each becomes the tag `product:<id>`. @default none */
+  entities?: Readonly<Record<string, string | readonly string[]>>
+  /** Tags that a successful request of an unsafe method invalidates before its client gets the answer. @default none */
+  invalidates?: NamesOf
+  /** The response is the same for everybody and guarded by nothing: requests with credentials are served, before parsing and validation. @default false */
+  public?: boolean
+  /** Where hits are served from: `handler` lets every guard run first, `onRequest` is faster. @default 'onRequest' for public routes, else 'handler' */
+  serveFrom?: 'handler' | 'onRequest'
+  /** Whom the response is for, as a part of the key: a user, a tenant. `undefined` for a request is: do not cache. @default for everybody */
+  partition?: OfRequest<string | undefined>
+  /** Request headers that belong in the key. @default none */
+  headers?: readonly string[]
+  /** Cookies that belong in the key. A request whose cookies are all named here is not taken for one with credentials. @default none */
+  cookies?: readonly string[]
+  /** Request headers that the handler may read though they are not in the key, because they do not change the response. @default none */
+  harmlessHeaders?: readonly string[]
+  /** Statuses to store. @default 200, 203, 204, 301, 308 */
+  statuses?: readonly number[]
+  /** Seconds for which a 404 or 410 is stored; `0` is not at all. @default 0 */
+  notFoundTtl?: Seconds
+  /** Seconds for which browsers may keep the response without asking. No purge reaches them. @default 0 */
+  clientTtl?: Seconds
+  /** Seconds to wait for the handler before a stale response is served in its place. @default no limit */
+  softTimeout?: Seconds
+  /** Part of the ttl, 0 to 1, after which a hit starts a refresh; `0` is never. @default 0 */
+  refreshAhead?: number
+}
+
+/** The names of all route options; the README is checked against them. */
+export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
+
+/** A route's options, resolved and checked once, in the units of the inside. */
+export interface RoutePolicy {
+  readonly route: string
+  readonly ttlMs: Milliseconds
+  readonly staleWhileRevalidateMs: Milliseconds
+  readonly staleIfErrorMs: Milliseconds
+  readonly tags: NamesOf | undefined
+  readonly entities: EntityPaths | undefined
+  readonly invalidates: NamesOf | undefined
+  readonly public: boolean
+  readonly serveFrom: 'handler' | 'onRequest'
+  readonly partition: OfRequest<string | undefined> | undefined
+  readonly headers: readonly string[]
+  readonly cookies: readonly string[]
+  readonly harmlessHeaders: ReadonlySet<string>
+  readonly statuses: ReadonlySet<number>
+  readonly notFoundTtlMs: Milliseconds
+  readonly clientTtlSeconds: Seconds
+  readonly softTimeoutMs: Milliseconds | undefined
+  readonly refreshAhead: number
+  /** The query parameters that count, when the route's schema names them all. */
+  readonly query: ClosedQuery | undefined
+  /** Tells apart routes of one path that differ in their constraints. */
+  readonly constraints: string | undefined
+}
+
+type Given = RouteCacheOptions | true
+
+/** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
+export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], ownValidator: boolean }): RoutePolicy {
+  if (given !== true && (typeof given !== 'object' || given === null || Array.isArray(given))) throw new errors.FST_ERR_CACHE_OPTION('config.cache', shown(given), 'true, false or an object')
+  const options: RouteCacheOptions = given === true ? {} : given
+  for (const name in options) {
+    if (!ROUTE_OPTION_NAMES.includes(name as never)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(`config.cache.${name}`, `Known are ${ROUTE_OPTION_NAMES.join(', ')}`)
+  }
+  const ms = (name: 'ttl' | 'staleWhileRevalidate' | 'staleIfError' | 'notFoundTtl' | 'clientTtl' | 'softTimeout', preset: Milliseconds): Milliseconds => options[name] === undefined ? preset : durationMs(`config.cache.${name}`, options[name])
+  const isPublic = flag('public', options.public)
+  if (isPublic && options.partition !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.public', 'config.cache.partition', 'a response is for everybody or for one partition')
+  if (options.partition !== undefined && typeof options.partition !== 'function') throw new errors.FST_ERR_CACHE_OPTION('config.cache.partition', shown(options.partition), 'a function')
+  const serveFrom = options.serveFrom ?? (isPublic ? 'onRequest' : 'handler')
+  if (serveFrom !== 'handler' && serveFrom !== 'onRequest') throw new errors.FST_ERR_CACHE_OPTION('config.cache.serveFrom', shown(serveFrom), '"handler" or "onRequest"')
+  if (serveFrom === 'onRequest' && !isPublic) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.serveFrom: "onRequest"', 'config.cache.public: false', 'guards in later hooks would not be asked')
+  const notFoundTtlMs = ms('notFoundTtl', 0)
+  return Object.freeze({
+    route: route.url,
+    ttlMs: ms('ttl', defaults.ttlMs),
+    staleWhileRevalidateMs: ms('staleWhileRevalidate', defaults.staleWhileRevalidateMs),
+    staleIfErrorMs: ms('staleIfError', defaults.staleIfErrorMs),
+    tags: names('tags', options.tags),
+    entities: options.entities === undefined ? undefined : parseEntityPaths(options.entities),
+    invalidates: names('invalidates', options.invalidates),
+    public: isPublic,
+    serveFrom,
+    partition: options.partition,
+    headers: strings('headers', options.headers).map((name) => name.toLowerCase()).sort(),
+    cookies: [...strings('cookies', options.cookies)].sort(),
+    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...strings('harmlessHeaders', options.harmlessHeaders)].map((name) => name.toLowerCase())),
+    statuses: statuses(options.statuses, notFoundTtlMs),
+    notFoundTtlMs,
+    clientTtlSeconds: ms('clientTtl', 0) / 1000,
+    softTimeoutMs: options.softTimeout === undefined ? undefined : ms('softTimeout', 0),
+    refreshAhead: options.refreshAhead === undefined ? 0 : fraction('config.cache.refreshAhead', options.refreshAhead),
+    query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
+    constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : JSON.stringify(route.constraints, (_name, value: unknown) => value instanceof RegExp ? String(value) : value)
+  })
+}
+
+function flag (name: string, value: unknown): boolean {
+  if (value !== undefined && typeof value !== 'boolean') throw new errors.FST_ERR_CACHE_OPTION(`config.cache.${name}`, shown(value), 'true or false')
+  return value === true
+}
+
+function names (name: string, value: unknown): NamesOf | undefined {
+  return value === undefined || typeof value === 'function' ? value as NamesOf | undefined : strings(name, value)
+}
+
+function strings (name: string, value: unknown): readonly string[] {
+  if (value === undefined) return []
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== '')) throw new errors.FST_ERR_CACHE_OPTION(`config.cache.${name}`, shown(value), 'an array of strings')
+  return value
+}
+
+function statuses (value: unknown, notFoundTtlMs: Milliseconds): ReadonlySet<number> {
+  const all = value === undefined ? [...DEFAULT_STATUSES] : value
+  if (!Array.isArray(all) || !all.every((status) => Number.isInteger(status) && status >= 200 && status < 500 && status !== 206 && status !== 304)) {
+    throw new errors.FST_ERR_CACHE_OPTION('config.cache.statuses', shown(value), 'an array of statuses from 200 to 499, without 206 and 304')
+  }
+  return new Set<number>(notFoundTtlMs > 0 ? [...all, 404, 410] : all)
+}

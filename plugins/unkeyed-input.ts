@@ -1,0 +1,29 @@
+import type { FastifyRequest } from 'fastify'
+import { ALL_HEADERS, type ObservedInput } from './observed-request.ts'
+import { cookieNames } from './request-cookies.ts'
+import type { RoutePolicy } from './route-options.ts'
+
+/** What depends on the message's framing and on the connection, not on what is asked for. */
+const FRAMING: ReadonlySet<string> = new Set(['host', ':authority', 'connection', 'content-length', 'transfer-encoding', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range'])
+
+/**
+ * What the handler read that two requests with the same key may differ in; `undefined` when there is nothing.
+ *
+ * Harmless are the host (it is in the key), what the key or Vary names, what the route declares harmless, a credential
+ * that was looked for and not there (a request that has it passes the cache by), and what a trusted proxy says when it
+ * says just what the key contains.
+ */
+export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, policy: RoutePolicy, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
+  const { headers } = request.raw
+  for (const input of inputs) {
+    if (input === ALL_HEADERS) return input
+    if (FRAMING.has(input) || vary.includes(input) || policy.headers.includes(input) || policy.harmlessHeaders.has(input)) continue
+    if (policy.partition !== undefined && credentials.includes(input)) continue
+    if (headers[input] === undefined && credentials.includes(input) && !policy.public) continue
+    if (input === 'cookie' && policy.cookies.length > 0 && cookieNames(headers.cookie).every((name) => policy.cookies.includes(name))) continue
+    if (input === 'x-forwarded-host' && headers[input] === request.host) continue
+    if (input === 'x-forwarded-proto' && headers[input] === request.protocol) continue
+    return input
+  }
+  return undefined
+}
