@@ -53,7 +53,7 @@ export class RedisConnection implements RedisClient {
     this.#guard = new Guard({
       clock,
       deadlineMs,
-      connected: () => this.#answering,
+      connected: () => this.#answering && !this.#closed,
       probe: async () => await send(client, ['PING'], false),
       onChange: () => { this.#announce() }
     })

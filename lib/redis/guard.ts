@@ -18,6 +18,9 @@ export interface GuardOptions {
 /** Answers by which Redis says that it cannot work now; other errors of its own are the caller's to judge. */
 const CANNOT_WORK = /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)/
 
+/** Each costs somebody a whole deadline, so few. */
+const FAILURES_THAT_OPEN = 3
+
 /** While the circuit is open, this often at first, and later less, Redis is asked whether it is back. */
 const PROBE_MS = 250
 const MAX_PROBE_MS = 2000
@@ -35,6 +38,7 @@ export class Guard {
     this.#options = options
     this.#breaker = new CircuitBreaker({
       clock: options.clock,
+      threshold: FAILURES_THAT_OPEN,
       cooldownMs: PROBE_MS,
       maxCooldownMs: MAX_PROBE_MS,
       onChange: (state) => {

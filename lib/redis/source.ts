@@ -7,7 +7,6 @@ import { ownClusterOptions, ownRedisOptions } from './options.ts'
 export interface ForeignRedis {
   readonly status: string
   readonly options: { readonly keyPrefix?: string }
-  on: (event: string, listener: (...args: never[]) => void) => unknown
   pipeline: () => unknown
   duplicate: () => unknown
 }

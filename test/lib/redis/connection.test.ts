@@ -1,0 +1,301 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { Redis } from 'ioredis'
+import t from 'tap'
+
+import type { RedisConnection } from '../../../lib/redis/connection.ts'
+import { openRedis } from '../../../lib/redis/open.ts'
+import { freePort, startRedis } from '../../support/redis-server.ts'
+import { startTcpProxy } from '../../support/tcp-proxy.ts'
+
+process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
+
+const UNAVAILABLE = { code: 'FST_ERR_CACHE_REDIS_UNAVAILABLE' }
+
+/** Resolves once `ready` is as wanted; the file's timeout is the limit. */
+async function until (condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(5)
+}
+
+async function slowest (connection: RedisConnection, forMs: number): Promise<number> {
+  let worst = 0
+  const endAt = performance.now() + forMs
+  while (performance.now() < endAt) {
+    const startedAt = performance.now()
+    await connection.call(['GET', 'k']).catch(() => {})
+    worst = Math.max(worst, performance.now() - startedAt)
+    await sleep(5)
+  }
+  return worst
+}
+
+async function failUntilGivenUp (connection: RedisConnection): Promise<void> {
+  while (connection.ready) await connection.call(['GET', 'k']).catch(() => {})
+}
+
+t.test('commands, batches and scripts answer', async (t) => {
+  const server = await startRedis()
+  const redis = openRedis(server.url)
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  t.equal(await redis.opened({ withinMs: 5000 }), true)
+  t.equal(redis.ready, true)
+  t.equal(await redis.call(['SET', 'k', Buffer.from([0xff, 0]), 'PX', 60_000]), 'OK')
+  t.same(await redis.callBuffer(['GET', 'k']), Buffer.from([0xff, 0]))
+  t.equal(await redis.call(['GET', 'nothing']), null)
+  await redis.call(['RPUSH', 'list', 'a'])
+  const outcomes = await redis.batch([['GET', 'k'], ['GET', 'list'], ['GET', 'nothing']])
+  t.same(outcomes[0], { ok: true, reply: Buffer.from([0xff, 0]) })
+  t.match(outcomes[1], { ok: false, error: { name: 'ReplyError', message: /^WRONGTYPE/ } })
+  t.same(outcomes[2], { ok: true, reply: null })
+  t.same(await redis.batch([]), [])
+  await t.rejects(redis.call(['GET', 'list']), { name: 'ReplyError' })
+  t.equal(redis.ready, true, 'an error of Redis itself is an answer')
+  const script = 'return {KEYS[1], ARGV[1], redis.call("GET", KEYS[1])}'
+  await redis.call(['SET', 's', 'v'])
+  t.same(await redis.script(script, ['s'], ['x']), ['s', 'x', 'v'])
+  await redis.call(['SCRIPT', 'FLUSH'])
+  t.same(await redis.script(script, ['s'], ['x']), ['s', 'x', 'v'], 'a server that forgot the script is told again')
+  await t.rejects(redis.script('return redis.call("INCR", KEYS[1])', ['list'], []), { name: 'ReplyError' })
+  await t.rejects(redis.call(['NOSUCHCOMMAND']), UNAVAILABLE)
+  t.ok(Math.abs(redis.now() - Date.now()) < 1000)
+})
+
+t.test('a scan passes every key once, page by page', async (t) => {
+  const server = await startRedis()
+  const redis = openRedis({ host: server.host, port: server.port })
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  await redis.batch(Array.from({ length: 500 }, (_, index) => ['SET', `a:${index}`, index] as const))
+  await redis.call(['SET', 'b:1', 1])
+  const seen = new Set<string>()
+  let pages = 0
+  for (let cursor: string | undefined, first = true; first || cursor !== undefined; first = false) {
+    const page = await redis.scan(cursor, 'a:*', 50)
+    for (const key of page.keys) seen.add(key)
+    cursor = page.cursor
+    pages++
+  }
+  t.equal(seen.size, 500)
+  t.ok(pages > 1)
+  t.same(await redis.scan('no such node/17', 'a:*', 10), { keys: [], cursor: undefined })
+})
+
+t.test('with nobody at the other end the boot goes on, calls fail at once, and Redis is used when it appears', async (t) => {
+  const port = await freePort()
+  const redis = openRedis({ host: '127.0.0.1', port })
+  const startedAt = performance.now()
+  t.equal(await redis.opened({ withinMs: 50 }), false)
+  await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
+  t.match((await redis.batch([['GET', 'k']]))[0], { ok: false, error: UNAVAILABLE })
+  t.ok(performance.now() - startedAt < 2000)
+  const changes: boolean[] = []
+  redis.onChange((ready) => changes.push(ready))
+  const server = await startRedis([], port)
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  await until(() => redis.ready)
+  t.equal(await redis.call(['PING']), 'PONG')
+  t.same(changes, [true])
+})
+
+t.test('a required Redis that is not there is an error that names it, without its password', async (t) => {
+  const port = await freePort()
+  const redis = openRedis(`redis://user:secret@127.0.0.1:${port}`)
+  await t.rejects(redis.opened({ withinMs: 50, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`) })
+  await redis.close()
+  const wrong = await startRedis(['--requirepass', 'right'])
+  const locked = openRedis(wrong.url)
+  await t.rejects(locked.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /NOAUTH/ })
+  await locked.close()
+  await wrong.stop()
+})
+
+t.test('sources that are none are refused', async (t) => {
+  t.throws(() => openRedis('http://user:secret@127.0.0.1'), { code: 'FST_ERR_CACHE_OPTION', message: /\/\/\*\*\*@127/ })
+  t.throws(() => openRedis({ cluster: [] }), { code: 'FST_ERR_CACHE_OPTION' })
+})
+
+t.test('a frozen server costs one deadline, then nothing, and is used again when it thaws', async (t) => {
+  const server = await startRedis()
+  const redis = openRedis(server.url, { deadlineMs: 100 })
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  const changes: boolean[] = []
+  redis.onChange((ready) => changes.push(ready))
+  server.freeze()
+  const worst = await slowest(redis, 1500)
+  t.comment(`slowest call while frozen: ${worst.toFixed(0)} ms`)
+  t.equal(redis.ready, false)
+  server.thaw()
+  const thawedAt = performance.now()
+  await until(() => redis.ready)
+  t.comment(`back after ${(performance.now() - thawedAt).toFixed(0)} ms`)
+  t.equal(await redis.call(['PING']), 'PONG')
+  t.equal(changes[0], false)
+  t.equal(changes.at(-1), true)
+})
+
+t.test('a server that dies and comes back', async (t) => {
+  const server = await startRedis()
+  const redis = openRedis(server.url)
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  await server.kill()
+  await until(() => !redis.ready)
+  await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
+  await server.restart()
+  await until(() => redis.ready)
+  t.equal(await redis.call(['PING']), 'PONG')
+})
+
+t.test('a silent network: the connection is replaced', async (t) => {
+  const server = await startRedis()
+  const proxy = await startTcpProxy(server.port)
+  const redis = openRedis(proxy.url, { deadlineMs: 100 })
+  t.teardown(async () => { await redis.close(); await proxy.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  proxy.mode = 'blackhole'
+  await failUntilGivenUp(redis)
+  // What the proxy swallowed is lost for good, so only a new connection can work.
+  proxy.mode = 'pass'
+  await until(() => redis.ready)
+  t.equal(await redis.call(['PING']), 'PONG')
+})
+
+t.test('a command whose answer was lost is neither sent again nor waited for', async (t) => {
+  const server = await startRedis()
+  const proxy = await startTcpProxy(server.port)
+  const redis = openRedis(proxy.url, { deadlineMs: 2000 })
+  const direct = openRedis(server.url)
+  t.teardown(async () => { await redis.close(); await direct.close(); await proxy.close(); await server.stop() })
+  await Promise.all([redis.opened({ withinMs: 5000 }), direct.opened({ withinMs: 5000 })])
+  proxy.mode = 'drop-replies'
+  const calls = Array.from({ length: 5 }, async () => { await t.rejects(redis.call(['INCR', 'n']), UNAVAILABLE) })
+  let counted = 0
+  while (counted < 5) { counted = Number(await direct.call(['GET', 'n'])); await sleep(5) }
+  proxy.cut()
+  proxy.mode = 'pass'
+  await Promise.all(calls)
+  await until(() => redis.ready)
+  await redis.call(['PING'])
+  t.equal(await direct.call(['GET', 'n']), '5')
+})
+
+t.test('a slow server is given up at the deadline', async (t) => {
+  const server = await startRedis()
+  const proxy = await startTcpProxy(server.port)
+  const redis = openRedis(proxy.url, { deadlineMs: 50 })
+  t.teardown(async () => { await redis.close(); await proxy.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  proxy.mode = 300
+  await t.rejects(redis.call(['GET', 'k']), { ...UNAVAILABLE, message: /within 50 ms/ })
+  t.equal(await redis.call(['GET', 'k'], { deadlineMs: 5000 }), null, 'unless the caller has more time')
+})
+
+t.test('a client that was handed in is guarded as well, and never closed', async (t) => {
+  const server = await startRedis()
+  const theirs = new Redis(server.port, '127.0.0.1')
+  const redis = openRedis(theirs, { deadlineMs: 100 })
+  t.teardown(async () => { theirs.disconnect(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  await redis.call(['SET', 'k', 'v'])
+  server.freeze()
+  const startedAt = performance.now()
+  await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
+  t.ok(performance.now() - startedAt < 5000)
+  await failUntilGivenUp(redis)
+  server.thaw()
+  await until(() => redis.ready)
+  await redis.close()
+  t.equal(redis.ready, false)
+  await t.rejects(redis.call(['GET', 'k']))
+  t.equal(await theirs.get('k'), 'v')
+  t.equal(theirs.listenerCount('error'), 0)
+  t.equal(theirs.listenerCount('ready'), 0)
+})
+
+t.test('a lazy client is woken, and one with a key prefix only lends its address', async (t) => {
+  const server = await startRedis()
+  const lazy = new Redis({ port: server.port, lazyConnect: true })
+  const prefixed = new Redis({ port: server.port, keyPrefix: 'theirs:' })
+  const first = openRedis(lazy)
+  const second = openRedis(prefixed)
+  t.teardown(async () => { await first.close(); await second.close(); lazy.disconnect(); prefixed.disconnect(); await server.stop() })
+  t.equal(await first.opened({ withinMs: 5000 }), true)
+  t.equal(await second.opened({ withinMs: 5000 }), true)
+  await second.call(['SET', 'ours', 'v'])
+  t.equal(await first.call(['GET', 'ours']), 'v')
+  t.not(second.raw, prefixed)
+  await second.close()
+  t.equal(prefixed.status, 'ready')
+})
+
+t.test('closing is bounded, whatever the server does', async (t) => {
+  const server = await startRedis()
+  for (const trouble of ['none', 'frozen', 'dead'] as const) {
+    const redis = openRedis(server.url)
+    await redis.opened({ withinMs: 5000 })
+    const pending = trouble === 'frozen' ? redis.call(['GET', 'k']).catch(() => {}) : undefined
+    if (trouble === 'frozen') server.freeze()
+    if (trouble === 'dead') await server.kill()
+    const startedAt = performance.now()
+    await redis.close()
+    await redis.close()
+    t.ok(performance.now() - startedAt < 3000, trouble)
+    await until(() => redis.raw.status === 'end')
+    await pending
+    server.thaw()
+  }
+  await server.stop()
+})
+
+t.test('a server that is out of memory still answers, a master that became a replica is left', async (t) => {
+  const server = await startRedis()
+  const redis = openRedis(server.url, { deadlineMs: 1000 })
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  await redis.call(['CONFIG', 'SET', 'maxmemory', '1'])
+  await t.rejects(redis.call(['SET', 'k', 'v']), { name: 'ReplyError', message: /^OOM/ })
+  t.equal(redis.ready, true)
+  await redis.call(['CONFIG', 'SET', 'maxmemory', '0'])
+  await redis.call(['REPLICAOF', '127.0.0.1', await freePort()])
+  let closed = false
+  redis.raw.once('close', () => { closed = true })
+  await t.rejects(redis.call(['SET', 'k', 'v']), /READONLY/)
+  await until(() => closed && redis.ready)
+})
+
+t.test('a subscription outlives its connection and tells about the gap', async (t) => {
+  const server = await startRedis()
+  const proxy = await startTcpProxy(server.port)
+  const redis = openRedis(server.url)
+  const viaProxy = openRedis(proxy.url)
+  t.teardown(async () => { await viaProxy.close(); await redis.close(); await proxy.close(); await server.stop() })
+  await Promise.all([redis.opened({ withinMs: 5000 }), viaProxy.opened({ withinMs: 5000 })])
+  const heard: string[] = []
+  let subscribed = 0
+  let lost = 0
+  const subscriber = viaProxy.subscriber()
+  subscriber.start(['news', 'other'], {
+    message: (channel, message) => { heard.push(`${channel} ${message.toString()}`) },
+    subscribed: () => { subscribed++ },
+    lost: () => { lost++ }
+  })
+  await until(() => subscribed === 1)
+  await redis.call(['PUBLISH', 'news', 'one'])
+  await until(() => heard.length === 1)
+  proxy.cut()
+  await until(() => subscribed === 2)
+  t.equal(lost, 1)
+  await redis.call(['PUBLISH', 'other', 'two'])
+  await until(() => heard.length === 2)
+  t.same(heard, ['news one', 'other two'])
+  subscriber.reconnect()
+  await until(() => subscribed === 3)
+  t.equal(lost, 2)
+  await server.kill()
+  await until(() => lost === 3)
+  await server.restart()
+  await until(() => subscribed === 4)
+  await subscriber.close()
+  t.equal(lost, 3, 'closing is no loss')
+})
