@@ -3,7 +3,8 @@ import type { EngineParts } from '../lib/engine/parts.ts'
 import { headerListOf } from '../lib/http/headers.ts'
 import { isError, isSafeMethod } from '../lib/http/method.ts'
 import { invalidatedUris } from '../lib/http/unsafe.ts'
-import { originMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
+import { nameRecord } from '../lib/engine/purge-record.ts'
+import { originMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath } from '../lib/keyspace/request-path.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
@@ -23,9 +24,10 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
     const { protocol, host, pathname } = new URL(uri)
     marks.add(originMark(protocol.slice(0, -1), host, normalisePath(pathname)))
   }
-  for (const tag of resolveNames(invalidates, request, reply)) marks.add(tagMark(checkTag(tag)))
+  const names = nameRecord(resolveNames(invalidates, request, reply).map(checkTag))
+  for (const mark of names.marks ?? []) marks.add(mark)
   if (marks.size === 0) return
-  const reach = await parts.log.append({ marks: [...marks] })
+  const reach = await parts.log.append({ keys: names.keys ?? [], marks: [...marks] })
   parts.stats.add('invalidations')
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds: invalidates === undefined ? ['paths'] : ['paths', 'tags'], soft: false, reach })
 }

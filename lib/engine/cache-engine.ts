@@ -3,6 +3,7 @@ import { errors } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
 import { checkDataKey } from '../keyspace/name.ts'
 import { escapeGlob } from '../keyspace/pattern.ts'
+import { refused } from '../ports/base-cache.ts'
 import type { Purge, PurgeResult } from '../purge.ts'
 import type { CacheStats, StatsCounter } from '../stats.ts'
 import { DataLoads, type Loaded } from './data-loads.ts'
@@ -11,7 +12,7 @@ import { describeEntries, previewPurge, type EntriesOptions, type EntryInfo, typ
 import { checkLoadOptions, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
 import { loadMany, type ManyLoader } from './many.ts'
 import type { EngineParts } from './parts.ts'
-import { purgeKinds, toPurgeRecord, type Naming } from './purge-record.ts'
+import { nameRecord, purgeKinds, toPurgeRecord, type Naming } from './purge-record.ts'
 
 /** What namespaces of one cache have in common. */
 export interface Shared { readonly parts: EngineParts, readonly loads: DataLoads, readonly flights: Flights<Loaded>, readonly background: Set<Promise<unknown>>, closed: boolean }
@@ -72,13 +73,20 @@ export class CacheEngine {
     if (list.length === 0) return []
     const before = parts.log.ticket()
     const entries = list.map(([, value]) => value === undefined ? undefined : loads.entryOf(value, options, this.#naming.tag, before, { loadMs: 0, jitter: 1, marks: [] }))
-    await parts.log.append({ keys: list.map(([key]) => key) })
+    await parts.log.append(nameRecord(list.map(([key]) => key)))
     const ticket = parts.log.ticket()
-    return await Promise.all(entries.map(async (entry, index) => {
-      if (entry === undefined || entry.freshUntilMs <= entry.storedAtMs) return false
-      const key = list[index]?.[0] ?? ''
-      return (await loads.commit(key, { ...entry, asOf: ticket.asOf }, ticket)).stored
-    }))
+    const stored = new Set<string>()
+    const storable = list.flatMap(([key], index): Array<readonly [string, Entry]> => {
+      const entry = entries[index]
+      return entry === undefined || entry.freshUntilMs <= entry.storedAtMs ? [] : [[key, { ...entry, asOf: ticket.asOf }]]
+    })
+    const verdicts = await parts.store.writeMany(storable, ticket)
+    for (const [index, [key, entry]] of storable.entries()) {
+      const verdict = verdicts[index] ?? refused('unavailable')
+      loads.account(key, entry, verdict)
+      if (verdict.stored) stored.add(key)
+    }
+    return list.map(([key]) => stored.has(key))
   }
 
   /** Takes the key out, and with it everything that was built from it. @returns whether it was stored */
@@ -92,7 +100,7 @@ export class CacheEngine {
     this.#open('delete')
     const names = keys.map((key) => this.#key(key))
     if (names.length === 0) return 0
-    await parts.log.append({ keys: names })
+    await parts.log.append(nameRecord(names))
     const removed = await parts.store.remove(names)
     this.#stats.add('deletes', removed)
     return removed
@@ -198,7 +206,7 @@ export class CacheEngine {
     const reach = await parts.log.append(record)
     this.#stats.add('invalidations')
     if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds: purgeKinds(purge), soft: record.soft === true, reach })
-    if (record.soft !== true && record.keys !== undefined && record.keys.length > 0) await parts.store.remove(record.keys)
+    if (record.soft !== true && purge.keys !== undefined && purge.keys.length > 0) await parts.store.remove(purge.keys.map(this.#naming.key))
     return { reach }
   }
 

@@ -46,7 +46,7 @@ export class DataLoads {
     const loaded: Loaded = { value: entry.value, marks: entry.marks, stale: scope.stale }
     if (scope.stale) this.#refuse(key, 'built-from-stale')
     else if (scope.tooMany) this.#refuse(key, 'too-many-marks')
-    else if (entry.freshUntilMs > entry.storedAtMs) await this.commit(key, entry, ticket)
+    else if (entry.freshUntilMs > entry.storedAtMs) this.account(key, entry, await this.#parts.store.write(key, entry, ticket))
     return loaded
   }
 
@@ -73,16 +73,15 @@ export class DataLoads {
     }
   }
 
-  async commit (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
-    const { store, stats, events } = this.#parts
-    const verdict = await store.write(key, entry, ticket)
+  /** Tells statistics and listeners what became of a write. */
+  account (key: string, entry: Entry, verdict: WriteVerdict): void {
+    const { stats, events } = this.#parts
     if (verdict.stored) {
       stats.add('sets')
       if (events.heard('store')) events.emit('store', { key, bytes: entry.bytes, kind: entry.kind })
     } else {
       this.#refuse(key, verdict.reason)
     }
-    return verdict
   }
 
   /** Tells every loader still running that nobody waits for it any more. */

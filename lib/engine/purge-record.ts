@@ -13,6 +13,14 @@ const KNOWN = new Set<string>([...LISTS, 'everything', 'soft'])
 /** Where a name belongs: a namespace puts its own in front. */
 export interface Naming { key: (key: string) => string, tag: (tag: string) => string, pattern: (pattern: string) => string }
 
+/**
+ * A purge of names. Keys and tags share their names: a purge of `product:42` takes the entry with that key, what was
+ * built from it, and what is tagged so, whichever of the two the caller had in mind.
+ */
+export function nameRecord (names: readonly string[]): Pick<PurgeRecord, 'keys' | 'marks'> {
+  return { keys: names, marks: names.map(tagMark) }
+}
+
 /** Turns what a caller wrote into what the log keeps; a purge that names nothing is a mistake, not a no-op. */
 export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   for (const name in purge) {
@@ -24,14 +32,15 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   }
   if (purgeKinds(purge).length === 0) throw new errors.FST_ERR_CACHE_PURGE_EMPTY()
   const markPrefixes: string[] = []
-  const marks = (purge.tags ?? []).map((tag) => tagMark(naming.tag(checkTag(tag))))
+  const names = nameRecord([...(purge.keys ?? []).map((key) => naming.key(checkKey(key))), ...(purge.tags ?? []).map((tag) => naming.tag(checkTag(tag)))])
+  const marks = [...names.marks ?? []]
   for (const path of purge.paths ?? []) {
     if (typeof path !== 'string' || path[0] !== '/') throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /')
     if (path.endsWith('*')) markPrefixes.push(pathMark(normalisePath(path.slice(0, -1))))
     else marks.push(pathMark(normalisePath(path)))
   }
   return {
-    keys: (purge.keys ?? []).map((key) => naming.key(checkKey(key))),
+    keys: names.keys ?? [],
     marks,
     markPrefixes,
     patterns: (purge.patterns ?? []).map((pattern) => naming.pattern(checked(pattern))),
