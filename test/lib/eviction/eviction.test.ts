@@ -64,7 +64,7 @@ for (const [name, policy, lfuAging] of POLICIES) {
       // From a hundred entries on S3-FIFO is itself.
       fc.record({ maxEntries: fc.constant(100), maxBytes: fc.integer({ min: 60, max: 400 }) })
     )
-    fc.assert(fc.property(bounds, fc.array(step, { maxLength: 200 }), ({ maxEntries, maxBytes }, steps) => {
+    fc.assert(fc.property(bounds, fc.array(step, { maxLength: 200, size: 'max' }), ({ maxEntries, maxBytes }, steps) => {
       const model = new Map<string, Held>()
       const map = make(maxEntries, maxBytes, (gone, cause) => {
         if (model.get(gone.key) !== gone) throw new Error(`${gone.key} left twice, or was never there`)
