@@ -241,7 +241,8 @@ t.test('closing is bounded, whatever the server does', async (t) => {
     await redis.close()
     await redis.close()
     t.ok(performance.now() - startedAt < 3000, trouble)
-    await until(() => redis.raw.status === 'end')
+    // ioredis leaves it at 'reconnecting' when there was no connection left to close, and stops trying.
+    await until(() => ['end', 'reconnecting'].includes(redis.raw.status))
     await pending
     server.thaw()
   }
