@@ -57,8 +57,11 @@ export function appendCacheStatus (existing: HeaderValue | undefined, member: st
   return (typeof existing === 'string' ? existing : existing.join(', ')) + ', ' + member
 }
 
-/** A key is a String (§2.7), a detail a Token or a String (§2.8). */
+/** A field is no place for a whole URL of 16 KB. */
+const MAX_TEXT_LENGTH = 512
+
+/** A key is a String (§2.7), a detail a Token or a String (§2.8). Both may tell more than a stranger should know (§6). */
 function keyAndDetail ({ key, detail }: CacheStatusHit | CacheStatusForward): string {
-  return (key === undefined ? '' : `;key=${sfString(key)}`) +
-    (detail === undefined ? '' : `;detail=${SF_TOKEN.test(detail) ? detail : sfString(detail)}`)
+  return (key === undefined ? '' : `;key=${sfString(key.slice(0, MAX_TEXT_LENGTH))}`) +
+    (detail === undefined ? '' : `;detail=${SF_TOKEN.test(detail) && detail.length <= MAX_TEXT_LENGTH ? detail : sfString(detail.slice(0, MAX_TEXT_LENGTH))}`)
 }
