@@ -33,6 +33,11 @@ export function parseEntityTagList (text: string): '*' | readonly EntityTag[] {
   return tags
 }
 
+/** The tag of the same representation in another coding: its bytes differ, so it can only be weak (RFC 9110 §8.8.3.3). */
+export function weakened (etag: string): string {
+  return etag.startsWith('"') ? 'W/' + etag : etag
+}
+
 /** Weak comparison (RFC 9110 §8.8.3.2): the same opaque text. */
 export function weakMatch (a: EntityTag, b: EntityTag): boolean {
   return a.opaque === b.opaque

@@ -71,7 +71,8 @@ export function judgeFreshness (input: FreshnessInput): Freshness {
   // A handler that says "not fresh for a moment" does not mean "but stale for a while"; the route's windows are no answer to it.
   const saidNever = lifetimeMs === 0 && source !== 'none' && source !== 'route'
   const windowMs = (directive: string, routeMs: Milliseconds = 0) => {
-    if (bar !== undefined) return 0
+    // A stored failure is never the answer to another failure.
+    if (bar !== undefined || input.status >= 500) return 0
     const seconds = cacheControl.seconds(directive)
     const wholeMs = seconds === undefined ? (saidNever ? 0 : routeMs) : seconds * 1000
     return Math.max(0, wholeMs - overdueMs)

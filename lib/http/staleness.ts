@@ -34,3 +34,8 @@ export function staleBar (cacheControl: CacheControl, options: StalenessOptions 
   }
   return undefined
 }
+
+/** Whether an answer counts as a failure for which a stale response may stand in (RFC 5861 §4). */
+export function isFailure (status: number): boolean {
+  return status === 500 || status === 502 || status === 503 || status === 504
+}

@@ -1,5 +1,5 @@
 import { headerOf, requestHeaderOf } from './headers.ts'
-import type { HeaderList, RequestHeaders } from './headers.ts'
+import type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
 import { weightedList } from './weighted-list.ts'
 
 /** Which request fields a response was chosen by, sorted; `star`: by something that cannot be known (RFC 9111 §4.1). */
@@ -31,6 +31,14 @@ export function effectiveVary (headers: HeaderList): EffectiveVary {
   const coding = headerOf(headers, 'content-encoding')
   if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') names.add('accept-encoding')
   return names.size > MAX_NAMES ? 'star' : { names: [...names].sort() }
+}
+
+/** The Vary field with a name added, where it is not there already. */
+export function addToVary (existing: HeaderValue | undefined, name: string): string {
+  const lines = existing === undefined ? [] : typeof existing === 'string' ? [existing] : existing
+  const members = lines.join(',').split(',').map((member) => member.trim()).filter((member) => member !== '')
+  const known = members.some((member) => member === '*' || member.toLowerCase() === name.toLowerCase())
+  return (known ? members : [...members, name]).join(', ')
 }
 
 export interface VaryKeyOptions {

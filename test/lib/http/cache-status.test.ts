@@ -12,6 +12,7 @@ import { parseHttpDate } from '../../../lib/http/http-date.ts'
 import { stripUnstorable } from '../../../lib/http/response.ts'
 import { judgeClientDirectives, requestCacheControl } from '../../../lib/http/request-directives.ts'
 import type { Candidate } from '../../../lib/http/request-directives.ts'
+import { surrogateKeys } from '../../../lib/http/surrogate-keys.ts'
 import { invalidatedUris } from '../../../lib/http/unsafe.ts'
 
 t.test('Cache-Status members', async (t) => {
@@ -51,6 +52,16 @@ t.test('cache groups, in and out', async (t) => {
   t.same(invalidatedGroups({ method: 'M-SEARCH', status: 302, headers }), ['g'])
   t.same(invalidatedGroups({ method: 'GET', status: 200, headers }), [], 'MUST be ignored on safe methods (RFC 9875 §3)')
   t.same(invalidatedGroups({ method: 'POST', status: 500, headers }), [])
+})
+
+t.test('tags for a CDN', async (t) => {
+  t.same(surrogateKeys('surrogate-key', ['product:1', 'a b', 'a,b', 'a%20b', 'é', 'product:1']), { value: 'product:1 a%20b a%2cb a%2520b %c3%a9', omitted: [] })
+  t.same(surrogateKeys('cache-tag', ['a', 'b']), { value: 'a,b', omitted: [] })
+  t.same(surrogateKeys('cache-tag', []), { value: undefined, omitted: [] })
+  t.same(surrogateKeys('cache-tag', ['', 'x'.repeat(1025)]).omitted.length, 2)
+  const { value = '', omitted } = surrogateKeys('surrogate-key', Array.from({ length: 40 }, (_, i) => `${i}-${'x'.repeat(1000)}`))
+  t.ok(value.length <= 16384)
+  t.equal(value.split(' ').length + omitted.length, 40)
 })
 
 t.test('which URIs an unsafe request makes untrue', async (t) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { judgeConditional, notModifiedHeaders, NOT_MODIFIED_HEADERS } from '../../../lib/http/conditional.ts'
-import { makeEtag, parseEntityTag, parseEntityTagList, strongMatch, weakMatch } from '../../../lib/http/etag.ts'
+import { makeEtag, parseEntityTag, parseEntityTagList, strongMatch, weakened, weakMatch } from '../../../lib/http/etag.ts'
 import { headerOf, linesOf } from '../../../lib/http/headers.ts'
 import type { HeaderList } from '../../../lib/http/headers.ts'
 import { formatHttpDate } from '../../../lib/http/http-date.ts'
@@ -34,6 +34,8 @@ t.test('a made entity-tag is weak, valid and tells bodies apart', async (t) => {
   t.equal(makeEtag(Buffer.from('hello')), makeEtag(Buffer.from('hello')))
   t.not(makeEtag(Buffer.from('hello')), makeEtag(Buffer.from('hellp')))
   t.match(parseEntityTag(makeEtag(Buffer.alloc(0))), { weak: true })
+  t.equal(weakened('"a"'), 'W/"a"', 'another coding of the same has a weak tag')
+  t.equal(weakened('W/"a"'), 'W/"a"')
 })
 
 t.test('conditions of the client against what is stored', async (t) => {

@@ -6,7 +6,7 @@ import { judgeFreshness } from '../../../lib/http/freshness.ts'
 import type { FreshnessInput } from '../../../lib/http/freshness.ts'
 import { formatHttpDate, parseHttpDate } from '../../../lib/http/http-date.ts'
 import type { HeaderList } from '../../../lib/http/headers.ts'
-import { staleBar } from '../../../lib/http/staleness.ts'
+import { isFailure, staleBar } from '../../../lib/http/staleness.ts'
 
 const NOW = Date.UTC(2024, 4, 6, 7, 8, 9)
 const at = (deltaSeconds: number) => formatHttpDate(NOW + deltaSeconds * 1000)
@@ -117,6 +117,7 @@ t.test('the route gives stale windows where the response names none', async (t) 
   t.match(judge(cc('max-age=60'), route), { staleWhileRevalidateMs: 5000, staleIfErrorMs: 7000 })
   t.match(judge(cc('max-age=60, stale-while-revalidate=1, stale-if-error=0'), route), { staleWhileRevalidateMs: 1000, staleIfErrorMs: 0 })
   t.match(judge(cc('max-age=60, stale-while-revalidate=x'), route), { staleWhileRevalidateMs: 0 }, 'a malformed window is no window')
+  t.match(judge(cc('max-age=60, stale-if-error=60'), { ...route, status: 503 }), { freshForMs: 60000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }, 'a stored failure never stands in')
   t.match(judge(cc('max-age=0'), route), { staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }, 'max-age=0 does not mean stale for a while')
   t.match(judge(cc('max-age=0, stale-while-revalidate=9'), route), { staleWhileRevalidateMs: 9000 }, 'unless the response says so itself')
   for (const bar of ['must-revalidate', 'proxy-revalidate', 'no-cache', 's-maxage=60', 'max-age=60; must-revalidate']) {
@@ -141,6 +142,10 @@ t.test('which directive bars stale use', async (t) => {
     t.equal(staleBar(parseCacheControl(text)), byDefault, text)
     t.equal(staleBar(parseCacheControl(text), { sMaxageForbidsStale: true }), strictly, `${text}, to the letter`)
   }
+})
+
+t.test('which answers a stale response may stand in for (RFC 5861 §4)', async (t) => {
+  t.same([200, 304, 404, 429, 500, 501, 502, 503, 504, 505].filter(isFailure), [500, 502, 503, 504])
 })
 
 t.test('whatever the fields say, the verdict is made of non-negative numbers', async () => {

@@ -5,7 +5,7 @@ import { headerListOf, headerOf, linesOf, stripUnstorable } from '../../../lib/h
 import type { HeaderList } from '../../../lib/http/response.ts'
 import { judgeStorable } from '../../../lib/http/storable.ts'
 import type { StorableInput } from '../../../lib/http/storable.ts'
-import { effectiveVary, varyKey } from '../../../lib/http/vary.ts'
+import { addToVary, effectiveVary, varyKey } from '../../../lib/http/vary.ts'
 
 const NOW = Date.UTC(2024, 4, 6, 7, 8, 9)
 
@@ -147,6 +147,13 @@ t.test('what a response varies on', async (t) => {
     [[['content-encoding', 'gzip']], 'accept-encoding'], [[['content-encoding', 'identity']], '']
   ]
   for (const [headers, expected] of table) t.equal(names(headers), expected, JSON.stringify(headers).slice(0, 80))
+})
+
+t.test('a name is added to Vary once', async (t) => {
+  t.equal(addToVary(undefined, 'Origin'), 'Origin')
+  t.equal(addToVary('Accept', 'Origin'), 'Accept, Origin')
+  t.equal(addToVary(['Accept', 'ORIGIN'], 'Origin'), 'Accept, ORIGIN')
+  t.equal(addToVary('*', 'Origin'), '*')
 })
 
 t.test('which requests share a variant', async (t) => {
