@@ -1,0 +1,79 @@
+/*
+ * What runs inside Redis. Each script touches one key, the log, so it works on Cluster as it is; all are short.
+ *
+ * The log is a stream with IDs of our own choice, `<epoch>-<seq>`. Within an epoch the numbers are contiguous, so that
+ * whoever sees 7 and then 9 knows that 8 is missing. An epoch is begun when there is no log or when it is not to be
+ * trusted; its number is the time of the Redis server, or one more than the largest known where that clock went back.
+ */
+
+/** The newest ID and its two numbers. What is under our name and is no log of ours (IDs beyond 15 digits) is removed. */
+const TAIL = `
+local function tailOf (log)
+  local found = redis.pcall('XREVRANGE', log, '+', '-', 'COUNT', 1)
+  if found.err and not string.find(found.err, 'WRONGTYPE', 1, true) then error(found.err) end
+  local id = not found.err and found[1] and found[1][1]
+  if not found.err and not id then return nil end
+  local epoch, seq = string.match(id or '', '^(%d+)-(%d+)$')
+  if epoch and #epoch <= 15 and #seq <= 15 then return id, tonumber(epoch), tonumber(seq) end
+  redis.call('DEL', log)
+  return nil
+end
+`
+
+/**
+ * Appends ARGV[4] and publishes it on ARGV[1]; keeps about ARGV[2] records. The record begins a new epoch when the log
+ * is missing or older than epoch ARGV[3]. With ARGV[5] = 'renew' it does nothing but that: ten instances that distrust
+ * the same epoch begin one new one. Answers the ID of the record, or of the present tail.
+ *
+ * Redis out of memory refuses XADD, but not DEL and PUBLISH. A purge that cannot be written down must not be forgotten,
+ * so the log itself goes: without its epoch nobody trusts an entry in Redis any more. The record is published with `-`
+ * for an ID, and the answer is `-`.
+ */
+export const APPEND = `${TAIL}
+local log, least = KEYS[1], tonumber(ARGV[3])
+local tail, epoch, seq = tailOf(log)
+epoch = epoch or 0
+local function beginEpoch ()
+  local now = redis.call('TIME')
+  epoch = math.max(tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000), least, epoch + 1)
+  seq = 0
+end
+local function add ()
+  seq = seq + 1
+  local id = string.format('%.0f-%.0f', epoch, seq)
+  local added = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[2], id, 'r', ARGV[4])
+  return type(added) ~= 'table' and id
+end
+if not tail or epoch < least then beginEpoch() elseif ARGV[5] == 'renew' then return tail end
+local id = add()
+if not id then
+  redis.call('DEL', log)
+  beginEpoch()
+  id = add()
+end
+if id or ARGV[5] ~= 'renew' then redis.call('PUBLISH', ARGV[1], (id or '-') .. ' ' .. ARGV[4]) end
+return id or '-'
+`
+
+/**
+ * Up to ARGV[2] records from ID ARGV[1] on, with the IDs of the newest and the oldest record there is: in one step, so
+ * that the three agree. Answers an empty list when there is no log.
+ */
+export const READ = `${TAIL}
+local log = KEYS[1]
+local tail = tailOf(log)
+if not tail then return {} end
+local page = {}
+for _, entry in ipairs(redis.call('XRANGE', log, ARGV[1], '+', 'COUNT', ARGV[2])) do
+  page[#page + 1] = entry[1]
+  page[#page + 1] = entry[2][2] or ''
+end
+return { tail, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1][1], page }
+`
+
+/** Publishes the ID of the newest record, or `-`, on the channel ARGV[1]. */
+export const BEAT = `${TAIL}
+local tail = tailOf(KEYS[1])
+redis.call('PUBLISH', ARGV[1], tail or '-')
+return 1
+`

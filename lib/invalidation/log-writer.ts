@@ -1,0 +1,129 @@
+import type { Clock, Milliseconds } from '../clock.ts'
+import type { Position } from '../entry.ts'
+import type { Mark } from '../keyspace/mark.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+import type { PurgeReach, Validity } from '../ports/invalidation-log.ts'
+import type { RedisClient } from '../ports/redis-client.ts'
+import { deadline } from '../resilience/deadline.ts'
+import { parseId } from './log-id.ts'
+import type { LogNames } from './log-names.ts'
+import { APPEND } from './log-scripts.ts'
+import { Outbox } from './outbox.ts'
+import type { PurgeScope } from './purge-scope.ts'
+import { Waiters } from './waiters.ts'
+import { encodeRecord } from './wire-record.ts'
+
+export interface LogWriterParts {
+  readonly client: RedisClient
+  readonly clock: Clock
+  readonly names: LogNames
+  readonly sender: string
+  readonly maxRecords: number
+  readonly maxQueued: number
+  readonly deadlineMs: Milliseconds
+  /** The epoch that this process believes in. */
+  readonly epoch: () => number
+  /** A record of ours has its place in the log. */
+  readonly onWritten: (at: Position, text: string) => void
+  /** Redis had no memory for a record of ours, and dropped the log. */
+  readonly onUnlogged: () => void
+}
+
+/**
+ * Brings the purges of this process into the shared log: one record under way at a time, and whatever comes meanwhile
+ * goes into the next. So a lone purge leaves at once, a flood travels in large batches, and neither needs a timer.
+ * A record may be written twice (its answer was lost, so it is sent again); a purge does no harm twice.
+ */
+export class LogWriter {
+  readonly #parts: LogWriterParts
+  readonly #outbox: Outbox
+  readonly #waiters: Waiters
+  /** Written, but not yet part of the history that we have read. */
+  readonly #unconfirmed: Array<{ readonly at: Position, readonly upTo: number }> = []
+  #number = 0
+  #drained: Promise<void> | undefined
+  #closed = false
+  #unlogged = 0
+
+  constructor (parts: LogWriterParts) {
+    this.#parts = parts
+    this.#outbox = new Outbox(parts.maxQueued)
+    this.#waiters = new Waiters(parts.clock, parts.deadlineMs)
+  }
+
+  get queued (): number { return this.#outbox.size }
+  /** How many records were sent. */
+  get sent (): number { return this.#number }
+  get unlogged (): number { return this.#unlogged }
+
+  append (scope: PurgeScope): MaybePromise<PurgeReach> {
+    if (this.#closed) return 'here'
+    const n = this.#outbox.add(scope, this.#parts.clock.now())
+    if (!this.#parts.client.ready) return 'here'
+    const reach = this.#waiters.wait(n)
+    this.pump()
+    return reach
+  }
+
+  /** What the purges that are not part of the shared history yet do to an entry from Redis. */
+  judge (key: string, marks: readonly Mark[]): Validity {
+    return this.#outbox.judge(key, marks)
+  }
+
+  /** The shared history has come this far. */
+  confirm (position: Position): void {
+    for (let first = this.#unconfirmed[0]; first !== undefined && isReached(first.at, position); first = this.#unconfirmed[0]) {
+      this.#outbox.release(first.upTo)
+      this.#unconfirmed.shift()
+    }
+  }
+
+  /** Sends what waits, if Redis can be reached. */
+  pump (): void {
+    if (this.#drained === undefined && !this.#closed && this.#outbox.size > 0) this.#drained = this.#drain()
+  }
+
+  /** Sends what it can within the deadline. What is left is lost with the process: other instances keep old copies until these expire. */
+  async close (): Promise<void> {
+    this.pump()
+    const { clock, deadlineMs } = this.#parts
+    if (this.#drained !== undefined) await deadline(this.#drained, deadlineMs, clock, () => new Error('late')).catch(() => {})
+    this.#closed = true
+    this.#waiters.giveUp()
+  }
+
+  async #drain (): Promise<void> {
+    // Let the rest of this turn's purges come along.
+    await Promise.resolve()
+    try {
+      while (!this.#closed && this.#outbox.size > 0 && this.#parts.client.ready) await this.#sendBatch()
+    } catch {
+      // Whatever it is (no answer, read-only, no permission), the names stay queued; a heartbeat tries again.
+    } finally {
+      this.#drained = undefined
+    }
+    if (this.#outbox.size > 0) this.#waiters.giveUp()
+  }
+
+  async #sendBatch (): Promise<void> {
+    const { client, names, sender, maxRecords, epoch, deadlineMs, onWritten, onUnlogged } = this.#parts
+    const { scopes, upTo } = this.#outbox.take()
+    const text = encodeRecord(sender, ++this.#number, scopes)
+    const reply = await client.script(APPEND, [names.log], [names.bus, maxRecords, epoch(), text], { deadlineMs })
+    const at = parseId(String(reply))
+    this.#outbox.sent(upTo)
+    // Without a log every entry in Redis is distrusted, until an epoch later than ours begins.
+    this.#unconfirmed.push({ at: at ?? { epoch: epoch() + 1, seq: 0 }, upTo })
+    if (at === undefined) {
+      this.#unlogged++
+      onUnlogged()
+    } else {
+      onWritten(at, text)
+    }
+    this.#waiters.reached(upTo)
+  }
+}
+
+function isReached (at: Position, position: Position): boolean {
+  return position.epoch > at.epoch || (position.epoch === at.epoch && position.seq >= at.seq)
+}
