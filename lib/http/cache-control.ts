@@ -11,6 +11,7 @@
 import type { Seconds } from '../clock.ts'
 import { parseDeltaSeconds } from './delta-seconds.ts'
 import type { HeaderValue } from './headers.ts'
+import { remembered } from './remembered.ts'
 
 /** Beyond this many characters a Cache-Control value is not read: it counts as `no-store`. */
 export const MAX_CACHE_CONTROL_LENGTH = 8192
@@ -55,8 +56,13 @@ const RESTRICTIONS: ReadonlyMap<string, string> = new Map([
  * the next.
  */
 export function parseCacheControl (value: HeaderValue | undefined): CacheControl {
-  if (value === undefined || value.length === 0) return NOTHING
-  const lines = typeof value === 'string' ? [value] : value
+  if (value === undefined) return NOTHING
+  if (typeof value === 'string') return readLine(value)
+  const [only] = value
+  return value.length === 1 && only !== undefined ? readLine(only) : readLines(value)
+}
+
+function readLines (lines: readonly string[]): CacheControl {
   const directives = new Map<string, Directive>()
   if (lines.reduce((sum, line) => sum + line.length + 1, 0) > MAX_CACHE_CONTROL_LENGTH) {
     directives.set('no-store', { seconds: 0, fields: undefined, malformed: true, bare: true })
@@ -65,6 +71,8 @@ export function parseCacheControl (value: HeaderValue | undefined): CacheControl
   }
   return cacheControlOf(directives)
 }
+
+const readLine = remembered((line) => readLines([line]))
 
 /** Makes a reading from directives that come from elsewhere: a targeted field (RFC 9213) is a dictionary. */
 export function cacheControlOf (directives: ReadonlyMap<string, Directive>): CacheControl {

@@ -1,6 +1,8 @@
 import { headerOf, requestHeaderOf } from './headers.ts'
 import type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
+import { remembered } from './remembered.ts'
 import { weightedList } from './weighted-list.ts'
+import type { Weighted } from './weighted-list.ts'
 
 /** Which request fields a response was chosen by, sorted; `star`: by something that cannot be known (RFC 9111 §4.1). */
 export type EffectiveVary = 'star' | { readonly names: readonly string[] }
@@ -75,21 +77,23 @@ const SINGLE: ReadonlySet<string> = new Set(['user-agent', 'referer', 'origin', 
 
 /** Only what RFC 9111 §4.1 allows: what the field's own specification says does not matter. */
 function normalise (name: string, value: string, options: VaryKeyOptions): string {
-  if (name === 'accept-encoding') return weighted(value, true)
-  if (name === 'accept-language') return weighted(value, options.ignoreLanguageOrder === true)
+  if (name === 'accept-encoding') return asSet(value)
+  if (name === 'accept-language') return options.ignoreLanguageOrder === true ? asSet(value) : asRanking(value)
   // Blanks in a quoted string mean something.
   if (SINGLE.has(name) || value.includes('"')) return value
   return value.trim().split(',').map((member) => member.trim()).join(',')
 }
 
-/** Best quality first; members of the same quality keep their order, or lose it where it means nothing. */
-function weighted (value: string, sortEquals: boolean): string {
+/** Best quality first; the order of equals means nothing. */
+const asSet = remembered((value) => weighted(value, (a, b) => b.quality - a.quality || compare(a.value, b.value)))
+
+/** Best quality first; equals keep their order. */
+const asRanking = remembered((value) => weighted(value, (a, b) => b.quality - a.quality))
+
+function weighted (value: string, order: (a: Weighted, b: Weighted) => number): string {
   const list = weightedList(value)
   if (list === undefined) return value
-  return [...list]
-    .sort((a, b) => b.quality - a.quality || (sortEquals ? compare(a.value, b.value) : 0))
-    .map((member) => member.quality === 1 ? member.value : `${member.value};q=${member.quality}`)
-    .join(',')
+  return [...list].sort(order).map((member) => member.quality === 1 ? member.value : `${member.value};q=${member.quality}`).join(',')
 }
 
 function compare (a: string, b: string): number {
