@@ -10,7 +10,7 @@ export interface DownstreamInput {
 }
 
 /**
- * The Cache-Control that a cached route sends.
+ * The Cache-Control that a cached route sends; `undefined`: leave the field as the handler has set it.
  *
  * | handler says | route             | everybody's response | one partition's       |
  * |--------------|-------------------|----------------------|-----------------------|
@@ -21,8 +21,8 @@ export interface DownstreamInput {
  * A purge cannot reach a browser, so by default it is to ask each time; with the ETag that every stored response has,
  * the answer is a 304 (RFC 9111 §4.3).
  */
-export function downstreamCacheControl ({ handlerSaid, clientTtlSeconds = 0, partitioned }: DownstreamInput): string {
-  if (handlerSaid !== undefined) return handlerSaid
+export function downstreamCacheControl ({ handlerSaid, clientTtlSeconds = 0, partitioned }: DownstreamInput): string | undefined {
+  if (handlerSaid !== undefined) return undefined
   const audience = partitioned ? 'private' : 'public'
   return clientTtlSeconds > 0 ? `${audience}, max-age=${Math.floor(clientTtlSeconds)}` : `${audience}, no-cache`
 }

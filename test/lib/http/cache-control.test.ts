@@ -82,6 +82,15 @@ t.test('a value too long to be honest forbids storing, unread', async (t) => {
   t.ok(parseCacheControl(new Array(MAX_CACHE_CONTROL_LENGTH).fill('a')).has('no-store'), 'many short lines are long as well')
 })
 
+t.test('a reading is the same the second time, and after many others', async (t) => {
+  const first = parseCacheControl('max-age=7')
+  t.equal(parseCacheControl('max-age=7'), first, 'remembered')
+  for (let i = 0; i < 1000; i++) t.equal(parseCacheControl(`max-age=${i}`).seconds('max-age'), i)
+  t.not(parseCacheControl('max-age=7'), first, 'forgotten, since memory is bounded')
+  t.equal(parseCacheControl(['max-age=7']).seconds('max-age'), 7)
+  t.equal(parseCacheControl('x, '.repeat(200) + 'max-age=7').seconds('max-age'), 7, 'too long to remember')
+})
+
 t.test('no value makes the parser throw, and a word outside quoted strings is always seen', async (t) => {
   const value = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 200 }),

@@ -83,7 +83,7 @@ t.test('which URIs an unsafe request makes untrue', async (t) => {
 })
 
 t.test('what a cached route tells browsers', async (t) => {
-  t.equal(downstreamCacheControl({ handlerSaid: 'no-store', partitioned: false, clientTtlSeconds: 5 }), 'no-store')
+  t.equal(downstreamCacheControl({ handlerSaid: 'no-store', partitioned: false, clientTtlSeconds: 5 }), undefined, 'what the handler says is passed on')
   t.equal(downstreamCacheControl({ handlerSaid: undefined, partitioned: false }), 'public, no-cache')
   t.equal(downstreamCacheControl({ handlerSaid: undefined, partitioned: true }), 'private, no-cache')
   t.equal(downstreamCacheControl({ handlerSaid: undefined, partitioned: false, clientTtlSeconds: 5.9 }), 'public, max-age=5')
