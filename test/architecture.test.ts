@@ -31,7 +31,7 @@ t.test('the example app', async (t) => {
   t.ok([...example.values()].some((source) => importsOf(source).includes('fastify-response-cache')), 'and does import it')
   t.same(findCycles(example), [], 'has no cycle of imports')
   t.same(findBadNames(example), [], 'has no drawers, and kebab-case names')
-  t.same(findEscapes(example).filter((finding) => !/makes an? \w*Error/.test(finding)), [], 'silences no tool')
+  t.same(findEscapes(example).filter((finding) => !/makes \w*Error/.test(finding)), [], 'silences no tool')
 })
 
 t.test('the lock file', async (t) => {
@@ -67,7 +67,7 @@ t.test('each rule finds what breaks it', async (t) => {
     ['lib/http/utils.ts is a drawer, not a noun', 'lib/common/a.ts is a drawer, not a noun', 'lib/fooBar.ts is not in kebab-case'])
   t.same(findLongFiles(tree({ 'lib/a.ts': '\n'.repeat(298) + 'x\n', 'lib/b.ts': '\n'.repeat(299) + 'x' })), ['lib/b.ts has 300 lines'])
   t.same(findEscapes(tree({ 'lib/a.ts': 'let a: any\nthrow new TypeError("x") // @ts-ignore' })),
-    ['lib/a.ts uses @ts-ignore', 'lib/a.ts:1 says any', 'lib/a.ts:2 makes a TypeError that lib/errors.ts does not know'])
+    ['lib/a.ts uses @ts-ignore', 'lib/a.ts:1 says any', 'lib/a.ts:2 makes TypeError, which lib/errors.ts does not know'])
   t.same(findEscapes(tree({ 'lib/codec/a.ts': 'throw new TypeError("damaged")' })), [])
   t.same(findInsiderImports(tree({ 'example-app/a.ts': "import './b.ts'\nimport '../lib/c.ts'\nimport 'fastify'", 'example-app/b.ts': '' })),
     ['example-app/a.ts imports lib/c.ts instead of the package'])
