@@ -2,39 +2,11 @@ import { parseCacheControl } from './cache-control.ts'
 import type { Freshness, FreshnessSource } from './freshness.ts'
 import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
+import type { StoreRefusal } from './store-refusals.ts'
 import { targetedCacheControl } from './targeted.ts'
 import { effectiveVary } from './vary.ts'
 
-/** Why a response was not stored. Each word reaches Cache-Status, the debug log and the documentation. */
-export type StoreRefusal =
-  /** The method is not one whose answers are reused (RFC 9111 §3). Cure: cache GET routes. */
-  | 'method'
-  /** The status is not in the route's set, or none that a cache may keep. Cure: list it in the route's `statuses`. */
-  | 'status'
-  /** A 206 holds a part of the whole (§3.3). Cure: answer 200 with everything; ranges are cut from what is stored. */
-  | 'partial'
-  /** A Content-Range in bytes outside a 206: somebody forgot the status of a part. Cure: remove the field. */
-  | 'content-range'
-  /** A name or value that Node would refuse to send again. Cure: repair the handler; the detail names the field. */
-  | 'malformed-header'
-  /** Cache-Control forbids to store (§5.2.2.5), or is too long to read. Cure: none needed, or drop the directive. */
-  | 'no-store'
-  /** Cache-Control says this is for one user (§5.2.2.7). Cure: drop the directive if it is for all. */
-  | 'private'
-  /** To be validated before each use (§5.2.2.4), and nothing here can do so. Cure: drop it, or let the route revalidate. */
-  | 'no-cache'
-  /** The response sets a cookie, which is one user's. Cure: set cookies on other routes, or `storeSetCookie`. */
-  | 'set-cookie'
-  /** `Vary: *`, or a Vary that names no field: no later request can match (§4.1). Cure: name the fields. */
-  | 'vary-star'
-  /** Vary names Cookie or Authorization: one copy per user. Cure: a `partition`, and no such Vary. */
-  | 'vary-credentials'
-  /** The request carried credentials that are not in the key (§3.5). Cure: `public: true`, or a `partition`. */
-  | 'authorization'
-  /** Content-Length differs from the body that was seen (§3.3). Cure: let Fastify count. */
-  | 'length-mismatch'
-  /** Nobody says how long it is fresh, or it is stale on arrival. Cure: a route `ttl`, or max-age from the handler. */
-  | 'no-freshness'
+export type { StoreRefusal } from './store-refusals.ts'
 
 export type StoreVerdict =
   | { readonly store: true }
@@ -72,6 +44,8 @@ export interface StorableInput {
   readonly revalidates?: boolean
   /** As given to `judgeFreshness`. @default [] */
   readonly targets?: readonly string[]
+  /** Request fields whose share in the response is part of the key, so that Vary may name them freely. @default none */
+  readonly keyed?: ReadonlySet<string>
   /** The length of the body, where it is known. */
   readonly bodyBytes?: number
 }
@@ -91,8 +65,8 @@ const SHARES_WITH_CREDENTIALS: readonly string[] = ['public', 's-maxage', 'must-
 export function judgeStorable (input: StorableInput): StoreVerdict {
   const { method, status, headers, freshness } = input
   if (!(input.methods ?? DEFAULT_METHODS).has(method) || (method !== 'GET' && !representsTarget(input))) return refuse('method', method)
-  const bad = malformedField(headers)
-  if (bad !== undefined) return refuse('malformed-header', bad)
+  const malformed = malformedField(headers)
+  if (malformed !== undefined) return refuse('malformed-header', malformed)
 
   const cacheControl = targetedCacheControl(headers, input.targets ?? []) ?? parseCacheControl(linesOf(headers, 'cache-control'))
   if (status === 206) return refuse('partial')
@@ -104,7 +78,7 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   if (cacheControl.unqualified('private')) return refuse('private')
   if (input.storeSetCookie !== true && headerOf(headers, 'set-cookie') !== undefined) return refuse('set-cookie')
 
-  const vary = effectiveVary(headers)
+  const vary = effectiveVary(headers, input.keyed)
   if (vary === 'star') return refuse('vary-star')
   const credential = vary.names.find((name) => name === 'cookie' || name === 'authorization')
   if (credential !== undefined) return refuse('vary-credentials', credential)
@@ -144,7 +118,7 @@ function hasValidator (headers: HeaderList): boolean {
 
 function malformedField (headers: HeaderList): string | undefined {
   for (const [name, value] of headers) {
-    if (!FIELD_NAME.test(name)) return JSON.stringify(name)
+    if (!FIELD_NAME.test(name)) return JSON.stringify(name.slice(0, 64))
     if (typeof value === 'string' ? !FIELD_VALUE.test(value) : !value.every((line) => FIELD_VALUE.test(line))) return name
   }
   return undefined

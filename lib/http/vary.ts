@@ -17,8 +17,9 @@ const MAX_VARY_LENGTH = 4096
  * What the response varies on (RFC 9110 §12.5.5). A `*` anywhere, and anything that is no field name, is `star`. Some
  * responses vary without saying so: an Access-Control-Allow-Origin that names one origin was made for it (Fetch, "CORS
  * protocol and HTTP caches"), and a coded body was made for a client that can decode it.
+ * @param keyed request fields whose share in the response is part of the key; they need not tell variants apart
  */
-export function effectiveVary (headers: HeaderList): EffectiveVary {
+export function effectiveVary (headers: HeaderList, keyed?: ReadonlySet<string>): EffectiveVary {
   const names = new Set<string>()
   const text = headerOf(headers, 'vary') ?? ''
   if (text.length > MAX_VARY_LENGTH) return 'star'
@@ -32,6 +33,7 @@ export function effectiveVary (headers: HeaderList): EffectiveVary {
   if (allowedOrigin !== undefined && allowedOrigin.trim() !== '*') names.add('origin')
   const coding = headerOf(headers, 'content-encoding')
   if (coding !== undefined && coding.trim().toLowerCase() !== 'identity') names.add('accept-encoding')
+  for (const name of keyed ?? []) names.delete(name)
   return names.size > MAX_NAMES ? 'star' : { names: [...names].sort() }
 }
 

@@ -5,9 +5,12 @@ import { headerListOf, headerOf, linesOf, stripUnstorable } from '../../../lib/h
 import type { HeaderList } from '../../../lib/http/response.ts'
 import { judgeStorable } from '../../../lib/http/storable.ts'
 import type { StorableInput } from '../../../lib/http/storable.ts'
+import { STORE_REFUSALS } from '../../../lib/http/store-refusals.ts'
 import { addToVary, effectiveVary, varyKey } from '../../../lib/http/vary.ts'
 
 const NOW = Date.UTC(2024, 4, 6, 7, 8, 9)
+
+const seen = new Set<string>()
 
 type Options = Partial<StorableInput> & { routeTtlMs?: number, staleWhileRevalidateMs?: number }
 
@@ -73,6 +76,7 @@ t.test('what is stored, and why not', async (t) => {
     ['Vary: *', cc('max-age=60', ['vary', 'accept, *']), {}, 'vary-star'],
     ['a Vary that names no field', cc('max-age=60', ['vary', 'bad name(']), {}, 'vary-star'],
     ['Vary: Cookie', cc('max-age=60', ['vary', 'Cookie']), { partitioned: true }, 'vary-credentials; cookie'],
+    ['Vary: Cookie, where the cookies that count are in the key', cc('max-age=60', ['vary', 'Cookie']), { keyed: new Set(['cookie']) }, 'store'],
     ['Vary: Authorization', cc('max-age=60', ['vary', 'accept, AUTHORIZATION']), { public: true }, 'vary-credentials; authorization'],
     ['credentials', FRESH, { requestHasCredentials: true }, 'authorization'],
     ['credentials and a ttl of the route', [], { ...ttl, requestHasCredentials: true }, 'authorization'],
@@ -89,7 +93,11 @@ t.test('what is stored, and why not', async (t) => {
     ['a name that cannot be sent', cc('max-age=60', ['x a', 'b']), {}, 'malformed-header; "x a"'],
     ['a value beyond latin1', cc('max-age=60', ['x-a', '\u4e00']), {}, 'malformed-header; x-a']
   ]
-  for (const [name, headers, options, expected] of table) t.equal(judge(headers, options), expected, name)
+  for (const [name, headers, options, expected] of table) {
+    const verdict = judge(headers, options)
+    t.equal(verdict, expected, name)
+    if (verdict !== 'store') seen.add(verdict.replace(/;.*/, ''))
+  }
 })
 
 t.test('nothing is stored against a restriction, however the response and the route look', async () => {
@@ -147,6 +155,16 @@ t.test('what a response varies on', async (t) => {
     [[['content-encoding', 'gzip']], 'accept-encoding'], [[['content-encoding', 'identity']], '']
   ]
   for (const [headers, expected] of table) t.equal(names(headers), expected, JSON.stringify(headers).slice(0, 80))
+})
+
+t.test('what the key contains need not tell variants apart', async (t) => {
+  t.same(effectiveVary([['vary', 'Cookie, Accept']], new Set(['cookie'])), { names: ['accept'] })
+  t.equal(effectiveVary([['vary', '*']], new Set(['*'])), 'star')
+})
+
+t.test('every refusal has a meaning and a cure, and every one can happen', async (t) => {
+  for (const [reason, { means, cure }] of Object.entries(STORE_REFUSALS)) t.ok(means.endsWith('.') && cure.endsWith('.'), reason)
+  t.same([...seen].sort(), Object.keys(STORE_REFUSALS).sort())
 })
 
 t.test('a name is added to Vary once', async (t) => {
