@@ -25,9 +25,12 @@ end
  * is missing or older than epoch ARGV[3]. With ARGV[5] = 'renew' it does nothing but that: ten instances that distrust
  * the same epoch begin one new one. Answers the ID of the record, or of the present tail.
  *
- * Redis out of memory refuses XADD, but not DEL and PUBLISH. A purge that cannot be written down must not be forgotten,
- * so the log itself goes: without its epoch nobody trusts an entry in Redis any more. The record is published with `-`
- * for an ID, and the answer is `-`.
+ * Redis out of memory refuses the XADD that is the first write of a script, so it is never the first: PERSIST is, which
+ * also undoes a TTL that somebody may have put on the log. The log is capped, so this cannot outgrow anything.
+ *
+ * Where XADD is refused all the same, DEL and PUBLISH may not be. A purge that cannot be written down must not be
+ * forgotten, so the log itself goes: without its epoch nobody trusts an entry in Redis any more. The record is
+ * published with `-` for an ID, and the answer is `-`.
  */
 export const APPEND = `${TAIL}
 local log, least = KEYS[1], tonumber(ARGV[3])
@@ -44,6 +47,7 @@ local function add ()
   local added = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[2], id, 'r', ARGV[4])
   return type(added) ~= 'table' and id
 end
+redis.pcall('PERSIST', log)
 if not tail or epoch < least then beginEpoch() elseif ARGV[5] == 'renew' then return tail end
 local id = add()
 if not id then
