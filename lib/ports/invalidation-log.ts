@@ -25,7 +25,12 @@ export type { PurgeReach }
  * Taken before a load begins. What the load returns may be stored only if no later record touches it.
  * `at` counts the records that this process has applied; `asOf` is the same moment in terms of the shared log.
  */
-export interface Ticket { readonly at: number, readonly asOf: Position }
+export interface Ticket {
+  readonly at: number
+  readonly asOf: Position
+  /** The token of the lease under which the load runs (`ports/leases.ts`); Redis stores the result only while it holds. */
+  readonly lease?: string
+}
 
 export type Validity = 'valid' | 'soft' | 'purged'
 

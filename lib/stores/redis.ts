@@ -1,0 +1,277 @@
+import type { EpochMs } from '../clock.ts'
+import { createCompression } from '../codec/compression.ts'
+import { createEntryCodec, type Decoded, type DecodeFault, type EntryCodec, type Moment } from '../codec/entry-codec.ts'
+import { MAX_LIFE_MS } from '../codec/entry-header.ts'
+import { MAX_HEADER_BYTES } from '../codec/envelope.ts'
+import { softened, staleUntilMs, type Entry } from '../entry.ts'
+import { createRedisKeys, type RedisKeys } from '../keyspace/redis-key.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+import { BaseCache, refused, STORED, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
+import { resolveRedisOptions, type RedisCacheOptions, type ResolvedRedisOptions } from './redis-options.ts'
+import { STORE_IF_LEASED } from './redis-scripts.ts'
+
+/** One entry to be written, with the ticket of the load it comes from. */
+export type Fill = readonly [key: string, entry: Entry, ticket: Ticket]
+
+/** Why a read that could have hit did not. `reply`: Redis answered with an error; `unavailable`: not at all. */
+export type RedisFault = DecodeFault | 'reply' | 'unavailable'
+
+/** Longer pipelines would keep Redis from serving others for too long. */
+const BATCH = 500
+/** Values come in smaller portions than keys: a page of large ones must not fill the memory. */
+const VALUES_PER_BATCH = 100
+/** A server that has no room left is not asked again at once. */
+const PAUSE_WHEN_FULL_MS = 1000
+
+const EMPTY_PAGE: ScanPage = Object.freeze({ entries: [], cursor: undefined })
+
+/**
+ * Entries in Redis, shared by all processes, each one a single key that expires by itself. Nothing that stands there is
+ * believed: a value of another type, another release or another origin is a miss, and so is a valid one that the log
+ * knows to be purged. While Redis is away every read misses at once.
+ */
+export class RedisCache extends BaseCache {
+  readonly #options: ResolvedRedisOptions
+  readonly #codec: EntryCodec
+  readonly #keys: RedisKeys
+  readonly #lastByte: number
+  readonly #faults: Record<RedisFault, number> = { foreign: 0, version: 0, header: 0, body: 0, 'other-key': 0, serializer: 0, 'too-large': 0, reply: 0, unavailable: 0 }
+  #hits = 0
+  #misses = 0
+  #fullUntilMs: EpochMs = 0
+  #wiping: Promise<void> | undefined
+  #closed = false
+
+  /** @throws FST_ERR_CACHE_OPTION */
+  constructor (options: RedisCacheOptions) {
+    super(options)
+    this.#options = resolveRedisOptions(options)
+    const { serializer, maxEntryBytes, compression, prefix } = this.#options
+    this.#codec = createEntryCodec({ serializer, compression: createCompression(compression), maxBytes: maxEntryBytes })
+    this.#keys = createRedisKeys(prefix)
+    this.#lastByte = maxEntryBytes + MAX_HEADER_BYTES
+  }
+
+  /** Whether asking has a chance: otherwise everything misses, and nothing is stored. */
+  get available (): boolean {
+    return !this.#closed && this.#options.client.ready
+  }
+
+  /** How often each fault was met; counters only grow. */
+  get faults (): Readonly<Record<RedisFault, number>> {
+    return { ...this.#faults }
+  }
+
+  read (key: string): MaybePromise<Entry | undefined> {
+    if (!this.#worthAsking()) {
+      this.#misses++
+      return undefined
+    }
+    return this.#readOne(key)
+  }
+
+  readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>> {
+    if (keys.length > 0 && this.#worthAsking()) return this.#readAll(keys)
+    this.#misses += keys.length
+    return keys.map(() => undefined)
+  }
+
+  async write (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
+    const [verdict] = await this.writeEach([[key, entry, ticket]])
+    return verdict ?? refused('unavailable')
+  }
+
+  async writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): Promise<WriteVerdict[]> {
+    return await this.writeEach(items.map(([key, entry]): Fill => [key, entry, ticket]))
+  }
+
+  /** `writeMany` for entries of different loads. */
+  async writeEach (fills: readonly Fill[]): Promise<WriteVerdict[]> {
+    if (this.#closed) return fills.map(() => refused('closed'))
+    const plans = await Promise.all(fills.map(async ([key, entry, ticket]) => await this.#plan(key, entry, ticket)))
+    const outcomes = await this.#send(plans.map(({ command }) => command))
+    return plans.map(({ verdict }, index) => this.#verdictOf(verdict, outcomes[index]))
+  }
+
+  async remove (keys: readonly string[]): Promise<number> {
+    return (await this.removeEach(keys)).filter(Boolean).length
+  }
+
+  /** Frees the entries of these keys, and kills the leases on loading them; tells for each key whether it was there. */
+  async removeEach (keys: readonly string[]): Promise<boolean[]> {
+    if (!this.available) return keys.map(() => false)
+    const outcomes = await this.#batch(keys.flatMap((key): RedisCommand[] => [['UNLINK', this.#keys.entry(key)], ['UNLINK', this.#keys.lease(key)]]), BATCH)
+    return keys.map((_key, index) => {
+      const outcome = outcomes[2 * index]
+      return outcome?.ok === true && Number(outcome.reply) > 0
+    })
+  }
+
+  /** Walks through every master. The entries are unreachable before, by the purge; this gives the memory back. */
+  async wipe (): Promise<void> {
+    this.#wiping ??= this.#wipe().finally(() => { this.#wiping = undefined })
+    await this.#wiping
+  }
+
+  /** Redis promises each key that stays at least once, so one may come twice while its tables grow. */
+  async scan (cursor: string | undefined, count: number): Promise<ScanPage> {
+    if (!this.#worthAsking()) return EMPTY_PAGE
+    try {
+      const page = await this.#options.client.scan(cursor, this.#keys.entries, Math.min(count, 1000))
+      const keys = [...new Set(page.keys)].map((name) => this.#keys.keyOf(name)).filter((key) => key !== undefined)
+      const found = await this.#fetch(keys)
+      return { entries: keys.flatMap((key, index) => { const entry = found[index]; return entry === undefined ? [] : [[key, entry] as const] }), cursor: page.cursor }
+    } catch {
+      this.#faults.unavailable++
+      return EMPTY_PAGE
+    }
+  }
+
+  /** Redis is not asked how much it holds: `entries` and `bytes` are 0. */
+  usage (): readonly [TierUsage] {
+    const errors = Object.values(this.#faults).reduce((sum, count) => sum + count, 0)
+    return [{ tier: 'redis', entries: 0, bytes: 0, maxEntries: 0, maxBytes: 0, hits: this.#hits, misses: this.#misses, errors, evictions: { entries: 0, bytes: 0, expired: 0, purged: 0 } }]
+  }
+
+  close (): void {
+    this.#closed = true
+  }
+
+  /** Alone, without the log, nobody knows what of it was purged. */
+  #worthAsking (): boolean {
+    return this.available && (this.#options.strict || this.log.state !== 'alone')
+  }
+
+  /** Brings the log up to date where that is needed. It travels together with the read, so it costs no time of its own. */
+  #caughtUp (): MaybePromise<boolean> {
+    return this.#options.strict || this.log.state !== 'current' ? this.log.sync() : true
+  }
+
+  async #readOne (key: string): Promise<Entry | undefined> {
+    const caughtUp = this.#caughtUp()
+    let entry: Entry | undefined
+    try {
+      const reply = await this.#options.client.callBuffer(this.#readCommand(key))
+      if (caughtUp === true || await caughtUp) entry = await this.#open(key, { ok: true, reply })
+    } catch (error) {
+      this.#failed(error)
+    }
+    this.#count(entry)
+    return entry
+  }
+
+  async #readAll (keys: readonly string[]): Promise<Array<Entry | undefined>> {
+    const found = await this.#fetch(keys)
+    for (const entry of found) this.#count(entry)
+    return found
+  }
+
+  async #fetch (keys: readonly string[]): Promise<Array<Entry | undefined>> {
+    const caughtUp = this.#caughtUp()
+    const outcomes = await this.#batch(keys.map((key) => this.#readCommand(key)), VALUES_PER_BATCH)
+    if (caughtUp !== true && !await caughtUp) return keys.map(() => undefined)
+    return await Promise.all(outcomes.map(async (outcome, index) => await this.#open(keys[index] ?? '', outcome)))
+  }
+
+  /** GETRANGE is a GET that cannot bring more than we are willing to take. */
+  #readCommand (key: string): RedisCommand {
+    return ['GETRANGE', this.#keys.entry(key), 0, this.#lastByte]
+  }
+
+  #open (key: string, outcome: RedisOutcome): MaybePromise<Entry | undefined> {
+    if (!outcome.ok) {
+      this.#failed(outcome.error)
+      return undefined
+    }
+    if (!Buffer.isBuffer(outcome.reply) || outcome.reply.length === 0) return undefined
+    const decoded = this.#codec.decode(key, outcome.reply, this.#moment())
+    return decoded instanceof Promise ? decoded.then((done) => this.#valid(key, done)) : this.#valid(key, decoded)
+  }
+
+  #valid (key: string, decoded: Decoded): Entry | undefined {
+    if (!decoded.ok) {
+      this.#faults[decoded.reason]++
+      return undefined
+    }
+    const { entry } = decoded
+    const validity = this.log.judgeShared(key, entry.marks, entry.asOf)
+    if (validity === 'purged') return undefined
+    // A soft purge from before this process began is known to have been, but not when; the entry then counts as stale from the start.
+    const accepted = validity === 'soft' ? softened(entry, this.log.softPurgedAtMs(key, entry.marks, 0) ?? entry.storedAtMs) : entry
+    return staleUntilMs(accepted) > this.clock.now() ? accepted : undefined
+  }
+
+  /** What is to be done for a fill, and what its answer is when that succeeds. */
+  async #plan (key: string, entry: Entry, ticket: Ticket): Promise<{ command: RedisCommand | undefined, verdict: WriteVerdict }> {
+    const validity = ticket.at === this.log.tip ? 'valid' : this.log.judge(key, entry.marks, ticket.at)
+    if (validity === 'purged') return { command: undefined, verdict: refused('purged') }
+    const accepted = validity === 'soft' ? softened(entry, this.log.softPurgedAtMs(key, entry.marks, ticket.at) ?? this.clock.now()) : entry
+    const name = this.#keys.entry(key)
+    const lifeMs = Math.min(Math.ceil(staleUntilMs(accepted) - this.clock.now()), MAX_LIFE_MS)
+    // The older copy goes as well: it is not what was written last.
+    if (!(lifeMs > 0)) return { command: ['UNLINK', name], verdict: refused('expired') }
+    if (accepted.bytes > this.#options.maxEntryBytes) return { command: ['UNLINK', name], verdict: refused('too-large') }
+    if (!this.available || this.clock.now() < this.#fullUntilMs) return { command: undefined, verdict: refused('unavailable') }
+    const bytes = await this.#codec.encode(key, accepted, this.#moment())
+    if (bytes.length > this.#lastByte) return { command: ['UNLINK', name], verdict: refused('too-large') }
+    const command: RedisCommand = ticket.lease === undefined
+      ? ['SET', name, bytes, 'PX', lifeMs]
+      : ['EVAL', STORE_IF_LEASED, 2, name, this.#keys.lease(key), ticket.lease, bytes, lifeMs]
+    return { command, verdict: STORED }
+  }
+
+  #verdictOf (verdict: WriteVerdict, outcome: RedisOutcome | undefined): WriteVerdict {
+    if (outcome === undefined) return verdict
+    if (!outcome.ok) {
+      this.#failed(outcome.error)
+      if (outcome.error.message.startsWith('OOM')) this.#fullUntilMs = this.clock.now() + PAUSE_WHEN_FULL_MS
+      return verdict.stored ? refused('unavailable') : verdict
+    }
+    // The script answers 0 when the lease is gone: a purge took it, or it ran out and another process loads.
+    return verdict.stored && outcome.reply === 0 ? refused('purged') : verdict
+  }
+
+  /** Outcomes in the places of their commands; none where there was nothing to do, or nobody to do it. */
+  async #send (commands: ReadonlyArray<RedisCommand | undefined>): Promise<Array<RedisOutcome | undefined>> {
+    const real = commands.filter((command) => command !== undefined)
+    const outcomes = real.length > 0 && this.available ? await this.#batch(real, BATCH) : []
+    let next = 0
+    return commands.map((command) => command === undefined ? undefined : outcomes[next++])
+  }
+
+  async #batch (commands: readonly RedisCommand[], size: number): Promise<RedisOutcome[]> {
+    const outcomes: RedisOutcome[] = []
+    for (let from = 0; from < commands.length; from += size) outcomes.push(...await this.#options.client.batch(commands.slice(from, from + size)))
+    return outcomes
+  }
+
+  async #wipe (): Promise<void> {
+    let cursor: string | undefined
+    do {
+      if (!this.available) return
+      try {
+        const page = await this.#options.client.scan(cursor, this.#keys.entries, 1000)
+        await this.#batch(page.keys.map((name): RedisCommand => ['UNLINK', name]), BATCH)
+        cursor = page.cursor
+      } catch (error) {
+        this.#failed(error)
+        return
+      }
+    } while (cursor !== undefined)
+  }
+
+  #moment (): Moment {
+    return { localMs: this.clock.now(), sharedMs: this.#options.sharedNow() }
+  }
+
+  #count (entry: Entry | undefined): void {
+    if (entry === undefined) this.#misses++
+    else this.#hits++
+  }
+
+  #failed (error: unknown): void {
+    this.#faults[error instanceof Error && error.name === 'ReplyError' ? 'reply' : 'unavailable']++
+  }
+}
