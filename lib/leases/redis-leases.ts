@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto'
+
+import type { Clock, Milliseconds } from '../clock.ts'
+import { createRedisKeys } from '../keyspace/redis-key.ts'
+import type { Lease, LeaseAnswer, Leases, LeaseWait } from '../ports/leases.ts'
+import type { RedisClient } from '../ports/redis-client.ts'
+
+export interface RedisLeasesOptions {
+  readonly client: RedisClient
+  readonly clock: Clock
+  /** That of the entries. */
+  readonly prefix: string
+  /** How long a lease outlives its holder. @default 3000 */
+  readonly leaseMs?: Milliseconds
+  /** Longest pause between two looks of one that waits. @default 50 */
+  readonly pollMs?: Milliseconds
+}
+
+/** KEYS: the lease. ARGV: token. */
+const RELEASE = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('UNLINK', KEYS[1])
+`
+
+/** KEYS: the lease. ARGV: token, time to live in milliseconds. */
+const PROLONG = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+`
+
+/** The first look comes soon, because most loads are short. */
+const FIRST_POLL_MS = 5
+
+export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, pollMs = 50 }: RedisLeasesOptions): Leases {
+  const keys = createRedisKeys(prefix)
+  const holder = randomBytes(9).toString('base64url')
+  const held = new Map<string, () => Promise<void>>()
+  let number = 0
+  let closed = false
+
+  const pause = async (ms: Milliseconds): Promise<void> => { await new Promise<void>((resolve) => { clock.after(ms, resolve) }) }
+
+  const holding = (name: string, token: string): Lease => {
+    let over = false
+    const end = (): void => {
+      over = true
+      held.delete(token)
+    }
+    const prolong = (): void => {
+      if (over) return
+      client.script(PROLONG, [name], [token, leaseMs]).then((reply) => {
+        // Stored, purged or run out: whoever holds it now, it is not us.
+        if (reply === 0) end()
+        else later()
+      }, later)
+    }
+    const later = (): void => { if (!over) clock.after(leaseMs / 3, prolong) }
+    const release = async (): Promise<void> => {
+      if (over) return
+      end()
+      // If it does not get through, the lease runs out by itself.
+      await client.script(RELEASE, [name], [token]).catch(() => {})
+    }
+    held.set(token, release)
+    later()
+    return { token, release }
+  }
+
+  return {
+    async acquire (key): Promise<LeaseAnswer> {
+      if (closed || !client.ready) return 'unavailable'
+      const name = keys.lease(key)
+      const token = `${holder}.${++number}`
+      try {
+        const reply = await client.call(['SET', name, token, 'PX', leaseMs, 'NX'])
+        return reply === 'OK' ? holding(name, token) : 'busy'
+      } catch {
+        return 'unavailable'
+      }
+    },
+
+    async wait (key, withinMs): Promise<LeaseWait> {
+      const name = keys.lease(key)
+      const untilMs = clock.now() + withinMs
+      for (let pauseMs = FIRST_POLL_MS; ; pauseMs = Math.min(pauseMs * 2, pollMs)) {
+        const leftMs = untilMs - clock.now()
+        if (leftMs <= 0) return 'late'
+        await pause(Math.min(pauseMs, leftMs))
+        if (closed || !client.ready) return 'unavailable'
+        try {
+          if (await client.call(['EXISTS', name]) === 0) return 'free'
+        } catch {
+          return 'unavailable'
+        }
+      }
+    },
+
+    async close () {
+      closed = true
+      await Promise.all([...held.values()].map(async (release) => { await release() }))
+    }
+  }
+}
