@@ -5,8 +5,8 @@
  *
  * A member that does not fit this grammar is searched for words: whoever writes `max-age=60; private` means private.
  * So no-store, private and no-cache count in every spelling, while numbers count only in the right one. A directive
- * inside the quoted string of another is text. A quote that is never closed is taken for a stray character, so that it
- * hides nothing. Every character is looked at a bounded number of times, and a value beyond the cap forbids storing.
+ * inside the quoted string of another is text, unless the string is never closed. Every character is looked at a bounded
+ * number of times, and a value beyond the cap forbids storing.
  */
 import type { Seconds } from '../clock.ts'
 import { parseDeltaSeconds } from './delta-seconds.ts'
@@ -90,25 +90,23 @@ export function cacheControlOf (directives: ReadonlyMap<string, Directive>): Cac
 
 const NOTHING = cacheControlOf(new Map())
 
-/** Splits at the commas outside quoted strings. */
+/** Splits at the commas outside quoted strings; a string that is never closed makes the rest one malformed member. */
 function membersOf (text: string): string[] {
   const members: string[] = []
   let start = 0
-  let quote = -1
+  let quoted = false
   for (let i = 0; i < text.length; i++) {
     const char = text[i]
-    if (quote >= 0) {
+    if (char === '"') {
+      quoted = !quoted
+    } else if (quoted) {
       if (char === '\\') i++
-      else if (char === '"') quote = -1
-    } else if (char === '"') {
-      quote = i
     } else if (char === ',') {
       members.push(text.slice(start, i))
       start = i + 1
     }
   }
-  if (quote < 0) members.push(text.slice(start))
-  else members.push(...text.slice(start).split(','))
+  members.push(text.slice(start))
   return members
 }
 

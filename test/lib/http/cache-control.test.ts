@@ -59,7 +59,7 @@ t.test('a quoted string does not reach from one line into the next', async (t) =
 })
 
 t.test('what permits must be spelled right', async (t) => {
-  for (const text of ['private; public', '"public"', 'public foo', 'x;must-understand']) {
+  for (const text of ['private; public', '"public"', 'public foo', 'x;must-understand', 'public, x;public', 'a="b, public, must-understand']) {
     const cc = parseCacheControl(text)
     t.notOk(cc.grants('public') || cc.grants('must-understand'), text)
   }

@@ -196,7 +196,9 @@ t.test('which requests share a variant', async (t) => {
   t.notOk(same('accept-encoding', '', undefined))
 })
 
-t.test('a variant key is injective', async () => {
+t.test('a variant key is injective', async (t) => {
+  t.not(varyKey(['b'], { b: '-' }), varyKey(['b1:'], {}))
+  t.not(varyKey(['a', 'b'], { a: '1', b: '2' }), varyKey(['a', 'b'], { a: '11:b1:2' }))
   const value = fc.option(fc.stringMatching(/^[-:\da-c"]{0,6}$/), { nil: undefined })
   const request = fc.record({ a: value, b: value, 'b1:': value })
   const names = fc.subarray(['a', 'b', 'b1:'])
