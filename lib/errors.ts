@@ -16,7 +16,16 @@ export const errors = {
   FST_ERR_CACHE_LOAD_TIMEOUT: createError<[key: string, ms: number]>('FST_ERR_CACHE_LOAD_TIMEOUT', 'The load of %s took longer than its deadline of %d ms', 504),
   FST_ERR_CACHE_CLOSED: createError<[operation: string]>('FST_ERR_CACHE_CLOSED', 'The cache is closed; %s is not possible any more', 500),
   FST_ERR_CACHE_REDIS_UNAVAILABLE: createError<[why: string]>('FST_ERR_CACHE_REDIS_UNAVAILABLE', 'Redis is not available: %s', 503),
-  FST_ERR_CACHE_REDIS_REQUIRED: createError<[where: string, ms: number, why: string]>('FST_ERR_CACHE_REDIS_REQUIRED', 'Redis is required, but %s was not ready within %d ms: %s', 500)
+  FST_ERR_CACHE_REDIS_REQUIRED: createError<[where: string, ms: number, why: string]>('FST_ERR_CACHE_REDIS_REQUIRED', 'Redis is required, but %s was not ready within %d ms: %s', 500),
+  FST_ERR_CACHE_ARGUMENT: createError<[argument: string, what: string]>('FST_ERR_CACHE_ARGUMENT', 'Argument %s cannot be part of a cache key, it %s; say with the option key what the key is', 500, TypeError),
+  FST_ERR_CACHE_DECORATOR: createError<[decorator: string, what: string]>('FST_ERR_CACHE_DECORATOR', '%s() cannot be used on %s', 500, TypeError),
+  FST_ERR_CACHE_MANAGER: createError<[count: number]>('FST_ERR_CACHE_MANAGER', 'There are %d applications with a cache in this process; say which one is meant with the option manager', 500),
+  FST_ERR_CACHE_WARM_PATH: createError<[path: string]>('FST_ERR_CACHE_WARM_PATH', 'Path %s cannot be warmed: it must be a clean path of this application, such as /products?page=1', 400, TypeError),
+  FST_ERR_CACHE_REQUEST: createError<[field: string, value: string, allowed: string]>('FST_ERR_CACHE_REQUEST', 'In the request, %s is %s, must be %s', 400),
+  FST_ERR_CACHE_UNAUTHORIZED: createError('FST_ERR_CACHE_UNAUTHORIZED', 'This route of the cache needs its bearer token', 401),
+  FST_ERR_CACHE_CROSS_ORIGIN: createError('FST_ERR_CACHE_CROSS_ORIGIN', 'The request was sent by a page of another origin', 403),
+  FST_ERR_CACHE_NOT_STORED: createError<[key: string]>('FST_ERR_CACHE_NOT_STORED', 'Nothing valid is stored under %s', 404),
+  FST_ERR_CACHE_MEDIA_TYPE: createError<[type: string]>('FST_ERR_CACHE_MEDIA_TYPE', 'The content type is %s, must be application/json', 415)
 }
 
 export type CacheErrorCode = keyof typeof errors

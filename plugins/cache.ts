@@ -1,16 +1,20 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, preSerializationHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { CacheManager } from '../lib/cache-manager.ts'
+import { adoptCacheManager } from '../lib/default-manager.ts'
 import { ResponseCache } from '../lib/engine/response-cache.ts'
 import { ResponseFlights } from '../lib/engine/response-flights.ts'
 import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
 import { isSafeMethod } from '../lib/http/method.ts'
+import { addCacheRoutes } from '../routes/index.ts'
 import { Capture } from './capture.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf, withInvalidates } from './exchange.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
+import { Explainer } from './explain.ts'
 import { Refresher } from './refresh.ts'
 import { RouteCache, type RouteCacheParts } from './route-cache.ts'
 import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './route-options.ts'
+import { beginScrape } from './scrape.ts'
 import { invalidateAfter } from './unsafe-methods.ts'
 
 async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
@@ -18,19 +22,22 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   const manager = settings.manager ?? new CacheManager(settings.config, settings.deps)
   const { parts } = manager
   const refresher = new Refresher(app, parts, { credentials: settings.credentials, timeoutMs: parts.defaults.loadTimeoutMs })
-  const shared: RouteCacheParts = {
-    parts,
-    refresher,
-    settings,
-    responses: new ResponseCache(parts, { maxVariants: settings.maxVariants }),
-    flights: new ResponseFlights(parts.clock, { hitForMissMs: settings.hitForMissMs })
-  }
+  const responses = new ResponseCache(parts, { maxVariants: settings.maxVariants })
+  const flights = new ResponseFlights(parts.clock, { hitForMissMs: settings.hitForMissMs })
+  const explainer = new Explainer(app, { parts, responses, flights, settings })
+  const shared: RouteCacheParts = { parts, responses, flights, refresher, explainer, settings }
   app.decorate(settings.name, manager)
+  const release = settings.name === 'cache' ? adoptCacheManager(manager) : undefined
   decorateExchanges(app)
   connectRoutes(app, settings, shared)
+  if (settings.admin !== undefined) explainer.addHook(app)
+  const scrape = beginScrape(app, manager, settings)
+  addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker) })
   await manager.initialize()
   app.addHook('onClose', async () => {
+    release?.()
     await refresher.close()
+    scrape?.metrics.close()
     if (settings.manager === undefined) await manager.close()
   })
 }
