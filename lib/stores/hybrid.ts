@@ -1,0 +1,173 @@
+import type { EpochMs } from '../clock.ts'
+import type { Entry } from '../entry.ts'
+import type { MaybePromise } from '../maybe-promise.ts'
+import { BaseCache, STORED, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
+import type { MemoryCache } from './memory.ts'
+import type { Fill, RedisCache } from './redis.ts'
+import { WriteBackQueue } from './write-back-queue.ts'
+
+/** An entry in memory, with the instant from which on Redis is asked again. The entry itself lives on as long as everywhere. */
+interface Copy extends Entry { readonly memoryUntilMs?: EpochMs }
+
+/**
+ * Memory in front of Redis. What memory holds is answered at once, without a promise; what it lacks is fetched from
+ * Redis and kept for `memoryTtl`. Both listen to one log, so a purge on any instance reaches the copies of all. While
+ * Redis is away memory goes on alone.
+ */
+export class HybridCache extends BaseCache {
+  readonly #memory: MemoryCache
+  readonly #redis: RedisCache
+  readonly #options: ResolvedHybridOptions
+  readonly #queue: WriteBackQueue
+  #closed = false
+
+  /** @throws FST_ERR_CACHE_OPTION */
+  constructor (options: HybridCacheOptions) {
+    super(options)
+    this.#options = resolveHybridOptions(options)
+    this.#memory = options.memory
+    this.#redis = options.redis
+    this.#queue = new WriteBackQueue({
+      clock: this.clock,
+      store: async (fills) => await this.#redis.writeEach(fills),
+      available: () => this.#redis.available,
+      ...(options.writeBackMaxEntries === undefined ? {} : { maxEntries: options.writeBackMaxEntries }),
+      ...(options.writeBackMaxBytes === undefined ? {} : { maxBytes: options.writeBackMaxBytes })
+    })
+  }
+
+  /** What waits to be written back, and what had to make room there. */
+  get writeBack (): { readonly entries: number, readonly bytes: number, readonly dropped: number } {
+    return { entries: this.#queue.size, bytes: this.#queue.bytes, dropped: this.#queue.dropped }
+  }
+
+  read (key: string): MaybePromise<Entry | undefined> {
+    if (this.#mayLag()) return this.#readCaughtUp(key)
+    return this.#near(key) ?? this.#far(key)
+  }
+
+  readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>> {
+    if (this.#mayLag()) return this.#readManyCaughtUp(keys)
+    const found = keys.map((key) => this.#near(key))
+    return found.includes(undefined) && this.#redis.available ? this.#complete(keys, found) : found
+  }
+
+  async write (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
+    const [verdict] = await this.writeMany([[key, entry]], ticket)
+    return verdict ?? STORED
+  }
+
+  async writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): Promise<WriteVerdict[]> {
+    const near = items.map(([key, entry]) => this.#memory.write(key, this.#copyOf(entry), ticket))
+    // What is purged or over is so everywhere; Redis is asked to forget an expired copy all the same.
+    const far = items.flatMap(([key, entry], index): Array<readonly [number, Fill]> => {
+      const verdict = near[index]
+      if (verdict?.stored === false && (verdict.reason === 'purged' || verdict.reason === 'closed')) return []
+      this.#queue.cancel(key)
+      const fill: Fill = [key, entry, ticket]
+      // A lease is given back as the entry is stored, and others wait for that.
+      if (!this.#options.writeBack || verdict?.stored === false || ticket.lease !== undefined) return [[index, fill]]
+      this.#queue.push(fill)
+      return []
+    })
+    if (far.length === 0 || this.#closed) return near
+    const stored = await this.#redis.writeEach(far.map(([, fill]) => fill))
+    const verdicts: WriteVerdict[] = [...near]
+    for (const [nth, [index]] of far.entries()) {
+      const verdict = stored[nth]
+      // Memory refuses for being too small where Redis may have room, and the other way round.
+      if (near[index]?.stored === false && verdict?.stored === true) verdicts[index] = verdict
+    }
+    return verdicts
+  }
+
+  async remove (keys: readonly string[]): Promise<number> {
+    const near = keys.map((key) => {
+      this.#queue.cancel(key)
+      return this.#memory.remove([key]) > 0
+    })
+    const far = await this.#redis.removeEach(keys)
+    return keys.filter((_key, index) => near[index] === true || far[index] === true).length
+  }
+
+  async wipe (): Promise<void> {
+    this.#queue.clear()
+    this.#memory.wipe()
+    await this.#redis.wipe()
+  }
+
+  /** Pages of the tier that holds everything: Redis, or memory while Redis is away. A listing stays with the tier it began with. */
+  async scan (cursor: string | undefined, count: number): Promise<ScanPage> {
+    const tier = cursor?.[0] ?? (this.#redis.available ? 'r' : 'm')
+    if (cursor === undefined && tier === 'r') await this.#queue.drain(this.#options.drainMs)
+    const page = await (tier === 'r' ? this.#redis : this.#memory).scan(cursor?.slice(1), count)
+    return { entries: page.entries, cursor: page.cursor === undefined ? undefined : tier + page.cursor }
+  }
+
+  usage (): readonly TierUsage[] {
+    return [...this.#memory.usage(), ...this.#redis.usage()]
+  }
+
+  async close (): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#queue.close(this.#options.drainMs)
+    this.#memory.close()
+    this.#redis.close()
+  }
+
+  /** Whether purges may exist of which this process has not heard, although it could. */
+  #mayLag (): boolean {
+    return this.#options.strict || this.log.state === 'behind'
+  }
+
+  #near (key: string): Entry | undefined {
+    const copy: Copy | undefined = this.#memory.read(key)
+    return copy?.memoryUntilMs !== undefined && copy.memoryUntilMs <= this.clock.now() ? undefined : copy
+  }
+
+  #far (key: string): MaybePromise<Entry | undefined> {
+    const { tip } = this.log
+    const found = this.#redis.read(key)
+    return found instanceof Promise ? found.then((entry) => this.#promoted(key, entry, tip)) : this.#promoted(key, found, tip)
+  }
+
+  /** Keeps what Redis had. Judged once more by whatever was purged since the question was asked. */
+  #promoted (key: string, entry: Entry | undefined, tip: number): Entry | undefined {
+    if (entry === undefined) return undefined
+    const verdict = this.#memory.write(key, this.#copyOf(entry), { at: tip, asOf: entry.asOf })
+    return !verdict.stored && verdict.reason === 'purged' ? undefined : entry
+  }
+
+  #copyOf (entry: Entry): Copy {
+    return { ...entry, memoryUntilMs: this.clock.now() + this.#options.memoryTtlMs }
+  }
+
+  async #complete (keys: readonly string[], found: Array<Entry | undefined>): Promise<Array<Entry | undefined>> {
+    const { tip } = this.log
+    const missing = [...new Set(keys.filter((_key, index) => found[index] === undefined))]
+    const fetched = await this.#redis.readMany(missing)
+    const byKey = new Map(missing.map((key, index) => [key, this.#promoted(key, fetched[index], tip)]))
+    return keys.map((key, index) => found[index] ?? byKey.get(key))
+  }
+
+  async #readCaughtUp (key: string): Promise<Entry | undefined> {
+    const near = this.#near(key)
+    // Redis is asked together with the log; only a copy in memory has to wait for the log alone.
+    if (near === undefined) return await this.#far(key)
+    return await this.#trusted() ? this.#near(key) ?? await this.#far(key) : undefined
+  }
+
+  async #readManyCaughtUp (keys: readonly string[]): Promise<Array<Entry | undefined>> {
+    if (!await this.#trusted()) return keys.map(() => undefined)
+    const found = keys.map((key) => this.#near(key))
+    return found.includes(undefined) ? await this.#complete(keys, found) : found
+  }
+
+  /** Whether memory may be served: the log is up to date, or out of reach where a bounded staleness is agreed to. */
+  async #trusted (): Promise<boolean> {
+    return await this.log.sync() || (!this.#options.strict && this.log.state === 'alone')
+  }
+}

@@ -1,0 +1,230 @@
+import t from 'tap'
+
+import { systemClock } from '../../../lib/clock.ts'
+import type { Entry } from '../../../lib/entry.ts'
+import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
+import { tagMark } from '../../../lib/keyspace/mark.ts'
+import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
+import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
+import type { RedisClient } from '../../../lib/ports/redis-client.ts'
+import { openRedis } from '../../../lib/redis/open.ts'
+import { HybridCache } from '../../../lib/stores/hybrid.ts'
+import type { HybridCacheOptions } from '../../../lib/stores/hybrid-options.ts'
+import { MemoryCache } from '../../../lib/stores/memory.ts'
+import { RedisCache } from '../../../lib/stores/redis.ts'
+import { entryOf, type EntryShape } from '../../support/entries.ts'
+import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
+import { startRedis } from '../../support/redis-server.ts'
+import { storeContract } from '../../support/store-contract.ts'
+import { unhurried } from '../../support/unhurried-redis.ts'
+
+process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
+
+const server = await startRedis()
+const client = openRedis(server.url, { deadlineMs: 2000 })
+t.teardown(async () => { await client.close(); await server.stop() })
+await client.opened({ withinMs: 5000 })
+
+let stores = 0
+
+interface Bench { store: HybridCache, memory: MemoryCache, redis: RedisCache, log: InvalidationLog, clock: FakeClock, prefix: string, entry: (shape: Partial<EntryShape> & { value: unknown }) => Entry }
+
+function bench (options: Partial<HybridCacheOptions> & { prefix?: string, client?: RedisClient, maxEntryBytes?: number, memoryEntryBytes?: number, clock?: FakeClock } = {}): Bench {
+  const clock = options.clock ?? fakeClock()
+  const log = options.log ?? createLocalLog({ clock })
+  const prefix = options.prefix ?? `h${++stores}:`
+  const maxEntryBytes = options.maxEntryBytes ?? 1_000_000
+  const strict = options.strict ?? false
+  const memory = new MemoryCache({ log, clock, maxEntries: 1000, maxEntryBytes: options.memoryEntryBytes ?? maxEntryBytes })
+  const redis = new RedisCache({ client: unhurried(options.client ?? client), log, clock, prefix, maxEntryBytes, strict, sharedNow: () => clock.now() })
+  const store = new HybridCache({ memory, redis, log, clock, ...options })
+  return { store, memory, redis, log, clock, prefix, entry: (shape) => entryOf({ ticket: log.ticket(), clock, ...shape }) }
+}
+
+for (const writes of ['through', 'back'] as const) {
+  storeContract(t, `HybridCache, write-${writes},`, ({ clock, maxEntryBytes }) => {
+    const { store, log } = bench({ clock, maxEntryBytes, writes })
+    return { store, log, close: async () => { await store.close() } }
+  }, { schedules: 50 })
+}
+
+t.test('what memory holds is answered at once, what it lacks comes from Redis and stays', async (t) => {
+  const prefix = `h${++stores}:`
+  const one = bench({ prefix })
+  const two = bench({ prefix })
+  await one.store.write('k', one.entry({ value: 'v' }), one.log.ticket())
+  t.notOk(one.store.read('k') instanceof Promise)
+  const first = two.store.read('k')
+  t.ok(first instanceof Promise)
+  t.equal((await first)?.value, 'v')
+  const second = two.store.read('k')
+  t.notOk(second instanceof Promise)
+  t.same((await second)?.freshUntilMs, (await first)?.freshUntilMs, 'with the life it has everywhere')
+  await one.store.writeMany([['a', one.entry({ value: 1 })], ['b', one.entry({ value: 2 })]], one.log.ticket())
+  t.same((await two.store.readMany(['b', 'k', 'none', 'a', 'b'])).map((entry) => entry?.value), [2, 'v', undefined, 1, 2])
+  t.notOk(two.store.readMany(['a', 'b']) instanceof Promise)
+})
+
+t.test('a copy in memory is used for memoryTtl, then Redis is asked again', async (t) => {
+  const prefix = `h${++stores}:`
+  const clock = fakeClock()
+  const one = bench({ prefix, clock })
+  const two = bench({ prefix, clock, memoryTtl: 10 })
+  await one.store.write('k', one.entry({ value: 'old' }), one.log.ticket())
+  t.equal((await two.store.read('k'))?.value, 'old')
+  await one.store.write('k', one.entry({ value: 'new' }), one.log.ticket())
+  clock.advance(9999)
+  t.equal((await two.store.read('k'))?.value, 'old')
+  clock.advance(1)
+  t.equal((await two.store.read('k'))?.value, 'new')
+})
+
+t.test('a purge between the question to Redis and its answer takes the answer', async (t) => {
+  const prefix = `h${++stores}:`
+  const one = bench({ prefix })
+  await one.store.write('k', one.entry({ value: 'old', marks: [tagMark('a')] }), one.log.ticket())
+  const two = bench({ prefix })
+  const asked = two.store.read('k')
+  await two.log.append({ marks: [tagMark('a')] })
+  t.equal(await asked, undefined)
+  t.equal(await two.store.read('k'), undefined)
+})
+
+t.test('an entry too large for memory lives in Redis alone', async (t) => {
+  const { store, memory, log, entry } = bench({ memoryEntryBytes: 1000 })
+  t.same(await store.write('k', entry({ value: 'x'.repeat(5000), bytes: 5000 }), log.ticket()), { stored: true })
+  t.equal(memory.read('k'), undefined)
+  t.equal((await store.read('k'))?.value, 'x'.repeat(5000))
+})
+
+t.test('removing counts a key once, wherever it is', async (t) => {
+  const { store, memory, redis, log, entry } = bench()
+  await store.write('both', entry({ value: 1 }), log.ticket())
+  memory.write('near', entry({ value: 1 }), log.ticket())
+  await redis.write('far', entry({ value: 1 }), log.ticket())
+  t.equal(await store.remove(['both', 'near', 'far', 'none']), 3)
+})
+
+t.test('write-back sends many at once, a moment later', async (t) => {
+  const { store, redis, log, clock, entry } = bench({ writes: 'back' })
+  for (let n = 0; n < 250; n++) await store.write(`k${n}`, entry({ value: n }), log.ticket())
+  await store.write('k0', entry({ value: 'newer' }), log.ticket())
+  t.match(store.writeBack, { entries: 250, dropped: 0 })
+  t.equal(await redis.read('k1'), undefined)
+  clock.advance(10)
+  while (store.writeBack.entries > 0 || await redis.read('k0') === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.equal((await redis.read('k249'))?.value, 249)
+  t.equal((await redis.read('k0'))?.value, 'newer')
+  t.equal(store.writeBack.bytes, 0)
+})
+
+t.test('a purge cancels what waits to be written back', async (t) => {
+  const prefix = `h${++stores}:`
+  const { store, log, entry } = bench({ prefix, writes: 'back' })
+  for (const key of ['key', 'tag', 'kept']) await store.write(key, entry({ value: key, marks: [tagMark(key)] }), log.ticket())
+  await log.append({ keys: ['key'] })
+  await store.remove(['key'])
+  t.equal(store.writeBack.entries, 2)
+  await log.append({ marks: [tagMark('tag')] })
+  await store.close()
+  const names = createRedisKeys(prefix)
+  t.same(await Promise.all(['key', 'tag', 'kept'].map(async (key) => await client.call(['EXISTS', names.entry(key)]))), [0, 0, 1])
+})
+
+t.test('closing drains what waits, within its time', async (t) => {
+  const prefix = `h${++stores}:`
+  const { store, log, entry } = bench({ prefix, writes: 'back', clock: { ...fakeClock(), ...systemClock, advance: () => {} } })
+  for (let n = 0; n < 1000; n++) await store.write(`k${n}`, entry({ value: n }), log.ticket())
+  await log.append({ marks: [tagMark('x')] })
+  await store.close()
+  const names = createRedisKeys(prefix)
+  t.equal(await client.call(['EXISTS', names.entry('k0')]), 1)
+  t.equal(await client.call(['EXISTS', names.entry('k999')]), 1)
+  await store.close()
+})
+
+t.test('the queue is bounded by number and by bytes; the oldest make room', async (t) => {
+  const { store, log, entry } = bench({ writes: 'back', writeBackMaxEntries: 3, writeBackMaxBytes: 1000 })
+  for (let n = 0; n < 5; n++) await store.write(`k${n}`, entry({ value: n, bytes: 10 }), log.ticket())
+  t.same(store.writeBack, { entries: 3, bytes: 30, dropped: 2 })
+  await store.write('large', entry({ value: 'x', bytes: 990 }), log.ticket())
+  t.same(store.writeBack, { entries: 2, bytes: 1000, dropped: 4 })
+  await store.write('larger', entry({ value: 'x', bytes: 2000 }), log.ticket())
+  t.same(store.writeBack, { entries: 0, bytes: 0, dropped: 7 })
+  await store.wipe()
+})
+
+t.test('while Redis is away memory goes on alone, and queued fills wait for it', async (t) => {
+  const dying = await startRedis()
+  const redis = openRedis(dying.url)
+  t.teardown(async () => { await redis.close(); await dying.stop() })
+  await redis.opened({ withinMs: 5000 })
+  const through = bench({ client: redis })
+  const clock = { ...fakeClock(), ...systemClock, advance: () => {} }
+  const back = bench({ client: redis, writes: 'back', clock })
+  await through.store.write('before', through.entry({ value: 1 }), through.log.ticket())
+  await dying.kill()
+  while (redis.ready) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.equal((await through.store.read('before'))?.value, 1)
+  t.same(await through.store.write('during', through.entry({ value: 2 }), through.log.ticket()), { stored: true })
+  const hit = through.store.read('during')
+  t.notOk(hit instanceof Promise)
+  t.notOk(through.store.read('none') instanceof Promise, 'a miss costs nothing either')
+  t.same((await through.store.scan(undefined, 10)).entries.map(([key]) => key).sort(), ['before', 'during'])
+  await back.store.write('queued', back.entry({ value: 3 }), back.log.ticket())
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  t.equal(back.store.writeBack.entries, 1)
+  await dying.restart()
+  while (back.store.writeBack.entries > 0 || await back.redis.read('queued') === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  t.pass('and arrive when it is back')
+  await back.store.close()
+})
+
+t.test('strict or behind, nothing is served before the log has caught up', async (t) => {
+  const clock = fakeClock()
+  const local = createLocalLog({ clock })
+  let state: InvalidationLog['state'] = 'current'
+  let reached = true
+  const unseen: string[] = []
+  const log: InvalidationLog = {
+    get state () { return state },
+    get tip () { return local.tip },
+    ticket: () => local.ticket(),
+    judge: (...args) => local.judge(...args),
+    judgeShared: (...args) => local.judgeShared(...args),
+    softPurgedAtMs: (...args) => local.softPurgedAtMs(...args),
+    append: (record) => local.append(record),
+    forget: () => {},
+    close: () => {},
+    sync: async () => {
+      if (reached) for (const key of unseen.splice(0)) await local.append({ keys: [key] })
+      return reached
+    }
+  }
+  const relaxed = bench({ log, clock })
+  const strict = bench({ log, clock, strict: true })
+  for (const { store, entry } of [relaxed, strict]) await store.writeMany(['a', 'b', 'c'].map((key) => [key, entry({ value: key })] as const), log.ticket())
+
+  unseen.push('a')
+  t.equal((await relaxed.store.read('a'))?.value, 'a', 'nobody knows yet')
+  state = 'behind'
+  t.equal(await relaxed.store.read('a'), undefined)
+  t.same((await relaxed.store.readMany(['a', 'b'])).map((entry) => entry?.value), [undefined, 'b'])
+  state = 'current'
+  unseen.push('b')
+  t.equal(await strict.store.read('b'), undefined, 'strict asks although nothing is amiss')
+  t.same((await strict.store.readMany(['b', 'c'])).map((entry) => entry?.value), [undefined, 'c'])
+
+  reached = false
+  t.equal(await strict.store.read('c'), undefined, 'strict rather serves nothing')
+  t.same(await strict.store.readMany(['c']), [undefined])
+  state = 'alone'
+  t.equal((await relaxed.store.read('c'))?.value, 'c', 'bounded staleness is what was asked for')
+  t.equal(await strict.store.read('c'), undefined)
+})
+
+t.test('options that make no sense are refused', async (t) => {
+  for (const wrong of [{ memoryTtl: 0 }, { memoryTtl: NaN }, { writes: 'around' as never }, { writeBackMaxEntries: 0 }, { writeBackMaxBytes: 1.5 }]) {
+    t.throws(() => bench(wrong), { code: 'FST_ERR_CACHE_OPTION', message: new RegExp(Object.keys(wrong)[0] ?? '') })
+  }
+})
