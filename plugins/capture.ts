@@ -16,7 +16,7 @@ import { stripUnstorable } from '../lib/http/response.ts'
 import { judgeStorable } from '../lib/http/storable.ts'
 import { effectiveVary } from '../lib/http/vary.ts'
 import { chain } from '../lib/maybe-promise.ts'
-import { captureBody, type BodyTee } from './body-capture.ts'
+import { captureBody, unwrapResponse, type BodyTee } from './body-capture.ts'
 import { noteMiss, noteOutcome, tagsOfReply, type Miss, type ReplyHeaders } from './exchange.ts'
 import type { ObservedInput } from './observed-request.ts'
 import { onFinalHeaders } from './final-headers.ts'
@@ -50,9 +50,10 @@ export class Capture {
   }
 
   /** Takes hold of what the handler of a missed request sends; answers the payload that goes on in its place. */
-  take (miss: Miss, request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
+  take (miss: Miss, request: FastifyRequest, reply: FastifyReply, sent: unknown): unknown {
     const inputs: ReadonlySet<ObservedInput> = miss.observed?.end() ?? new Set()
     const { parts, settings } = this.#parts
+    const payload = unwrapResponse(reply, sent)
     parts.stats.add('loads')
     const loadMs = performance.now() - miss.startedAt
     const failed = FAILURES.has(reply.statusCode)
@@ -60,7 +61,7 @@ export class Capture {
     if (parts.events.heard('load')) parts.events.emit('load', { key: miss.key, ok: !failed, durationMs: loadMs, route: miss.policy.route })
     if (failed && this.#mayStandIn(miss)) return this.#standIn(miss, request, reply, payload)
 
-    const body = captureBody(reply, payload, settings.maxBodyBytes)
+    const body = captureBody(payload, settings.maxBodyBytes)
     const nowMs = parts.clock.now()
     if (!miss.storable) {
       this.#status(miss, reply, { stored: false })
@@ -91,16 +92,17 @@ export class Capture {
     const finish = (kept: Buffer, judgement: Judgement & { store: true }): void => {
       this.#keep(miss, request, { status, headers: bytes === undefined ? withEtag(headers, status, kept) : headers, body: kept }, judgement, marks, loadMs)
     }
+    const ours = reply.getHeaders() as ReplyHeaders
     let decided: Judgement | undefined
     let whole: Buffer | undefined = bytes
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
-      const list = headerListOf(finalHeaders as ReplyHeaders)
       // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.
       // What we told browsers about their own copies says nothing about ours.
-      const theirs = list.filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream))
-      decided = finalStatus !== status && finalStatus !== 304 ? { store: false, reason: `status; ${finalStatus}` } : judge(theirs)
+      const theirs = (): HeaderList => headerListOf(finalHeaders).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream))
+      if (finalStatus !== status && finalStatus !== 304) decided = { store: false, reason: `status; ${finalStatus}` }
+      else decided = unchanged(ours, finalHeaders) ? first : judge(theirs())
       if (!decided.store) {
-        if (downstream !== undefined && headerOf(list, 'cache-control') === downstream) delete finalHeaders['cache-control']
+        if (downstream !== undefined && finalHeaders['cache-control'] === downstream) delete finalHeaders['cache-control']
         this.#status(miss, reply, { stored: false, detail: decided.reason }, finalHeaders)
         this.#refused(miss, request, decided.reason)
       } else if (whole !== undefined) {
@@ -108,7 +110,12 @@ export class Capture {
       }
     })
     if (body.kind === 'stream') {
+      const declared = headerOf(headerListOf(reply.getHeaders() as ReplyHeaders), 'content-length')
       this.#watch(body.payload, miss, request, (kept) => {
+        if (declared !== undefined && declared !== String(kept.length)) {
+          this.#refused(miss, request, 'length-mismatch')
+          return
+        }
         whole = kept
         if (decided?.store === true) finish(kept, decided)
       })
@@ -188,6 +195,7 @@ export class Capture {
       parts.stats.add('sets')
       if (parts.events.heard('store')) parts.events.emit('store', { key: miss.key, bytes: response.body.length, kind: 'response' })
       if (miss.job !== undefined) miss.job.kept = true
+      this.#parts.flights.forgetUncacheable(miss.key)
       miss.flight?.end('stored')
     })
   }
@@ -228,7 +236,7 @@ export class Capture {
     this.#status(miss, reply, { fwdStatus: failedWith, ttl: (stale.freshUntilMs - parts.clock.now()) / 1000, detail: 'stale-if-error' })
     noteOutcome(request, { status: 'stale', reason: 'stale-if-error' })
     parts.stats.add('staleHits')
-    miss.flight?.end('not-stored')
+    miss.flight?.end('failed')
     noteMiss(request, null)
     return body ?? null
   }
@@ -276,6 +284,13 @@ export class Capture {
 /** What the handler, and the hooks between the lookup and the capture, have added to the reply. */
 function added (before: ReplyHeaders, after: ReplyHeaders): HeaderList {
   return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && String(before[name]) !== String(value))
+}
+
+/** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */
+function unchanged (ours: ReplyHeaders, final: ReplyHeaders): boolean {
+  for (const name in final) if (final[name] !== ours[name] && name !== 'content-length') return false
+  for (const name in ours) if (!(name in final)) return false
+  return true
 }
 
 function withEtag (headers: HeaderList, status: number, body: Buffer): HeaderList {

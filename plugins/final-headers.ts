@@ -6,27 +6,28 @@ import type { ReplyHeaders } from './exchange.ts'
  * only moment at which they are final. What `decide` changes in the headers is what goes out.
  */
 export function onFinalHeaders (raw: ServerResponse, decide: (status: number, headers: ReplyHeaders) => void): void {
-  const own = Object.getOwnPropertyDescriptor(raw, 'writeHead')
-  const writeHead = raw.writeHead.bind(raw)
-  const replacement = (status: number, ...rest: unknown[]): ServerResponse => {
-    if (own === undefined) Reflect.deleteProperty(raw, 'writeHead')
-    else Object.defineProperty(raw, 'writeHead', own)
-    const given = rest.at(-1)
-    const named = typeof given === 'object' && given !== null && !Array.isArray(given) ? given as ReplyHeaders : undefined
-    const before: ReplyHeaders = { ...raw.getHeaders(), ...named }
-    const final: ReplyHeaders = { ...before }
-    decide(status, final)
-    for (const name of Object.keys(before)) {
-      if (name in final) continue
+  const writeHead = raw.writeHead as (...args: unknown[]) => ServerResponse
+  // Assigned, not defined and deleted: responses of changing shape make Node's own code slow.
+  raw.writeHead = function writeFinalHead (this: ServerResponse, status: number, ...rest: unknown[]): ServerResponse {
+    raw.writeHead = writeHead as ServerResponse['writeHead']
+    const last = rest.at(-1)
+    const given = typeof last === 'object' && last !== null && !Array.isArray(last) ? last as ReplyHeaders : undefined
+    decide(status, given !== undefined && raw.getHeaderNames().length === 0 ? given : allHeaders(raw, given))
+    return writeHead.call(raw, status, ...rest)
+  } as ServerResponse['writeHead']
+}
+
+/** Headers that were set on the response one by one, as Fastify does for streams, and those given besides. A change goes where the header is. */
+function allHeaders (raw: ServerResponse, given: ReplyHeaders = {}): ReplyHeaders {
+  return new Proxy<ReplyHeaders>({ ...raw.getHeaders(), ...given }, {
+    set (target, name: string, value: number | string) {
+      if (name in given) given[name] = value
+      else raw.setHeader(name, value)
+      return Reflect.set(target, name, value)
+    },
+    deleteProperty (target, name: string) {
       raw.removeHeader(name)
-      if (named !== undefined) Reflect.deleteProperty(named, name)
+      return Reflect.deleteProperty(given, name) && Reflect.deleteProperty(target, name)
     }
-    for (const [name, value] of Object.entries(final)) {
-      if (value === before[name] || value === undefined) continue
-      if (named === undefined) raw.setHeader(name, value)
-      else named[name] = value
-    }
-    return (writeHead as (...args: unknown[]) => ServerResponse)(status, ...rest)
-  }
-  Object.defineProperty(raw, 'writeHead', { value: replacement, configurable: true, writable: true })
+  })
 }

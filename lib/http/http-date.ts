@@ -29,9 +29,17 @@ export function parseHttpDate (text: string, nowMs?: EpochMs): EpochMs | undefin
   return undefined
 }
 
-/** An instant in the preferred format (IMF-fixdate). */
+let lastSecond = NaN
+let lastText = ''
+
+/** An instant in the preferred format (IMF-fixdate). The text of the last second asked for is kept: most answers are of now. */
 export function formatHttpDate (ms: EpochMs): string {
-  return new Date(ms).toUTCString()
+  const second = Math.floor(ms / 1000)
+  if (second !== lastSecond) {
+    lastText = new Date(ms).toUTCString()
+    lastSecond = second
+  }
+  return lastText
 }
 
 function fullYear (twoDigits: number, nowMs: EpochMs | undefined): number {

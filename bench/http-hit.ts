@@ -1,0 +1,25 @@
+/*
+ * What does a hit cost? CPU time per request of the server process for a 2 KB JSON response, beside a raw node:http
+ * server that sends the same bytes and headers, the bare Fastify route, and other caches in the handler.
+ *
+ *   npm run build && node --import=tsx bench/http-hit.ts
+ */
+import { cpuPerRequest, load, startServer } from './support/load.ts'
+
+const ROUNDS = Number(process.env['ROUNDS'] ?? 7)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 8000)
+
+const hit = await startServer('public')
+await load(hit.port, 2, () => '/product', 1)
+const response = await fetch(`http://127.0.0.1:${hit.port}/product`)
+const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'connection' && name !== 'keep-alive'))
+const raw = await startServer('raw', { RAW_RESPONSE: JSON.stringify({ headers, body: await response.text() }) })
+
+const targets = [raw, hit]
+for (const name of process.env['ONLY']?.split('|') ?? ['guarded', 'guarded, no metrics', 'guarded, no statistics', 'guarded, no Cache-Status', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
+const results = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
+for (const target of targets) target.stop()
+
+const limit = results.get('raw') ?? NaN
+console.log(`median of ${ROUNDS} rounds of ${REQUESTS} requests, 16 connections`)
+for (const [name, micros] of results) console.log(`${name.padEnd(26)} ${micros.toFixed(1).padStart(6)} µs CPU  ${(micros / limit).toFixed(2)} × raw`)

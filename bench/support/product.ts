@@ -1,0 +1,34 @@
+/** A product of about 2 KB of JSON, and the response schema of it. */
+export const product = {
+  id: 42,
+  title: 'Walnut desk with a drawer',
+  description: 'A desk of solid walnut, oiled by hand, with one wide drawer and a cable tray behind it. '.repeat(14),
+  category: 'furniture',
+  price: 749.5,
+  stock: 12,
+  tags: ['desk', 'walnut', 'office', 'solid wood'],
+  dimensions: { width: 140, height: 74, depth: 70 },
+  reviews: Array.from({ length: 6 }, (_, n) => ({ rating: 3 + n % 3, comment: `Review number ${n}: stands firmly, looks good, took an hour to build.`, reviewer: `Customer ${n}` }))
+}
+
+const text = { type: 'string' } as const
+const number = { type: 'number' } as const
+
+export const productSchema = {
+  response: {
+    200: {
+      type: 'object',
+      properties: {
+        id: { type: 'integer' },
+        title: text,
+        description: text,
+        category: text,
+        price: number,
+        stock: { type: 'integer' },
+        tags: { type: 'array', items: text },
+        dimensions: { type: 'object', properties: { width: number, height: number, depth: number } },
+        reviews: { type: 'array', items: { type: 'object', properties: { rating: number, comment: text, reviewer: text } } }
+      }
+    }
+  }
+}

@@ -1,0 +1,89 @@
+/*
+ * A server to be measured, in a process of its own. Tells its port to the parent, and on `cpu` the CPU time it has used.
+ */
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { createCache } from 'async-cache-dedupe'
+import { BentoCache, bentostore } from 'bentocache'
+import { memoryDriver } from 'bentocache/drivers/memory'
+import { Cacheable } from 'cacheable'
+import cache, { type RouteCacheOptions } from 'fastify-response-cache'
+import { product, productSchema } from './product.ts'
+
+type Variant = (app: FastifyInstance) => void | Promise<void>
+
+/** Work that a handler does before it answers: what a cache saves. */
+function work (): number {
+  let sum = 0
+  for (let n = 0; n < 20_000; n++) sum += Math.sqrt(n)
+  return sum
+}
+
+const cachedRoute = (options: RouteCacheOptions, plugin = {}): Variant => async (app) => {
+  await app.register(cache, plugin)
+  app.get('/product', { schema: productSchema, config: { cache: options } }, async () => product)
+}
+
+const variants: Record<string, Variant> = {
+  bare: (app) => { app.get('/product', { schema: productSchema }, async () => product) },
+  public: cachedRoute({ ttl: 3600, public: true }),
+  guarded: cachedRoute({ ttl: 3600 }),
+  'guarded, no metrics': cachedRoute({ ttl: 3600 }, { metrics: false }),
+  'guarded, no Cache-Status': cachedRoute({ ttl: 3600 }, { cacheStatus: false }),
+  'guarded, no statistics': cachedRoute({ ttl: 3600 }, { enableStats: false, metrics: false }),
+  'async-cache-dedupe': (app) => {
+    const dedupe = createCache({ ttl: 3600, storage: { type: 'memory' } }).define('product', async () => product)
+    app.get('/product', { schema: productSchema }, async () => await dedupe.product())
+  },
+  bentocache: (app) => {
+    const bento = new BentoCache({ default: 'memory', stores: { memory: bentostore().useL1Layer(memoryDriver()) } })
+    app.get('/product', { schema: productSchema }, async () => await bento.getOrSet({ key: 'product', ttl: '1h', factory: () => product }))
+  },
+  cacheable: (app) => {
+    const cacheable = new Cacheable({ ttl: '1h' })
+    app.get('/product', { schema: productSchema }, async () => {
+      const found = await cacheable.get<typeof product>('product')
+      if (found !== undefined) return found
+      await cacheable.set('product', product)
+      return product
+    })
+  },
+  'work, uncached': (app) => {
+    app.get('/product', { schema: productSchema }, async () => ({ ...product, price: work() }))
+  },
+  'work, missed': async (app) => {
+    await app.register(cache, { memoryMaxSize: 1000 })
+    app.get('/product', { schema: productSchema, config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => ({ ...product, price: work() }))
+  },
+  'work, missed, no dependencies': async (app) => {
+    await app.register(cache, { memoryMaxSize: 1000, trackDependencies: false })
+    app.get('/product', { schema: productSchema, config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => ({ ...product, price: work() }))
+  }
+}
+
+async function listen (name: string): Promise<number> {
+  if (name === 'raw') {
+    const { headers, body } = JSON.parse(process.env['RAW_RESPONSE'] ?? '{}') as { headers: Record<string, string>, body: string }
+    const bytes = Buffer.from(body)
+    const server = createServer((_request, response) => {
+      response.writeHead(200, headers)
+      response.end(bytes)
+    })
+    return await new Promise((resolve) => server.listen(0, '127.0.0.1', () => { resolve((server.address() as AddressInfo).port) }))
+  }
+  const variant = variants[name]
+  if (variant === undefined) throw new Error(`no such server: ${name}`)
+  const app = Fastify()
+  await variant(app)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  return (app.server.address() as AddressInfo).port
+}
+
+const port = await listen(process.argv[2] ?? 'bare')
+process.on('message', () => {
+  const { user, system } = process.cpuUsage()
+  process.send?.({ cpuMicros: user + system })
+})
+process.on('disconnect', () => { process.exit(0) })
+process.send?.({ port })
