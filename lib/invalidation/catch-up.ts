@@ -1,6 +1,6 @@
 import type { Position } from '../entry.ts'
-import { formatId, parseId } from './log-id.ts'
 import type { SharedHistory } from './shared-history.ts'
+import type { LogPage } from './stream-log.ts'
 
 const PAGE_RECORDS = 1000
 /** Renewals and restarts in one go; more of them mean that somebody else writes to our log. */
@@ -8,8 +8,8 @@ const MAX_TURNS = 8
 
 export interface CatchUpParts {
   readonly history: SharedHistory
-  /** Runs READ. Rejects when Redis cannot be reached. */
-  readonly read: (fromId: string, count: number) => Promise<unknown>
+  /** `undefined` when there is no log. Rejects when Redis cannot be reached. */
+  readonly read: (from: Position, count: number) => Promise<LogPage | undefined>
   /** Begins a new epoch, numbered `least` or higher, unless there is one already. `false`: Redis cannot write it down. */
   readonly renew: (least: number) => Promise<boolean>
   /** Applies the record that follows. */
@@ -17,8 +17,6 @@ export interface CatchUpParts {
   /** Purges everything that this process holds: something was missed that cannot be learnt any more. */
   readonly distrust: () => void
 }
-
-interface View { readonly tail: Position, readonly head: Position, readonly records: ReadonlyArray<readonly [at: Position, text: string]> }
 
 /**
  * Reads the log from the newest record that was applied up to its end. That record is read again: if it is not there,
@@ -34,9 +32,9 @@ export async function catchUp (parts: CatchUpParts): Promise<boolean> {
   for (let turns = 0; turns < MAX_TURNS;) {
     const { position, sawTip } = history
     const before = history.tip
-    const view = readView(await parts.read(formatId(sawTip || position.epoch === 0 ? position : { ...position, seq: position.seq + 1 }), PAGE_RECORDS))
-    const verdict = compare(history, position, sawTip, view)
-    if (verdict === 'lost' || view === undefined) {
+    const page = await parts.read(sawTip ? position : { ...position, seq: position.seq + 1 }, PAGE_RECORDS)
+    const verdict = compare(history, position, sawTip, page)
+    if (verdict === 'lost' || page === undefined) {
       turns++
       if (await parts.renew(history.epoch + 1)) continue
       parts.distrust()
@@ -46,11 +44,11 @@ export async function catchUp (parts: CatchUpParts): Promise<boolean> {
     if (verdict === 'elsewhere') {
       turns++
       parts.distrust()
-      history.restart(view.tail.epoch, floorOf(view))
+      history.restart(page.tail.epoch, floorOf(page))
       target = undefined
       continue
     }
-    for (const [at, text] of view.records) {
+    for (const [at, text] of page.records) {
       // Meanwhile the same records may have come by the other way.
       const succession = history.succession(at, text)
       if (succession === 'next') parts.apply(text)
@@ -63,37 +61,23 @@ export async function catchUp (parts: CatchUpParts): Promise<boolean> {
       }
     }
     if (history.tip === before) turns++
-    target ??= view.tail
+    target ??= page.tail
     if (history.epoch === target.epoch && history.tip >= target.seq) return true
   }
   return false
 }
 
 /** `lost`: it went backwards or is not the one we knew. `elsewhere`: it goes on, but not where we can follow. */
-function compare (history: SharedHistory, position: Position, sawTip: boolean, view: View | undefined): 'lost' | 'elsewhere' | 'same' {
-  if (view === undefined || view.tail.epoch < position.epoch) return 'lost'
-  if (view.tail.epoch > position.epoch) return 'elsewhere'
-  if (view.tail.seq < position.seq) return 'lost'
+function compare (history: SharedHistory, position: Position, sawTip: boolean, page: LogPage | undefined): 'lost' | 'elsewhere' | 'same' {
+  if (page === undefined || page.tail.epoch < position.epoch) return 'lost'
+  if (page.tail.epoch > position.epoch) return 'elsewhere'
+  if (page.tail.seq < position.seq) return 'lost'
   if (!sawTip) return 'same'
-  const first = view.records[0]
+  const first = page.records[0]
   if (first === undefined || first[0].epoch !== position.epoch || first[0].seq !== position.seq) return 'elsewhere'
   return history.succession(...first) === 'known' ? 'same' : 'lost'
 }
 
-function floorOf ({ tail, head }: View): number {
+function floorOf ({ tail, head }: LogPage): number {
   return head.epoch === tail.epoch ? Math.max(0, head.seq - 1) : 0
-}
-
-function readView (reply: unknown): View | undefined {
-  if (!Array.isArray(reply)) return undefined
-  const [tailId, headId, page] = reply as unknown[]
-  const tail = parseId(String(tailId))
-  const head = parseId(String(headId))
-  if (tail === undefined || head === undefined || !Array.isArray(page)) return undefined
-  const records: Array<[Position, string]> = []
-  for (let i = 0; i + 1 < page.length; i += 2) {
-    const at = parseId(String(page[i]))
-    if (at !== undefined) records.push([at, String(page[i + 1])])
-  }
-  return { tail, head, records }
 }

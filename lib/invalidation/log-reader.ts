@@ -4,24 +4,24 @@ import type { LogState } from '../ports/invalidation-log.ts'
 import type { RedisClient, RedisSubscriber } from '../ports/redis-client.ts'
 import { deadline } from '../resilience/deadline.ts'
 import { catchUp } from './catch-up.ts'
+import { EarlyNews } from './early-news.ts'
 import { Heartbeat } from './heartbeat.ts'
+import type { ReaderCounts } from './log-health.ts'
 import { parseId } from './log-id.ts'
 import type { LogNames } from './log-names.ts'
-import { APPEND, BEAT, READ } from './log-scripts.ts'
+import { readNews } from './news.ts'
 import type { PurgeScope } from './purge-scope.ts'
 import type { SharedHistory } from './shared-history.ts'
+import type { StreamLog } from './stream-log.ts'
 import { successiveRuns } from './successive-runs.ts'
 import { decodeRecord, encodeRecord, everythingScope } from './wire-record.ts'
-
-/** A longer message is not even looked at; the log tells what it was. */
-const MAX_MESSAGE_BYTES = 2 * 1024 * 1024
 
 export interface LogReaderParts {
   readonly client: RedisClient
   readonly clock: Clock
   readonly names: LogNames
   readonly sender: string
-  readonly maxRecords: number
+  readonly log: StreamLog
   readonly deadlineMs: Milliseconds
   readonly heartbeatMs: Milliseconds
   readonly patienceMs: Milliseconds
@@ -33,22 +33,6 @@ export interface LogReaderParts {
   /** Time to try again what failed before. */
   readonly onBeat: () => void
   readonly onState: (state: LogState) => void
-}
-
-/** What the reader has been through. Counters only grow. */
-export interface ReaderCounts {
-  /** Records that were applied. */
-  applied: number
-  /** Times when something was, or may have been, missed. */
-  doubts: number
-  /** Times when everything held here had to go. */
-  distrusts: number
-  /** Records that came once more; our own do, as an answer and as a message. */
-  duplicates: number
-  /** Messages that were no record, and records that could not be read, of another version, or too large. */
-  malformed: number
-  unknownVersion: number
-  tooLarge: number
 }
 
 /**
@@ -63,6 +47,8 @@ export class LogReader {
   readonly #stopListening: () => void
   readonly #run = successiveRuns(async () => await this.#catchUp())
   readonly #counts: ReaderCounts = { applied: 0, doubts: 0, distrusts: 0, duplicates: 0, malformed: 0, unknownVersion: 0, tooLarge: 0 }
+  readonly #early = new EarlyNews()
+  #catchingUp = false
   #pursuit: Promise<unknown> = Promise.resolve()
   #subscribed = false
   #settledDoubts = -1
@@ -155,11 +141,11 @@ export class LogReader {
   }
 
   #beat (): void {
-    const { client, names, history, onBeat } = this.#parts
+    const { client, log, history, onBeat } = this.#parts
     if (client.ready && !this.#closed) {
       if (this.#stateNow() !== 'current') this.#pursue()
       this.#beatAt = history.position
-      client.script(BEAT, [names.log], [names.echo]).catch(() => {})
+      log.beat().catch(() => {})
     }
     onBeat()
   }
@@ -170,20 +156,18 @@ export class LogReader {
 
   /** Never rejects. */
   async #catchUp (): Promise<boolean> {
-    const { client, names, maxRecords, deadlineMs, history, sender, onAdvance } = this.#parts
+    const { log, history, sender, onAdvance } = this.#parts
     const doubts = this.#counts.doubts
+    this.#catchingUp = true
     try {
       this.#reachable = await catchUp({
         history,
-        read: async (fromId, count) => {
+        read: async (from, count) => {
           if (this.#closed) throw new Error('closed')
-          return await client.script(READ, [names.log], [fromId, count], { deadlineMs })
+          return await log.read(from, count)
         },
-        renew: async (least) => {
-          // Numbered apart from the purges of this process, so that no two records look alike.
-          const epochStart = encodeRecord(`${sender}_`, ++this.#number, [])
-          return await client.script(APPEND, [names.log], [names.bus, maxRecords, least, epochStart, 'renew'], { deadlineMs }) !== '-'
-        },
+        // Numbered apart from the purges of this process, so that no two records look alike.
+        renew: async (least) => await log.renew(encodeRecord(`${sender}_`, ++this.#number, []), least),
         apply: (text) => { this.#apply(text) },
         distrust: () => {
           this.#counts.distrusts++
@@ -193,6 +177,9 @@ export class LogReader {
     } catch {
       this.#reachable = false
     }
+    this.#catchingUp = false
+    for (let text = this.#early.takeAfter(history.position); text !== undefined; text = this.#early.takeAfter(history.position)) this.#apply(text)
+    if (this.#early.clear(history.position)) this.#counts.doubts++
     onAdvance(history.position)
     if (this.#reachable) {
       this.#settledDoubts = doubts
@@ -203,31 +190,28 @@ export class LogReader {
   }
 
   #message (channel: string, message: Buffer): void {
-    const { names } = this.#parts
-    if (message.length > MAX_MESSAGE_BYTES) {
-      this.#counts.tooLarge++
-      this.doubt()
+    if (channel === this.#parts.names.echo) {
+      this.#echoed(message.toString())
       return
     }
-    const text = message.toString()
-    if (channel === names.echo) {
-      this.#echoed(text)
-      return
-    }
-    const space = text.indexOf(' ')
-    const id = text.slice(0, Math.max(space, 0))
-    const record = text.slice(space + 1)
-    const at = parseId(id)
-    if (at !== undefined) this.#hear(at, record)
-    else if (id === '-') this.#applyUnlogged(record)
-    else this.#counts.malformed++
+    const news = readNews(message)
+    if (news.kind === 'record') this.#hear(news.at, news.text)
+    else if (news.kind === 'unlogged') this.#applyUnlogged(news.text)
+    else this.#counts[news.kind]++
+    if (news.kind === 'tooLarge') this.doubt()
   }
 
   #hear (at: Position, text: string): void {
     const succession = this.#parts.history.succession(at, text)
     if (succession === 'next') this.#apply(text)
     else if (succession === 'known') this.#counts.duplicates++
+    else if (succession === 'gap') this.#tooEarly(at, text)
     else this.doubt()
+  }
+
+  #tooEarly (at: Position, text: string): void {
+    this.#early.keep(at, text)
+    if (!this.#catchingUp || this.#stateNow() === 'current') this.doubt()
   }
 
   /** Our own message: the connection lives, and the log stood there when it was sent. */

@@ -5,20 +5,17 @@ import type { MaybePromise } from '../maybe-promise.ts'
 import type { PurgeReach, Validity } from '../ports/invalidation-log.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
 import { deadline } from '../resilience/deadline.ts'
-import { parseId } from './log-id.ts'
-import type { LogNames } from './log-names.ts'
-import { APPEND } from './log-scripts.ts'
 import { Outbox } from './outbox.ts'
 import type { PurgeScope } from './purge-scope.ts'
+import type { StreamLog } from './stream-log.ts'
 import { Waiters } from './waiters.ts'
 import { encodeRecord } from './wire-record.ts'
 
 export interface LogWriterParts {
   readonly client: RedisClient
   readonly clock: Clock
-  readonly names: LogNames
   readonly sender: string
-  readonly maxRecords: number
+  readonly log: StreamLog
   readonly maxQueued: number
   readonly deadlineMs: Milliseconds
   /** The epoch that this process believes in. */
@@ -106,11 +103,10 @@ export class LogWriter {
   }
 
   async #sendBatch (): Promise<void> {
-    const { client, names, sender, maxRecords, epoch, deadlineMs, onWritten, onUnlogged } = this.#parts
+    const { log, sender, epoch, onWritten, onUnlogged } = this.#parts
     const { scopes, upTo } = this.#outbox.take()
     const text = encodeRecord(sender, ++this.#number, scopes)
-    const reply = await client.script(APPEND, [names.log], [names.bus, maxRecords, epoch(), text], { deadlineMs })
-    const at = parseId(String(reply))
+    const at = await log.append(text, epoch())
     this.#outbox.sent(upTo)
     // Without a log every entry in Redis is distrusted, until an epoch later than ours begins.
     this.#unconfirmed.push({ at: at ?? { epoch: epoch() + 1, seq: 0 }, upTo })

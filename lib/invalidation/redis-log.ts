@@ -1,14 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Clock, Milliseconds } from '../clock.ts'
-import type { Position } from '../entry.ts'
 import type { InvalidationLog, LogState } from '../ports/invalidation-log.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
 import { InvalidationIndex } from './invalidation-index.ts'
+import type { RedisLogHealth } from './log-health.ts'
 import { logNames } from './log-names.ts'
-import { LogReader, type ReaderCounts } from './log-reader.ts'
+import { LogReader } from './log-reader.ts'
 import { LogWriter } from './log-writer.ts'
 import { isEmptyScope, scopeOf, type PurgeScope } from './purge-scope.ts'
 import { SharedHistory } from './shared-history.ts'
+import { StreamLog } from './stream-log.ts'
 
 export interface RedisLogOptions {
   readonly client: RedisClient
@@ -29,23 +30,6 @@ export interface RedisLogOptions {
   readonly patienceMs?: Milliseconds
   /** Told of each change of `state`. */
   readonly onState?: (state: LogState) => void
-}
-
-/** What the log has been through. Counters only grow. */
-export interface RedisLogHealth extends Readonly<ReaderCounts> {
-  readonly state: LogState
-  /** How far the shared log is known here. */
-  readonly position: Position
-  /** Entries that other processes stored before this number of the epoch are not trusted. */
-  readonly floor: number
-  /** Names and patterns that are remembered. */
-  readonly remembered: number
-  /** Names that Redis has not heard of yet. */
-  readonly queued: number
-  /** Records that this process has sent. */
-  readonly sent: number
-  /** Records that Redis had no memory to write down. */
-  readonly unlogged: number
 }
 
 export interface RedisLog extends InvalidationLog {
@@ -72,7 +56,8 @@ export function createRedisLog ({
   const here = new InvalidationIndex({ maxRecords, maxGlobs })
   const history = new SharedHistory({ maxRecords, maxGlobs })
   const applyHere = (scope: PurgeScope): void => { here.add(scope, here.tip + 1, clock.now()) }
-  const common = { client, clock, names, sender, maxRecords, deadlineMs }
+  const log = new StreamLog({ client, names, maxRecords, deadlineMs })
+  const common = { client, clock, sender, log, deadlineMs }
   const writer: LogWriter = new LogWriter({
     ...common,
     maxQueued,
@@ -82,6 +67,7 @@ export function createRedisLog ({
   })
   const reader: LogReader = new LogReader({
     ...common,
+    names,
     heartbeatMs,
     patienceMs,
     history,
