@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import { Cluster } from 'ioredis'
+import t from 'tap'
+
+import { systemClock } from '../../../lib/clock.ts'
+import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
+import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
+import type { RedisConnection } from '../../../lib/redis/connection.ts'
+import { openRedis } from '../../../lib/redis/open.ts'
+import { RedisCache } from '../../../lib/stores/redis.ts'
+import { entryOf } from '../../support/entries.ts'
+import { fakeClock } from '../../support/fake-clock.ts'
+import { startCluster } from '../../support/redis-cluster.ts'
+import { startSentinels } from '../../support/redis-sentinel.ts'
+import { storeContract } from '../../support/store-contract.ts'
+import { freePort } from '../../support/redis-server.ts'
+import { unhurried } from '../../support/unhurried-redis.ts'
+
+process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
+
+async function until (condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!await condition()) await sleep(10)
+}
+
+/** How long a write takes to succeed again, and how long the slowest caller waited meanwhile. */
+async function recovery (redis: RedisConnection, key: string): Promise<{ backMs: number, slowestMs: number }> {
+  const startedAt = performance.now()
+  let slowestMs = 0
+  for (;;) {
+    const calledAt = performance.now()
+    const ok = await redis.call(['SET', key, 'v', 'PX', 60_000]).then(() => true, () => false)
+    slowestMs = Math.max(slowestMs, performance.now() - calledAt)
+    if (ok) return { backMs: performance.now() - startedAt, slowestMs }
+    await sleep(10)
+  }
+}
+
+t.test('Cluster', async (t) => {
+  const cluster = await startCluster({ replicas: true })
+  const redis = openRedis({ cluster: cluster.nodes }, { deadlineMs: 1000 })
+  t.teardown(async () => { await redis.close(); await cluster.stop() })
+  t.equal(await redis.opened({ withinMs: 10_000 }), true)
+  t.equal(redis.clustered, true)
+
+  let prefixes = 0
+  storeContract(t, 'RedisCache on a Cluster', ({ clock, maxEntryBytes }) => {
+    const log = createLocalLog({ clock })
+    const store = new RedisCache({ client: unhurried(redis), clock, log, maxEntryBytes, prefix: `c${++prefixes}:`, sharedNow: () => clock.now() })
+    return { store, log, close: () => { store.close() } }
+  }, { schedules: 10 })
+
+  await t.test('a batch goes to every node, a scan through every master, a lease stays beside its entry', async (t) => {
+    const log = createLocalLog({ clock: systemClock })
+    const prefix = 'many:'
+    const store = new RedisCache({ client: redis, log, prefix })
+    const ticket = log.ticket()
+    const entry = entryOf({ value: 1, ticket, clock: systemClock })
+    const keys = Array.from({ length: 300 }, (_, index) => `k${index}`)
+    t.ok((await store.writeMany(keys.map((key) => [key, entry] as const), ticket)).every(({ stored }) => stored))
+    t.ok((await store.readMany(keys)).every((found) => found?.value === 1))
+    const seen: string[] = []
+    let cursor: string | undefined
+    do {
+      const page = await store.scan(cursor, 50)
+      seen.push(...page.entries.map(([key]) => key))
+      cursor = page.cursor
+    } while (cursor !== undefined)
+    t.same([...new Set(seen)].sort(), keys.sort())
+
+    const leases = createRedisLeases({ client: redis, clock: fakeClock(), prefix })
+    for (const key of ['plain', '{a}b', '}{', '}', '', 'a}b{c}']) {
+      const lease = await leases.acquire(key)
+      if (typeof lease === 'string') throw new Error(lease)
+      t.same(await store.write(key, entry, { ...ticket, lease: lease.token }), { stored: true }, key)
+      t.equal((await store.read(key))?.value, 1)
+    }
+    t.equal(await store.remove(keys), 300)
+    await store.wipe()
+    t.same((await store.scan(undefined, 1000)).entries, [])
+  })
+
+  await t.test('a client of the program is used and left open', async (t) => {
+    const theirs = new Cluster([...cluster.nodes], { redisOptions: { keyPrefix: 'theirs:' } })
+    const plain = new Cluster([...cluster.nodes])
+    t.teardown(() => { theirs.disconnect(); plain.disconnect() })
+    for (const client of [theirs, plain]) {
+      const guarded = openRedis(client)
+      t.equal(await guarded.opened({ withinMs: 10_000 }), true)
+      await guarded.call(['SET', 'shared', 'v'])
+      t.same((await guarded.batch([['GET', 'shared'], ['GET', 'a'], ['GET', 'b'], ['GET', 'c']])).map(({ ok }) => ok), [true, true, true, true])
+      await guarded.close()
+      t.equal(client.status, 'ready')
+    }
+    t.equal(await plain.get('shared'), 'v')
+  })
+
+  await t.test('messages published on any node arrive, and a lost node is a gap that is told', async (t) => {
+    const heard: string[] = []
+    let subscribed = 0
+    const subscriber = redis.subscriber()
+    subscriber.start(['news'], { message: (_channel, message) => heard.push(message.toString()), subscribed: () => { subscribed++ }, lost: () => {} })
+    await until(() => subscribed === 1)
+    await until(async () => { await redis.call(['PUBLISH', 'news', 'hello']); return heard.length > 0 })
+    subscriber.reconnect()
+    await until(() => subscribed === 2)
+    await subscriber.close()
+  })
+
+  await t.test('a master that hangs is replaced, and the others go on', async (t) => {
+    // Slot 0 to 5460 belong to the first master; `b` lies there, `c` does not.
+    const [first] = cluster.masters
+    await redis.batch([['SET', 'b', 1], ['SET', 'c', 1]])
+    first?.freeze()
+    const [gone, other] = await Promise.all([recovery(redis, 'b'), recovery(redis, 'c')])
+    t.comment(`slot of the frozen master back after ${gone.backMs.toFixed(0)} ms, slowest call ${gone.slowestMs.toFixed(0)} ms; other slots ${other.backMs.toFixed(0)} ms`)
+    t.ok(gone.slowestMs < 5000)
+    first?.thaw()
+  })
+})
+
+t.test('a Cluster that is not there blocks nobody', async (t) => {
+  const redis = openRedis({ cluster: [{ host: '127.0.0.1', port: await freePort() }] })
+  t.equal(await redis.opened({ withinMs: 50 }), false)
+  await t.rejects(redis.call(['GET', 'k']), { code: 'FST_ERR_CACHE_REDIS_UNAVAILABLE' })
+  await redis.close()
+})
+
+t.test('Sentinel: the successor of a master that dies is found', async (t) => {
+  const set = await startSentinels()
+  const redis = openRedis({ sentinels: [...set.sentinels], name: set.name })
+  t.teardown(async () => { await redis.close(); await set.stop() })
+  t.equal(await redis.opened({ withinMs: 10_000, required: true }), true)
+  await redis.call(['SET', 'k', 'v'])
+  let subscribed = 0
+  const heard: string[] = []
+  const subscriber = redis.subscriber()
+  subscriber.start(['news'], { message: (_channel, message) => heard.push(message.toString()), subscribed: () => { subscribed++ }, lost: () => {} })
+  await until(() => subscribed === 1)
+  await sleep(100)
+  set.master.freeze()
+  const { backMs, slowestMs } = await recovery(redis, 'k2')
+  t.comment(`Sentinel: writes back after ${backMs.toFixed(0)} ms, slowest call ${slowestMs.toFixed(0)} ms`)
+  t.ok(slowestMs < 5000)
+  t.equal(await redis.call(['GET', 'k']), 'v')
+  subscriber.reconnect()
+  await until(() => subscribed === 2)
+  await until(async () => { await redis.call(['PUBLISH', 'news', 'x']); await sleep(10); return heard.length > 0 })
+  t.pass('the subscriber moved as well')
+})
