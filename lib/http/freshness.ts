@@ -35,12 +35,12 @@ export interface FreshnessInput {
 }
 
 export interface Freshness {
-  /** How long the response is fresh, counted from its birth: subtract `initialAgeMs` for what is left. */
+  /** How long the response is fresh: counted from its birth, or, where the route says so, from its receipt. */
   readonly lifetimeMs: Milliseconds
   readonly source: FreshnessSource
   /** How old the response is already. */
   readonly initialAgeMs: Milliseconds
-  /** What is left of the lifetime; 0 if the response is stale on arrival. */
+  /** What is left of the lifetime at receipt; 0 if the response is stale on arrival. */
   readonly freshForMs: Milliseconds
   /** How long after `freshForMs` a stale copy may be served while one refresh runs. */
   readonly staleWhileRevalidateMs: Milliseconds
@@ -67,21 +67,23 @@ export function judgeFreshness (input: FreshnessInput): Freshness {
   const [source, lifetimeMs] = lifetimeOf(input, cacheControl, targeted !== undefined)
   const ageMs = initialAgeMs({ headers, requestTimeMs: input.requestTimeMs ?? nowMs, responseTimeMs: nowMs })
   const bar = staleBar(cacheControl, input)
-  const overdueMs = Math.max(0, ageMs - lifetimeMs)
-  // A handler that says "not fresh for a moment" does not mean "but stale for a while"; the route's windows are no answer to it.
-  const saidNever = lifetimeMs === 0 && source !== 'none' && source !== 'route'
+  // The route's ttl is our own promise, counted from now: neither a slow handler nor an old upstream copy shortens it.
+  const spentMs = source === 'route' ? 0 : ageMs
+  const overdueMs = Math.max(0, spentMs - lifetimeMs)
+  // The route's windows follow a lifetime. "Not fresh for a moment" does not mean "but stale for a while", nor does silence.
+  const neverFresh = lifetimeMs === 0 && source !== 'route'
   const windowMs = (directive: string, routeMs: Milliseconds = 0) => {
     // A stored failure is never the answer to another failure.
     if (bar !== undefined || input.status >= 500) return 0
     const seconds = cacheControl.seconds(directive)
-    const wholeMs = seconds === undefined ? (saidNever ? 0 : routeMs) : seconds * 1000
+    const wholeMs = seconds === undefined ? (neverFresh ? 0 : routeMs) : seconds * 1000
     return Math.max(0, wholeMs - overdueMs)
   }
   return {
     lifetimeMs,
     source,
     initialAgeMs: ageMs,
-    freshForMs: Math.max(0, lifetimeMs - ageMs),
+    freshForMs: Math.max(0, lifetimeMs - spentMs),
     staleWhileRevalidateMs: windowMs('stale-while-revalidate', input.staleWhileRevalidateMs),
     staleIfErrorMs: windowMs('stale-if-error', input.staleIfErrorMs),
     mustRevalidate: bar !== undefined,

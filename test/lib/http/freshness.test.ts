@@ -111,6 +111,11 @@ t.test('age eats freshness first and the stale windows next', async (t) => {
   t.match(judge(cc('max-age=60'), { requestTimeMs: NOW - 2000 }), { freshForMs: 58000, initialAgeMs: 2000 }, 'the time of the handler counts')
 })
 
+t.test('the ttl of the route counts from receipt', async (t) => {
+  t.match(judge([], { routeTtlMs: 1000, requestTimeMs: NOW - 3000 }), { freshForMs: 1000, initialAgeMs: 3000 }, 'a handler slower than the ttl is cached all the same')
+  t.match(judge([['age', '100']], { routeTtlMs: 1000, staleWhileRevalidateMs: 500 }), { freshForMs: 1000, staleWhileRevalidateMs: 500, initialAgeMs: 100_000 })
+})
+
 t.test('the route gives stale windows where the response names none', async (t) => {
   const route = { routeTtlMs: 10000, staleWhileRevalidateMs: 5000, staleIfErrorMs: 7000 }
   t.match(judge([], route), { staleWhileRevalidateMs: 5000, staleIfErrorMs: 7000, mustRevalidate: false })
@@ -118,6 +123,8 @@ t.test('the route gives stale windows where the response names none', async (t) 
   t.match(judge(cc('max-age=60, stale-while-revalidate=1, stale-if-error=0'), route), { staleWhileRevalidateMs: 1000, staleIfErrorMs: 0 })
   t.match(judge(cc('max-age=60, stale-while-revalidate=x'), route), { staleWhileRevalidateMs: 0 }, 'a malformed window is no window')
   t.match(judge(cc('max-age=60, stale-if-error=60'), { ...route, status: 503 }), { freshForMs: 60000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }, 'a stored failure never stands in')
+  t.match(judge([], { staleWhileRevalidateMs: 5000, staleIfErrorMs: 7000 }), { source: 'none', staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }, 'no lifetime, no window after it')
+  t.match(judge([], { ...route, routeTtlMs: 0 }), { freshForMs: 0, staleWhileRevalidateMs: 5000 }, 'ttl 0 with a window: always stale, always refreshed')
   t.match(judge(cc('max-age=0'), route), { staleWhileRevalidateMs: 0, staleIfErrorMs: 0 }, 'max-age=0 does not mean stale for a while')
   t.match(judge(cc('max-age=0, stale-while-revalidate=9'), route), { staleWhileRevalidateMs: 9000 }, 'unless the response says so itself')
   for (const bar of ['must-revalidate', 'proxy-revalidate', 'no-cache', 's-maxage=60', 'max-age=60; must-revalidate']) {
