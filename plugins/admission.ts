@@ -52,7 +52,8 @@ function carriesCredentials (request: FastifyRequest, policy: RoutePolicy, crede
   return false
 }
 
-function dimensions ({ headers }: FastifyRequest, policy: RoutePolicy, partition: string | undefined): KeyDimension[] | undefined {
+/** What is in the key beside scheme, host and target. */
+export function dimensions ({ headers }: FastifyRequest, policy: RoutePolicy, partition: string | undefined): KeyDimension[] | undefined {
   if (policy.headers.length === 0 && policy.cookies.length === 0 && partition === undefined && policy.constraints === undefined) return undefined
   const found: KeyDimension[] = []
   for (const name of policy.headers) found.push([`header ${name}`, headers[name]?.toString()])

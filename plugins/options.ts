@@ -1,19 +1,13 @@
-import type { onRequestHookHandler } from 'fastify'
-import type { Registry } from 'prom-client'
 import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import type { CacheDeps } from '../lib/compose.ts'
 import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
 import { durationMs } from '../lib/engine/load-options.ts'
+import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import { errors, shown } from '../lib/errors.ts'
+import type { AdminOptions } from '../routes/guard.ts'
 
-/** Who may use the routes that name or change what is stored. Without either they do not exist. */
-export interface AdminOptions {
-  /** The bearer token that requests must show, at least 16 characters. */
-  token?: string
-  /** An own guard: runs as an onRequest hook on each of these routes, and refuses by throwing or replying. */
-  onRequest?: onRequestHookHandler
-}
+export type { AdminOptions }
 
 /** Options of the plugin: those of the cache (`CacheConfig`), and these. */
 export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
@@ -28,7 +22,7 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   /** Path of the Prometheus scrape, or false. @default '/metrics' */
   metrics?: string | false
   /** The prom-client registry to put the metrics into. @default one of its own */
-  registry?: Registry
+  registry?: MetricsRegistry
   /** Turns on the routes that name or change what is stored. @default off */
   admin?: AdminOptions
   /** Name by which the cache goes in `Cache-Status` (RFC 9211), or false to send none. @default 'fastify-response-cache' */
@@ -57,7 +51,7 @@ export interface PluginSettings {
   readonly prefix: string
   readonly exposeStats: boolean
   readonly metricsPath: string | false
-  readonly registry: Registry | undefined
+  readonly registry: MetricsRegistry | undefined
   readonly admin: AdminOptions | undefined
   readonly cacheStatus: string | false
   readonly maxBodyBytes: number

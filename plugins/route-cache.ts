@@ -11,6 +11,7 @@ import { admit } from './admission.ts'
 import { hasOtherParameters } from './closed-query.ts'
 import { missOf, noteMiss, noteOutcome, type Miss } from './exchange.ts'
 import { ObservedRequest } from './observed-request.ts'
+import type { Explainer } from './explain.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher, RefreshJob } from './refresh.ts'
 import type { RoutePolicy } from './route-options.ts'
@@ -21,6 +22,7 @@ export interface RouteCacheParts {
   readonly responses: ResponseCache
   readonly flights: ResponseFlights
   readonly refresher: Refresher
+  readonly explainer: Explainer
   readonly settings: PluginSettings
 }
 
@@ -33,14 +35,16 @@ export class RouteCache {
   readonly #responses: ResponseCache
   readonly #flights: ResponseFlights
   readonly #refresher: Refresher
+  readonly #explainer: Explainer
   readonly #settings: PluginSettings
   readonly #statusName: string
 
-  constructor ({ parts, responses, flights, refresher, settings }: RouteCacheParts) {
+  constructor ({ parts, responses, flights, refresher, explainer, settings }: RouteCacheParts) {
     this.#parts = parts
     this.#responses = responses
     this.#flights = flights
     this.#refresher = refresher
+    this.#explainer = explainer
     this.#settings = settings
     this.#statusName = settings.cacheStatus === false ? '' : cacheStatusName(settings.cacheStatus)
   }
@@ -60,6 +64,8 @@ export class RouteCache {
 
   /** Answers the request from the store if it can; otherwise notes on it what the handler's response will need. */
   lookup (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): MaybePromise<boolean> {
+    const question = this.#explainer.questionOf(request)
+    if (question !== undefined) return this.#explainer.answer(question, policy, request, reply)
     const { events } = this.#parts
     const startedAt = events.heard('lookup') ? performance.now() : 0
     const admission = admit(request, reply, policy, this.#settings.credentials)

@@ -1,0 +1,91 @@
+import type { Seconds } from '../clock.ts'
+import type { CacheEventHub, CacheEvents, LookupResult } from '../events.ts'
+import { DurationTally } from './duration-tally.ts'
+
+/** What data lookups, which have no route, are counted under. */
+export const NO_ROUTE = '-'
+/** What everything beyond a closed set is counted under. */
+export const OTHER = 'other'
+/** More routes than this share one count: routes made in a loop must not become time series without end. */
+export const MAX_ROUTES = 200
+
+/** From a hit in memory to a lookup that waited for somebody else's load. */
+const LOOKUP_BOUNDS: readonly Seconds[] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5]
+const LOAD_BOUNDS: readonly Seconds[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
+
+/** The words before the `;` of the reasons for which something is not stored. */
+export const REFUSAL_REASONS: ReadonlySet<string> = new Set([
+  'purged', 'too-large', 'expired', 'unavailable', 'closed', 'built-from-stale', 'too-many-marks', 'too-many-tags', 'tags-failed',
+  'opaque-body', 'broken-body', 'unkeyed-input', 'method', 'status', 'partial', 'content-range', 'malformed-header', 'no-store',
+  'private', 'no-cache', 'set-cookie', 'vary-star', 'vary-credentials', 'authorization', 'length-mismatch', 'no-freshness'
+])
+
+/** What is counted for one route. */
+export interface RouteTally {
+  readonly lookups: Record<LookupResult, number>
+  readonly loaded: DurationTally
+  readonly failed: DurationTally
+}
+
+const newRoute = (): RouteTally => ({ lookups: { hit: 0, stale: 0, miss: 0, bypass: 0 }, loaded: new DurationTally(LOAD_BOUNDS), failed: new DurationTally(LOAD_BOUNDS) })
+
+/**
+ * Counts what a cache says about itself. Counting is a Map lookup and a few additions; nobody turns that into text before
+ * somebody asks. Whatever comes from outside (keys, tags, hosts) is not looked at, so it cannot make the counts grow.
+ */
+export class EventTally {
+  readonly routes = new Map<string, RouteTally>()
+  readonly lookupTimes: Readonly<Record<LookupResult, DurationTally>> = { hit: new DurationTally(LOOKUP_BOUNDS), stale: new DurationTally(LOOKUP_BOUNDS), miss: new DurationTally(LOOKUP_BOUNDS), bypass: new DurationTally(LOOKUP_BOUNDS) }
+  readonly refusals = new Map<string, number>()
+  readonly stores: Record<CacheEvents['store']['kind'], number> = { data: 0, response: 0, variants: 0 }
+  /** By kind and reach, with a space between them. */
+  readonly invalidations = new Map<string, number>()
+  coalesced = 0
+  faults = 0
+  readonly #listeners: { readonly [E in Exclude<keyof CacheEvents, 'evict'>]: (event: CacheEvents[E]) => void } = {
+    lookup: ({ result, durationMs, route }) => {
+      this.#routeOf(route).lookups[result]++
+      this.lookupTimes[result].add(durationMs)
+    },
+    load: ({ ok, durationMs, route }) => {
+      const tally = this.#routeOf(route)
+      if (ok) tally.loaded.add(durationMs)
+      else tally.failed.add(durationMs)
+    },
+    coalesced: () => { this.coalesced++ },
+    store: ({ kind }) => { this.stores[kind]++ },
+    refuse: ({ reason }) => {
+      const end = reason.indexOf(';')
+      const word = end === -1 ? reason : reason.slice(0, end)
+      addOne(this.refusals, REFUSAL_REASONS.has(word) ? word : OTHER)
+    },
+    invalidate: ({ kinds, reach }) => { for (const kind of kinds) addOne(this.invalidations, `${kind} ${reach}`) },
+    fault: () => { this.faults++ }
+  }
+
+  /** @returns what ends the counting */
+  listen (events: CacheEventHub): () => void {
+    const { lookup, load, coalesced, store, refuse, invalidate, fault } = this.#listeners
+    events.on('lookup', lookup).on('load', load).on('coalesced', coalesced).on('store', store).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
+    return () => {
+      events.off('lookup', lookup).off('load', load).off('coalesced', coalesced).off('store', store).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
+    }
+  }
+
+  #routeOf (route: string = NO_ROUTE): RouteTally {
+    return this.routes.get(route) ?? this.#newRoute(route)
+  }
+
+  #newRoute (route: string): RouteTally {
+    const name = this.routes.size < MAX_ROUTES ? route : OTHER
+    const known = this.routes.get(name)
+    if (known !== undefined) return known
+    const tally = newRoute()
+    this.routes.set(name, tally)
+    return tally
+  }
+}
+
+function addOne (counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1)
+}

@@ -1,0 +1,101 @@
+import type { TierUsage } from '../ports/base-cache.ts'
+import type { DurationTally } from './duration-tally.ts'
+import type { EventTally } from './event-tally.ts'
+
+/** One line of an exposition. `metricName` where it differs from the family's: `_bucket`, `_sum`, `_count`. */
+export interface Sample { readonly labels: Readonly<Record<string, string | number>>, readonly value: number, readonly metricName?: string }
+
+/** Where the figures of one cache come from. */
+export interface MetricSource { readonly tally: EventTally, readonly usage: () => readonly TierUsage[] }
+
+/** A metric: its name, what it means, and how it is read. */
+export interface MetricFamily {
+  readonly name: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  readonly help: string
+  readonly samples: (source: MetricSource) => Sample[]
+}
+
+/** Every metric of this package. Units are seconds and bytes; every label has few values, none of which a client chooses. */
+export const METRIC_FAMILIES: readonly MetricFamily[] = [
+  {
+    name: 'fastify_cache_lookups_total',
+    type: 'counter',
+    help: 'Lookups by route pattern ("-" for data) and result: hit, stale, miss or bypass.',
+    samples: ({ tally }) => [...tally.routes].flatMap(([route, { lookups }]) => counted('result', lookups, { route }).filter(({ value }) => value > 0))
+  },
+  {
+    name: 'fastify_cache_tier_lookups_total',
+    type: 'counter',
+    help: 'What each tier was asked for, and whether it had it.',
+    samples: perTier(({ tier, hits, misses }) => counted('result', { hit: hits, miss: misses }, { tier }))
+  },
+  {
+    name: 'fastify_cache_lookup_duration_seconds',
+    type: 'histogram',
+    help: 'Time that lookups took, by result. For data that is missing, the load is part of it.',
+    samples: ({ tally }) => Object.entries(tally.lookupTimes).flatMap(([result, times]) => buckets('fastify_cache_lookup_duration_seconds', times, { result }))
+  },
+  {
+    name: 'fastify_cache_load_duration_seconds',
+    type: 'histogram',
+    help: 'Time that loaders and handlers took, by route pattern ("-" for data) and outcome: ok or error.',
+    samples: ({ tally }) => [...tally.routes].flatMap(([route, { loaded, failed }]) => [
+      ...buckets('fastify_cache_load_duration_seconds', loaded, { route, outcome: 'ok' }),
+      ...buckets('fastify_cache_load_duration_seconds', failed, { route, outcome: 'error' })
+    ])
+  },
+  { name: 'fastify_cache_entries', type: 'gauge', help: 'Entries stored.', samples: perTier(({ tier, entries }) => [{ labels: { tier }, value: entries }]) },
+  { name: 'fastify_cache_max_entries', type: 'gauge', help: 'Entries that fit.', samples: perTier(({ tier, maxEntries }) => [{ labels: { tier }, value: maxEntries }]) },
+  { name: 'fastify_cache_bytes', type: 'gauge', help: 'Bytes stored.', samples: perTier(({ tier, bytes }) => [{ labels: { tier }, value: bytes }]) },
+  { name: 'fastify_cache_max_bytes', type: 'gauge', help: 'Bytes that fit.', samples: perTier(({ tier, maxBytes }) => [{ labels: { tier }, value: maxBytes }]) },
+  {
+    name: 'fastify_cache_evictions_total',
+    type: 'counter',
+    help: 'Entries that left without being asked to, by cause: entries or bytes (no room), expired, purged.',
+    samples: perTier(({ tier, evictions }) => counted('cause', evictions, { tier }))
+  },
+  {
+    name: 'fastify_cache_stores_total',
+    type: 'counter',
+    help: 'Values and responses stored, by kind.',
+    samples: ({ tally }) => counted('kind', tally.stores, {})
+  },
+  {
+    name: 'fastify_cache_refusals_total',
+    type: 'counter',
+    help: 'Values and responses that were not stored, by reason.',
+    samples: ({ tally }) => [...tally.refusals].map(([reason, value]) => ({ labels: { reason }, value }))
+  },
+  {
+    name: 'fastify_cache_invalidations_total',
+    type: 'counter',
+    help: 'Purges by what they named, and how far they got: everywhere, or here for the time being.',
+    samples: ({ tally }) => [...tally.invalidations].map(([name, value]) => {
+      const [kind = '', reach = ''] = name.split(' ')
+      return { labels: { kind, reach }, value }
+    })
+  },
+  { name: 'fastify_cache_coalesced_total', type: 'counter', help: 'Requests and callers that waited for the load of another.', samples: ({ tally }) => [{ labels: {}, value: tally.coalesced }] },
+  { name: 'fastify_cache_errors_total', type: 'counter', help: 'Faults that no caller saw: background refreshes that failed, listeners that threw.', samples: ({ tally }) => [{ labels: {}, value: tally.faults }] },
+  { name: 'fastify_cache_tier_errors_total', type: 'counter', help: 'Operations on a tier that failed.', samples: perTier(({ tier, errors }) => [{ labels: { tier }, value: errors }]) }
+]
+
+function perTier (samples: (usage: TierUsage) => Sample[]): MetricFamily['samples'] {
+  return ({ usage }) => usage().flatMap(samples)
+}
+
+function counted (label: string, counts: Readonly<Record<string, number>>, labels: Sample['labels']): Sample[] {
+  return Object.entries(counts).map(([name, value]) => ({ labels: { ...labels, [label]: name }, value }))
+}
+
+/** Nothing for a duration that was never observed: a route without loads needs no sixteen lines of zeros. */
+function buckets (name: string, times: DurationTally, labels: Sample['labels']): Sample[] {
+  const { upTo, sum, count } = times.read()
+  if (count === 0) return []
+  return [
+    ...upTo.map(([bound, value]) => ({ metricName: `${name}_bucket`, labels: { ...labels, le: bound === Infinity ? '+Inf' : bound }, value })),
+    { metricName: `${name}_sum`, labels, value: sum },
+    { metricName: `${name}_count`, labels, value: count }
+  ]
+}

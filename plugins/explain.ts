@@ -1,0 +1,127 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { entryReport } from '../lib/engine/entry-report.ts'
+import type { EngineParts } from '../lib/engine/parts.ts'
+import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
+import type { ResponseFlights } from '../lib/engine/response-flights.ts'
+import { isCleanTarget } from '../lib/keyspace/request-key.ts'
+import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
+import type { Explanation } from '../routes/explain.ts'
+import { admit } from './admission.ts'
+import { BYPASS_WORDS, inputsOf, judgeFound } from './explanation.ts'
+import type { PluginSettings } from './options.ts'
+import { policyInWords } from './policy-words.ts'
+import type { RoutePolicy } from './route-options.ts'
+
+export interface ExplainerParts {
+  readonly parts: EngineParts
+  readonly responses: ResponseCache
+  readonly flights: ResponseFlights
+  readonly settings: PluginSettings
+}
+
+/** A request that is made to learn what would become of it. */
+interface Question {
+  readonly url: string
+  /** Whether whoever asks came over TLS; injected requests never seem to. */
+  readonly encrypted: boolean
+  answer: Omit<Explanation, 'url'> | undefined
+}
+
+/** What describes the connection or the message of the asker, or asks for less than the whole. */
+const NOT_REPEATED: readonly string[] = ['connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'transfer-encoding', 'content-length', 'content-type', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range', 'origin', 'referer']
+
+/**
+ * Tells what the cache would do with a request by making it: through `inject`, so that routing, hooks and admission are
+ * the real ones, but with a mark in an AsyncLocalStorage at which the lookup answers and the handler does not run. No
+ * socket is opened, and no client can set the mark. The request is one that the asker could make without credentials; all
+ * that a route outside of this plugin's reach can do with it is to answer it.
+ */
+export class Explainer {
+  readonly #app: FastifyInstance
+  readonly #parts: ExplainerParts
+  readonly #questions = new AsyncLocalStorage<Question>()
+  #open = 0
+
+  constructor (app: FastifyInstance, parts: ExplainerParts) {
+    this.#app = app
+    this.#parts = parts
+  }
+
+  /** The question that this request stands for; `undefined` for the requests of clients. */
+  questionOf (request: FastifyRequest): Question | undefined {
+    if (this.#open === 0) return undefined
+    const question = this.#questions.getStore()
+    return question?.url === request.raw.url ? question : undefined
+  }
+
+  /** What would become of a GET of `url`, from the client that sends `asker`. */
+  async explain (url: string, asker: FastifyRequest): Promise<Explanation> {
+    // Whatever is not in origin form is not even tried: other programs could take part of it for a host.
+    if (!isCleanTarget(url)) return { url, verdict: 'bypass', reason: 'unclean-target', why: BYPASS_WORDS['unclean-target'] }
+    const question: Question = { url, encrypted: asker.protocol === 'https', answer: undefined }
+    this.#open++
+    try {
+      const status = await this.#parts.parts.dependencies.apart(() => this.#questions.run(question, async () => await this.#ask(question, asker)))
+      return { url, ...question.answer ?? { verdict: 'bypass', reason: `answered-before; ${status}`, why: `A hook, or a route that this cache does not see, answered with status ${status} before the cache was asked` } }
+    } finally {
+      this.#open--
+    }
+  }
+
+  /** Answers for requests that reach no lookup. Registered only where questions can be asked. */
+  addHook (app: FastifyInstance): void {
+    const explainer = this
+    const { name } = this.#parts.settings
+    app.addHook('onRequest', function cacheExplain (request, reply, done) {
+      const question = explainer.questionOf(request)
+      if (question === undefined) {
+        done()
+        return
+      }
+      if (question.encrypted) Object.assign(request.raw.socket, { encrypted: true })
+      const configured = (request.routeOptions.config as unknown as Readonly<Record<string, unknown>>)[name] ?? false
+      if (configured !== false) {
+        done()
+        return
+      }
+      question.answer = request.is404
+        ? { verdict: 'bypass', reason: 'no-route', why: 'No route of the app answers a GET of this path' }
+        : { verdict: 'bypass', reason: 'not-configured', why: `The route has no config.${name}`, ...request.routeOptions.url !== undefined && { route: request.routeOptions.url } }
+      void reply.code(204).send()
+    })
+  }
+
+  /** Takes the place of the lookup, and ends the request. */
+  answer (question: Question, policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): MaybePromise<boolean> {
+    const { parts, responses, flights, settings } = this.#parts
+    const about = { route: policy.route, policy: policyInWords(policy) }
+    const finish = (answer: Question['answer']): true => {
+      question.answer = answer
+      void reply.code(204).send()
+      return true
+    }
+    const admission = admit(request, reply, policy, settings.credentials)
+    if (!admission.admitted) return finish({ verdict: 'bypass', reason: admission.reason, why: BYPASS_WORDS[admission.reason], ...about })
+    return chain(responses.find(admission.key, request.headers), (found: Found) => {
+      const nowMs = parts.clock.now()
+      const { key, entry } = found
+      return finish({ ...judgeFound(found, nowMs, flights.isUncacheable(admission.key)), ...about, key, inputs: inputsOf(policy, request, reply), ...entry !== undefined && { entry: entryReport(key, entry, nowMs) } })
+    })
+  }
+
+  async #ask ({ url }: Question, asker: FastifyRequest): Promise<number> {
+    const { parts, settings } = this.#parts
+    const headers: Record<string, string | string[] | undefined> = { ...asker.raw.headers }
+    for (const name of [...NOT_REPEATED, ...settings.credentials, 'authorization', 'cookie']) delete headers[name]
+    for (const name of Object.keys(headers)) if (name.startsWith('sec-fetch-')) delete headers[name]
+    const controller = new AbortController()
+    const timer = parts.clock.after(parts.defaults.loadTimeoutMs, () => { controller.abort() })
+    try {
+      const response = await this.#app.inject({ method: 'GET', url, headers, remoteAddress: asker.socket.remoteAddress ?? '127.0.0.1', signal: controller.signal })
+      return response.statusCode
+    } finally {
+      timer.cancel()
+    }
+  }
+}

@@ -1,0 +1,38 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { EpochMs } from '../lib/clock.ts'
+import type { Found } from '../lib/engine/response-cache.ts'
+import type { Explanation } from '../routes/explain.ts'
+import { pathOf } from '../lib/keyspace/request-path.ts'
+import { dimensions, type BypassReason } from './admission.ts'
+import { canonicalQuery } from './closed-query.ts'
+import type { CacheRequest, RoutePolicy } from './route-options.ts'
+
+export const BYPASS_WORDS: Readonly<Record<BypassReason, string>> = {
+  method: 'Only GET and HEAD are answered from the cache',
+  'unclean-target': 'Only a plain path and query is cached: no //, no dot segments, no backslash, no fragment, nothing but visible ASCII',
+  'invalid-host': 'The Host header is not the name of a host',
+  'request-body': 'The request has a body, which could change the answer and is not in the key',
+  credentials: 'The request carries credentials, and the route is neither public nor does it say to whom a response belongs (partition)',
+  'no-partition': 'The partition of the route has no answer for this request'
+}
+
+/** What a lookup would make of what it found. */
+export function judgeFound ({ entry, varyMiss }: Found, nowMs: EpochMs, uncacheable: boolean): Pick<Explanation, 'verdict' | 'reason' | 'why'> {
+  if (entry === undefined) {
+    if (uncacheable) return { verdict: 'miss', reason: 'hit-for-miss', why: 'The last response could not be stored, so requests go straight to the handler for a while; its Cache-Status says why' }
+    return varyMiss
+      ? { verdict: 'miss', reason: 'vary-miss', why: 'There are stored variants, but none for the headers of this request' }
+      : { verdict: 'miss', reason: 'uri-miss', why: 'Nothing is stored for this key, or a purge has taken it' }
+  }
+  if (nowMs < entry.freshUntilMs) return { verdict: 'fresh', reason: 'fresh', why: 'The stored response is fresh, and no purge has touched it' }
+  if (nowMs < entry.staleWhileRevalidateUntilMs) return { verdict: 'stale', reason: 'stale-while-revalidate', why: 'The stored response would be served while one refresh runs' }
+  return { verdict: 'stale', reason: 'stale-if-error', why: 'The handler would be asked; the stored response would be served if it fails' }
+}
+
+/** What the key of a request is made of. */
+export function inputsOf (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): NonNullable<Explanation['inputs']> {
+  const target = request.raw.url ?? ''
+  const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
+  const rest = dimensions(request, policy, policy.partition?.(request as CacheRequest, reply)) ?? []
+  return { scheme: request.protocol, host: request.host.toLowerCase(), target: counted, ...Object.fromEntries(rest.map(([name, value]) => [name, value ?? null])) }
+}
