@@ -33,10 +33,11 @@ const bySlug = { type: 'object', properties: { slug }, required: ['slug'] } as c
 const query = <P extends object>(properties: P, required: readonly string[] = []) => ({ type: 'object', properties, required, additionalProperties: false }) as const
 
 export const listProducts = { summary: 'Products, page by page', querystring: query({ category: slug, q: text, ...paging }), response: { 200: productPage } } as const
-export const getProduct = { summary: 'One product', params: byId, response: { 200: product, 404: failure } } as const
+export const getProduct = { summary: 'One product', params: byId, querystring: query({}), response: { 200: product, 404: failure } } as const
 export const getDescription = {
   summary: 'The description of a product',
   params: byId,
+  querystring: query({}),
   response: { 200: { type: 'object', properties: { id: { type: 'integer' }, title: text, description: text } }, 404: failure }
 } as const
 export const listCategories = {
