@@ -130,7 +130,9 @@ export class MemoryCache extends BaseCache {
   }
 
   #isAlive (node: MemoryNode): boolean {
-    return staleUntilMs(node.entry) > this.clock.now()
+    const nowMs = this.clock.now()
+    // The first comparison says the same for most hits, and spares them two looks into cold memory.
+    return node.entry.freshUntilMs > nowMs || staleUntilMs(node.entry) > nowMs
   }
 
   /** Whether the purges since the last look left the node alone; frees it if they did not. */

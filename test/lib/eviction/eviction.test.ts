@@ -147,6 +147,17 @@ t.test('lfu lets go of what was used least, the oldest of them first', async (t)
   t.same(heldBy(map, 'a', 'c', 'd', 'e'), ['a', 'd', 'e'])
 })
 
+t.test('an entry that outgrows the room does not make room for itself, and can make room for the next', async (t) => {
+  const map = createBoundedMap<Held>('lfu', { maxEntries: 10, maxBytes: 10 }, () => {}, false)
+  touch(map, 'grows', ...'bbbccc')
+  const grows = map.peek('grows')
+  if (grows !== undefined) map.reweigh(grows, 9)
+  t.same(heldBy(map, 'grows', 'b', 'c'), ['grows', 'c'])
+  t.equal(map.bytes, 10)
+  touch(map, 'd')
+  t.same(heldBy(map, 'grows', 'c', 'd'), ['c', 'd'])
+})
+
 t.test('lfu with aging forgets an old favourite, the textbook form never does', async (t) => {
   for (const [lfuAging, left] of [[true, []], [false, ['favourite']]] as const) {
     const map = createBoundedMap<Held>('lfu', { maxEntries: 10, maxBytes: 100 }, () => {}, lfuAging)
