@@ -12,6 +12,7 @@ import type { Seconds } from '../clock.ts'
 import { parseDeltaSeconds } from './delta-seconds.ts'
 import type { HeaderValue } from './headers.ts'
 import { remembered } from './remembered.ts'
+import { isToken } from './token.ts'
 
 /** Beyond this many characters a Cache-Control value is not read: it counts as `no-store`. */
 export const MAX_CACHE_CONTROL_LENGTH = 8192
@@ -42,7 +43,6 @@ export interface Directive {
   readonly malformed: boolean
 }
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
 const NOT_TOKEN = /[^!#$%&'*+\-.^_`|~\dA-Za-z]+/
 const DIRECTIVE = /^([!#$%&'*+\-.^_`|~\dA-Za-z]+)(?:=(?:([!#$%&'*+\-.^_`|~\dA-Za-z]+)|"((?:[^"\\]|\\.)*)"))?$/s
 
@@ -154,5 +154,5 @@ function add (directives: Map<string, Directive>, name: string, next: Directive)
 /** A list of field names; `undefined` if any of it is none, since then nobody knows what the directive was to spare. */
 function fieldNames (argument: string): readonly string[] | undefined {
   const names = argument.split(',').map((name) => name.trim().toLowerCase()).filter((name) => name !== '')
-  return names.length > 0 && names.every((name) => TOKEN.test(name)) ? names : undefined
+  return names.length > 0 && names.every(isToken) ? names : undefined
 }

@@ -3,9 +3,6 @@ import type { CacheControl } from './cache-control.ts'
 import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
 
-export { headerListOf, headerOf, linesOf, requestHeaderOf } from './headers.ts'
-export type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
-
 /** What a cache keeps of a response: enough to send it again byte for byte. */
 export interface StoredResponse {
   readonly status: number
@@ -25,7 +22,7 @@ const CONNECTION_BOUND: ReadonlySet<string> = new Set([
 const SETS_COOKIES: ReadonlySet<string> = new Set(['set-cookie', 'set-cookie2'])
 
 /** The names that the Connection field declares to be bound to this connection (RFC 9110 §7.6.1). */
-export function connectionOptions (headers: HeaderList): ReadonlySet<string> {
+function connectionOptions (headers: HeaderList): ReadonlySet<string> {
   const value = headerOf(headers, 'connection')
   return new Set(value === undefined ? [] : value.split(',').map((name) => name.trim().toLowerCase()))
 }

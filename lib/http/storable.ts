@@ -4,6 +4,7 @@ import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
 import type { StoreRefusal } from './store-refusals.ts'
 import { targetedCacheControl } from './targeted.ts'
+import { isToken } from './token.ts'
 import { effectiveVary } from './vary.ts'
 
 export type { StoreRefusal } from './store-refusals.ts'
@@ -55,7 +56,6 @@ const STORE: StoreVerdict = Object.freeze({ store: true })
 /** The methods of a cache in front of a representation: HEAD shares the entry of GET. */
 const DEFAULT_METHODS: ReadonlySet<string> = new Set(['GET'])
 
-const FIELD_NAME = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
 const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 
 /** The directives that let a shared cache keep an answer to a request with credentials (§3.5). */
@@ -118,7 +118,7 @@ function hasValidator (headers: HeaderList): boolean {
 
 function malformedField (headers: HeaderList): string | undefined {
   for (const [name, value] of headers) {
-    if (!FIELD_NAME.test(name)) return JSON.stringify(name.slice(0, 64))
+    if (!isToken(name)) return JSON.stringify(name.slice(0, 64))
     if (typeof value === 'string' ? !FIELD_VALUE.test(value) : !value.every((line) => FIELD_VALUE.test(line))) return name
   }
   return undefined

@@ -1,13 +1,12 @@
 import { headerOf, requestHeaderOf } from './headers.ts'
 import type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
 import { remembered } from './remembered.ts'
+import { isToken } from './token.ts'
 import { weightedList } from './weighted-list.ts'
 import type { Weighted } from './weighted-list.ts'
 
 /** Which request fields a response was chosen by, sorted; `star`: by something that cannot be known (RFC 9111 §4.1). */
 export type EffectiveVary = 'star' | { readonly names: readonly string[] }
-
-const TOKEN = /^[!#$%&'*+\-.^_`|~\dA-Za-z]+$/
 
 /** More names than this, or a longer field, is nobody's honest Vary. */
 const MAX_NAMES = 32
@@ -26,7 +25,7 @@ export function effectiveVary (headers: HeaderList, keyed?: ReadonlySet<string>)
   for (const member of text.split(',')) {
     const name = member.trim().toLowerCase()
     if (name === '') continue
-    if (name === '*' || !TOKEN.test(name)) return 'star'
+    if (name === '*' || !isToken(name)) return 'star'
     names.add(name)
   }
   const allowedOrigin = headerOf(headers, 'access-control-allow-origin')
