@@ -1,0 +1,93 @@
+import type { Entry } from '../entry.ts'
+import { checkDataKey } from '../keyspace/name.ts'
+import { refused, type WriteVerdict } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import { DataLoads } from './data-loads.ts'
+import { DependencyScope } from './dependencies.ts'
+import type { StoreOptions } from './load-options.ts'
+import type { EngineParts } from './parts.ts'
+import { nameRecord } from './purge-record.ts'
+
+/** What became of one value; `invalid` ones cannot be cached at all, as `error` says. */
+export type FillVerdict = WriteVerdict
+  | { readonly stored: false, readonly reason: 'nothing' | 'built-from-stale' | 'too-many-marks' }
+  | { readonly stored: false, readonly reason: 'invalid', readonly error: unknown }
+
+export interface FillOptions<T> extends StoreOptions<T> {
+  /** Part of the ttl, 0 to 1, by which it is shortened at random. @default 0 */
+  jitter?: number
+}
+
+/**
+ * Values read from a source ahead of time. A fill begins before the source is read, so that a purge which lands between
+ * the reading and the storing is never overwritten. And it is no change: unlike `set` it purges nothing that was built
+ * from these keys.
+ */
+export class Fill {
+  readonly #parts: EngineParts
+  readonly #loads: DataLoads
+  readonly #ticket: Ticket
+  readonly #scope = new DependencyScope()
+
+  constructor (parts: EngineParts) {
+    this.#parts = parts
+    this.#loads = new DataLoads(parts)
+    this.#ticket = parts.log.ticket()
+  }
+
+  /** Runs what reads the source. What it reads through the cache, the values are built from. */
+  read<R> (task: () => R): R {
+    return this.#parts.dependencies.track(this.#scope, task)
+  }
+
+  /** Stores values by their full keys, one verdict each, in order. Never throws for a value that cannot be stored. */
+  async store<T> (items: ReadonlyArray<readonly [key: string, value: T]>, options: FillOptions<T>): Promise<FillVerdict[]> {
+    const verdicts: FillVerdict[] = []
+    const storable: Array<readonly [key: string, entry: Entry]> = []
+    const places: number[] = []
+    for (const [key, value] of items) {
+      const made = this.#entryOf(key, value, options, this.#ticket)
+      if ('stored' in made) {
+        verdicts.push(made)
+        continue
+      }
+      places.push(verdicts.length)
+      storable.push([key, made])
+      verdicts.push(refused('unavailable'))
+    }
+    const written = storable.length === 0 ? [] : await this.#parts.store.writeMany(storable, this.#ticket)
+    for (const [index, [key, entry]] of storable.entries()) {
+      const verdict = written[index] ?? refused('unavailable')
+      verdicts[places[index] as number] = verdict
+      this.#loads.account(key, entry, verdict)
+    }
+    return verdicts
+  }
+
+  /** Stores one value as a change: what was built from the key before is purged. */
+  async replace<T> (key: string, value: T, options: FillOptions<T>): Promise<FillVerdict> {
+    const { log, store } = this.#parts
+    const made = this.#entryOf(key, value, options, this.#ticket)
+    if ('stored' in made) return made
+    if (log.judge(key, made.marks, this.#ticket.at) === 'purged') return refused('purged')
+    await log.append(nameRecord([key]))
+    const ticket = log.ticket()
+    const verdict = await store.write(key, { ...made, asOf: ticket.asOf }, ticket)
+    this.#loads.account(key, made, verdict)
+    return verdict
+  }
+
+  #entryOf<T> (key: string, value: T, options: FillOptions<T>, ticket: Ticket): Entry | FillVerdict {
+    if (value === undefined) return { stored: false, reason: 'nothing' }
+    if (this.#scope.stale) return { stored: false, reason: 'built-from-stale' }
+    if (this.#scope.tooMany) return { stored: false, reason: 'too-many-marks' }
+    const jitter = 1 - (options.jitter ?? 0) * this.#parts.random()
+    try {
+      checkDataKey(key)
+      const entry = this.#loads.entryOf(value, options, (tag) => tag, ticket, { loadMs: 0, jitter, marks: this.#scope.marks })
+      return entry.freshUntilMs > entry.storedAtMs ? entry : { stored: false, reason: 'nothing' }
+    } catch (error) {
+      return { stored: false, reason: 'invalid', error }
+    }
+  }
+}
