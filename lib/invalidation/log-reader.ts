@@ -12,7 +12,7 @@ import type { LogNames } from './log-names.ts'
 import { readNews } from './news.ts'
 import type { PurgeScope } from './purge-scope.ts'
 import type { SharedHistory } from './shared-history.ts'
-import type { StreamLog } from './stream-log.ts'
+import type { PlacedRecord, StreamLog } from './stream-log.ts'
 import { successiveRuns } from './successive-runs.ts'
 import { decodeRecord, encodeRecord, everythingScope } from './wire-record.ts'
 
@@ -114,11 +114,15 @@ export class LogReader {
     this.#pursue()
   }
 
-  /** A record of our own has its place. Those before it may still be on their way, so a gap is no reason to doubt. */
-  written (at: Position, text: string): void {
-    const succession = this.#parts.history.succession(at, text)
-    if (succession === 'next') this.#apply(text)
-    else if (succession === 'conflict') this.doubt()
+  /** Records from the log itself. They may be ahead of us, but then nothing was lost: they are only too many at once. */
+  written (records: readonly PlacedRecord[]): void {
+    const { history } = this.#parts
+    for (const [at, text] of records) {
+      const succession = history.succession(at, text)
+      if (succession === 'next') this.#apply(text)
+      else if (succession === 'conflict') this.doubt()
+      else if (succession === 'gap') this.#pursue()
+    }
   }
 
   async close (): Promise<void> {

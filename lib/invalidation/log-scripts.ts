@@ -20,10 +20,24 @@ local function tailOf (log)
 end
 `
 
+/** IDs and records in turn. */
+const PAGE = `
+local function page (log, from, to, count)
+  local flat = {}
+  for _, entry in ipairs(redis.call('XRANGE', log, from, to, 'COUNT', count)) do
+    flat[#flat + 1] = entry[1]
+    flat[#flat + 1] = entry[2][2] or ''
+  end
+  return flat
+end
+`
+
 /**
  * Appends ARGV[4] and publishes it on ARGV[1]; keeps about ARGV[2] records. The record begins a new epoch when the log
  * is missing or older than epoch ARGV[3]. With ARGV[5] = 'renew' it does nothing but that: ten instances that distrust
- * the same epoch begin one new one. Answers the ID of the record, or of the present tail.
+ * the same epoch begin one new one. Answers the ID of the record, or of the present tail, and the records between it
+ * and ARGV[5], the newest one the caller knows: so whoever has been told that his purge is written down has also heard
+ * of all before it, and what he loads from then on stands behind it.
  *
  * Redis out of memory refuses the XADD that is the first write of a script, so it is never the first: PERSIST is, which
  * also undoes a TTL that somebody may have put on the log. The log is capped, so this cannot outgrow anything.
@@ -32,7 +46,7 @@ end
  * forgotten, so the log itself goes: without its epoch nobody trusts an entry in Redis any more. The record is
  * published with `-` for an ID, and the answer is `-`.
  */
-export const APPEND = `${TAIL}
+export const APPEND = `${TAIL}${PAGE}
 local log, least = KEYS[1], tonumber(ARGV[3])
 local tail, epoch, seq = tailOf(log)
 epoch = epoch or 0
@@ -48,7 +62,12 @@ local function add ()
   return type(added) ~= 'table' and id
 end
 redis.pcall('PERSIST', log)
-if not tail or epoch < least then beginEpoch() elseif ARGV[5] == 'renew' then return tail end
+if not tail or epoch < least then beginEpoch() elseif ARGV[5] == 'renew' then return { tail, {} } end
+local between = {}
+local knownEpoch, knownSeq = string.match(ARGV[5], '^(%d+)-(%d+)$')
+if tonumber(knownEpoch) == epoch and tonumber(knownSeq) < seq then
+  between = page(log, string.format('%.0f-%.0f', epoch, tonumber(knownSeq) + 1), '+', 1000)
+end
 local id = add()
 if not id then
   redis.call('DEL', log)
@@ -56,23 +75,18 @@ if not id then
   id = add()
 end
 if id or ARGV[5] ~= 'renew' then redis.call('PUBLISH', ARGV[1], (id or '-') .. ' ' .. ARGV[4]) end
-return id or '-'
+return { id or '-', between }
 `
 
 /**
  * Up to ARGV[2] records from ID ARGV[1] on, with the IDs of the newest and the oldest record there is: in one step, so
  * that the three agree. Answers an empty list when there is no log.
  */
-export const READ = `${TAIL}
+export const READ = `${TAIL}${PAGE}
 local log = KEYS[1]
 local tail = tailOf(log)
 if not tail then return {} end
-local page = {}
-for _, entry in ipairs(redis.call('XRANGE', log, ARGV[1], '+', 'COUNT', ARGV[2])) do
-  page[#page + 1] = entry[1]
-  page[#page + 1] = entry[2][2] or ''
-end
-return { tail, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1][1], page }
+return { tail, redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1][1], page(log, ARGV[1], '+', ARGV[2]) }
 `
 
 /** Publishes the ID of the newest record, or `-`, on the channel ARGV[1]. */

@@ -7,7 +7,7 @@ import type { RedisClient } from '../ports/redis-client.ts'
 import { deadline } from '../resilience/deadline.ts'
 import { Outbox } from './outbox.ts'
 import type { PurgeScope } from './purge-scope.ts'
-import type { StreamLog } from './stream-log.ts'
+import type { PlacedRecord, StreamLog } from './stream-log.ts'
 import { Waiters } from './waiters.ts'
 import { encodeRecord } from './wire-record.ts'
 
@@ -18,10 +18,10 @@ export interface LogWriterParts {
   readonly log: StreamLog
   readonly maxQueued: number
   readonly deadlineMs: Milliseconds
-  /** The epoch that this process believes in. */
-  readonly epoch: () => number
-  /** A record of ours has its place in the log. */
-  readonly onWritten: (at: Position, text: string) => void
+  /** The newest record that this process has applied. */
+  readonly position: () => Position
+  /** These have their places in the log, the last one is ours. */
+  readonly onWritten: (records: readonly PlacedRecord[]) => void
   /** Redis had no memory for a record of ours, and dropped the log. */
   readonly onUnlogged: () => void
 }
@@ -103,18 +103,18 @@ export class LogWriter {
   }
 
   async #sendBatch (): Promise<void> {
-    const { log, sender, epoch, onWritten, onUnlogged } = this.#parts
+    const { log, sender, position, onWritten, onUnlogged } = this.#parts
     const { scopes, upTo } = this.#outbox.take()
     const text = encodeRecord(sender, ++this.#number, scopes)
-    const at = await log.append(text, epoch())
+    const { at, between } = await log.append(text, position())
     this.#outbox.sent(upTo)
     // Without a log every entry in Redis is distrusted, until an epoch later than ours begins.
-    this.#unconfirmed.push({ at: at ?? { epoch: epoch() + 1, seq: 0 }, upTo })
+    this.#unconfirmed.push({ at: at ?? { epoch: position().epoch + 1, seq: 0 }, upTo })
     if (at === undefined) {
       this.#unlogged++
       onUnlogged()
     } else {
-      onWritten(at, text)
+      onWritten([...between, [at, text]])
     }
     this.#waiters.reached(upTo)
   }

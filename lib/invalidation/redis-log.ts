@@ -61,8 +61,8 @@ export function createRedisLog ({
   const writer: LogWriter = new LogWriter({
     ...common,
     maxQueued,
-    epoch: () => history.epoch,
-    onWritten: (at, text) => { reader.written(at, text) },
+    position: () => history.position,
+    onWritten: (records) => { reader.written(records) },
     onUnlogged: () => { reader.doubt() }
   })
   const reader: LogReader = new LogReader({

@@ -144,6 +144,28 @@ t.test('purges of one turn share a record, and a flood arrives complete', async 
   t.same(a.log.ticket().asOf, b.log.ticket().asOf)
 })
 
+t.test('whoever is told that a purge is written down has heard of all before it', async (t) => {
+  const { server } = await setUp(t)
+  const proxy = await withProxy(t, server)
+  const a = boot(t, server.url)
+  const slow = boot(t, server.url, {}, proxy.url)
+  await isCurrent(a, slow)
+  proxy.mode = 300
+  const since = slow.log.ticket()
+  for (let i = 0; i < 20; i++) await a.log.append({ keys: [`k${i}`] })
+  t.equal(slow.log.judge('k19', [], since.at), 'valid', 'the news are slow')
+  t.equal(await slow.log.append({ keys: ['mine'] }), 'everywhere')
+  t.equal(slow.log.judge('k19', [], since.at), 'purged')
+  const { asOf } = slow.log.ticket()
+  await a.log.sync()
+  t.same(a.log.ticket().asOf, asOf)
+  t.equal(a.log.judgeShared('mine', [], asOf), 'valid', 'what it stores now is good for the others')
+  t.equal(slow.log.state, 'current')
+  proxy.mode = 'pass'
+  await until('the slow news have come', () => slow.log.health().duplicates >= 20)
+  t.equal(slow.log.health().distrusts, 1)
+})
+
 t.test('a new process learns the whole log before it trusts an entry from Redis', async (t) => {
   const { server } = await setUp(t)
   const a = boot(t, server.url)
