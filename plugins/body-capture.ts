@@ -13,18 +13,19 @@ const NO_BODY = Buffer.alloc(0)
 const isResponse = (payload: unknown): payload is Response => Object.prototype.toString.call(payload) === '[object Response]'
 const hasMethod = (payload: unknown, name: string): boolean => typeof payload === 'object' && payload !== null && typeof (payload as Record<string, unknown>)[name] === 'function'
 
+/** The body of a web Response, whose status and headers go to the reply, as Fastify would do itself a moment later. */
+export function unwrapResponse (reply: FastifyReply, payload: unknown): unknown {
+  if (!isResponse(payload) || payload.bodyUsed || payload.body?.locked === true) return payload
+  reply.code(payload.status)
+  for (const [name, value] of payload.headers) reply.header(name, value)
+  return payload.body
+}
+
 /**
  * Takes hold of a payload as an onSend hook sees it. Bytes are copied: the handler may go on to change its buffer, and
- * a small slice would keep the large block alive that it was cut from. A web Response gives its status and headers to the
- * reply, as Fastify would do itself a moment later.
+ * a small slice would keep the large block alive that it was cut from.
  */
-export function captureBody (reply: FastifyReply, payload: unknown, maxBytes: number): CapturedBody {
-  if (isResponse(payload)) {
-    if (payload.bodyUsed || payload.body?.locked === true) return { kind: 'opaque', payload }
-    reply.code(payload.status)
-    for (const [name, value] of payload.headers) reply.header(name, value)
-    return captureBody(reply, payload.body, maxBytes)
-  }
+export function captureBody (payload: unknown, maxBytes: number): CapturedBody {
   if (payload === undefined || payload === null) return { kind: 'bytes', body: NO_BODY, payload }
   if (typeof payload === 'string') return { kind: 'bytes', body: Buffer.from(payload), payload }
   if (payload instanceof Uint8Array) return { kind: 'bytes', body: Buffer.from(payload), payload }

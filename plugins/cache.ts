@@ -64,7 +64,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
     if (given === undefined || given === false) return
     const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, ownValidator: this.validatorCompiler !== undefined })
-    if (policy.invalidates !== undefined) route.config = withInvalidates(route.config, policy.invalidates)
+    if (policy.invalidates !== undefined) route.config = withInvalidates(route.config, settings.name, policy.invalidates)
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
     route.handler = cache.around(policy, route.handler)
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
@@ -82,7 +82,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       done(null, payload)
       return
     }
-    invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config)).then(() => { done(null, payload) }, done)
+    invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name)).then(() => { done(null, payload) }, done)
   })
 }
 

@@ -34,9 +34,11 @@ export function hasOtherParameters (closed: ClosedQuery, query: Readonly<Record<
 
 const BROKEN = /\p{Surrogate}/u
 
+/** The brackets and the `@` stand for themselves only here: in a text they are escaped, so a text cannot pose as a list. */
 function spelled (value: unknown): string {
-  if (Array.isArray(value)) return value.map(spelled).join(',')
-  const text = typeof value === 'object' ? JSON.stringify(value) : String(value)
+  if (Array.isArray(value)) return '[' + value.map(spelled).join(',') + ']'
+  if (typeof value === 'object') return '@' + encodeURIComponent(JSON.stringify(value))
+  const text = String(value)
   // encodeURIComponent refuses broken surrogates; JSON escapes them.
-  return encodeURIComponent(BROKEN.test(text) ? JSON.stringify(text) : text)
+  return BROKEN.test(text) ? '@' + encodeURIComponent(JSON.stringify(text)) : encodeURIComponent(text)
 }

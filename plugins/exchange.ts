@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Entry } from '../lib/entry.ts'
 import type { DependencyScope } from '../lib/engine/dependencies.ts'
-import type { KeptResponse } from '../lib/engine/response-cache.ts'
+import type { StoredResponse } from '../lib/http/response.ts'
 import type { ResponseFlight } from '../lib/engine/response-flights.ts'
 import type { LookupResult } from '../lib/events.ts'
 import type { ForwardReason } from '../lib/http/cache-status.ts'
@@ -39,7 +39,7 @@ export interface Miss {
   /** HEAD is answered from a stored GET, but its own response is not one. */
   readonly storable: boolean
   /** What may be served if the handler fails. */
-  readonly stale: Entry<KeptResponse> | undefined
+  readonly stale: Entry<StoredResponse> | undefined
   readonly flight: ResponseFlight | undefined
   observed: ObservedRequest | undefined
   entityTags: readonly string[]
@@ -66,11 +66,12 @@ export const noteOutcome = (request: FastifyRequest, outcome: CacheOutcome): voi
 export const missOf = (request: FastifyRequest): Miss | null => noted(request)[kMiss]
 export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { noted(request)[kMiss] = miss }
 
-/** The configuration of a route as far as it is ours: what it invalidates travels with it under a symbol. */
-interface NotedConfig { [kInvalidates]?: NamesOf }
+/** The configuration of a route as far as it is ours: what it invalidates in which cache travels with it under a symbol. */
+interface NotedConfig { [kInvalidates]?: Readonly<Record<string, NamesOf>> }
 
-export const withInvalidates = <C extends object>(config: C | undefined, names: NamesOf): C => Object.assign({ ...config }, { [kInvalidates]: names }) as C
-export const invalidatesOf = (config: object): NamesOf | undefined => (config as NotedConfig)[kInvalidates]
+export const withInvalidates = <C extends object>(config: C | undefined, cacheName: string, names: NamesOf): C =>
+  Object.assign({ ...config }, { [kInvalidates]: { ...(config as NotedConfig | undefined)?.[kInvalidates], [cacheName]: names } }) as C
+export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as NotedConfig)[kInvalidates]?.[cacheName]
 
 export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? []
 

@@ -10,6 +10,8 @@ export interface RefreshJob {
   readonly url: string
   /** Whether the request that asked for it came over TLS; injected requests never seem to. */
   readonly encrypted: boolean
+  /** The request that was made; whatever else is injected on its behalf is no refresh. */
+  request: FastifyRequest | undefined
   /** Whether the new response has been stored. */
   kept: boolean
 }
@@ -40,7 +42,9 @@ export class Refresher {
   jobOf (request: FastifyRequest): RefreshJob | undefined {
     if (this.#running.size === 0) return undefined
     const job = this.#jobs.getStore()
-    return job?.url === request.raw.url ? job : undefined
+    if (job === undefined || job.url !== request.raw.url) return undefined
+    job.request ??= request
+    return job.request === request ? job : undefined
   }
 
   /** Renews what is stored under `key`, once however many ask. Resolves with whether it was stored; never rejects. */
@@ -48,7 +52,7 @@ export class Refresher {
     const running = this.#running.get(key)
     if (running !== undefined) return running
     if (this.#closed) return Promise.resolve(false)
-    const job: RefreshJob = { key, url: request.raw.url ?? '/', encrypted: request.protocol === 'https', kept: false }
+    const job: RefreshJob = { key, url: request.raw.url ?? '/', encrypted: request.protocol === 'https', request: undefined, kept: false }
     const done = this.#parts.dependencies.apart(() => this.#jobs.run(job, async () => await this.#run(job, request, policy)))
       .finally(() => { this.#running.delete(key) })
     this.#running.set(key, done)
@@ -79,6 +83,9 @@ export class Refresher {
   #headersOf (request: FastifyRequest, policy: RoutePolicy): Record<string, string | string[] | undefined> {
     const headers: Record<string, string | string[] | undefined> = { ...request.raw.headers }
     for (const name of NOT_REPEATED) delete headers[name]
+    // HTTP/2 says in pseudo-fields what HTTP/1.1 says in the request line and in Host.
+    headers.host ??= headers[':authority']
+    for (const name in headers) if (name.startsWith(':')) delete headers[name]
     if (policy.partition === undefined) {
       for (const name of this.#credentials) if (name !== 'cookie' || policy.cookies.length === 0) delete headers[name]
     }

@@ -1,14 +1,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { Entry } from '../lib/entry.ts'
 import { DependencyScope } from '../lib/engine/dependencies.ts'
+import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
-import type { Found, KeptResponse, ResponseCache } from '../lib/engine/response-cache.ts'
+import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
+import type { StoredResponse } from '../lib/http/response.ts'
 import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
 import type { LookupResult } from '../lib/events.ts'
 import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember, type ForwardReason } from '../lib/http/cache-status.ts'
+import { pathOf } from '../lib/keyspace/request-path.ts'
 import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
+import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import { admit } from './admission.ts'
-import { hasOtherParameters } from './closed-query.ts'
+import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
 import { missOf, noteMiss, noteOutcome, type Miss } from './exchange.ts'
 import { ObservedRequest } from './observed-request.ts'
 import type { Explainer } from './explain.ts'
@@ -83,10 +87,7 @@ export class RouteCache {
   #decide (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, job: RefreshJob | undefined): MaybePromise<boolean> {
     const { entry } = found
     const nowMs = this.#parts.clock.now()
-    if (job !== undefined) {
-      this.#beginMiss(policy, request, reply, key, found, startedAt, { job })
-      return false
-    }
+    if (job !== undefined) return this.#lead(policy, request, reply, key, found, startedAt, { job })
     if (entry !== undefined) {
       if (nowMs < entry.freshUntilMs) {
         if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
@@ -105,7 +106,36 @@ export class RouteCache {
       return false
     }
     if (this.#flights.has(key)) return this.#follow(policy, request, reply, key, startedAt)
-    this.#beginMiss(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
+    return this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
+  }
+
+  /** Runs the handler for all who wait, in this process and, where there are leases, in the others. */
+  #lead (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: { flight?: ResponseFlight, job?: RefreshJob }): MaybePromise<boolean> {
+    if (this.#parts.leases !== undefined) return this.#leadFleet(policy, request, reply, key, found, startedAt, how)
+    this.#beginMiss(policy, request, reply, key, found, startedAt, how)
+    return false
+  }
+
+  async #leadFleet (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, { flight, job }: { flight?: ResponseFlight, job?: RefreshJob }): Promise<boolean> {
+    const start = await beginFleetLoad(this.#parts, key, async () => {
+      const { entry } = await this.#responses.find(key, request.headers)
+      return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
+    })
+    if (start.found !== undefined) {
+      flight?.end('stored')
+      if (job !== undefined) job.kept = true
+      this.#serve(policy, request, reply, start.found as Entry<StoredResponse>, this.#parts.clock.now(), 'hit', 'coalesced', startedAt)
+      return true
+    }
+    const { ticket, release } = start
+    // The lease ends with the flight; one that was given back with the entry is not given back twice.
+    const leased: ResponseFlight = {
+      end (outcome) {
+        flight?.end(outcome)
+        void release()
+      }
+    }
+    this.#beginMiss(policy, request, reply, key, found, startedAt, { flight: leased, ticket, ...job !== undefined && { job } })
     return false
   }
 
@@ -124,10 +154,13 @@ export class RouteCache {
         this.#serve(policy, request, reply, found.entry, nowMs, 'hit', 'coalesced', startedAt)
         return true
       }
-      if (end === 'timeout' || end === 'not-stored') break
+      if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
+        this.#serve(policy, request, reply, found.entry, nowMs, 'stale', 'stale-if-error', startedAt)
+        return true
+      }
+      if (end !== 'stored' && end !== 'overtaken') break
       if (!this.#flights.has(key)) {
-        this.#beginMiss(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
-        return false
+        return await this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
       }
     }
     this.#beginMiss(policy, request, reply, key, found ?? { key, entry: undefined, varyMiss: false }, startedAt, { collapsed: true })
@@ -135,7 +168,7 @@ export class RouteCache {
   }
 
   /** A stale response that may stand in for a slow handler: renew it, and serve it as it is when that takes too long. */
-  async #refreshWithin (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, stale: Entry<KeptResponse>, softTimeoutMs: number, startedAt: number): Promise<boolean> {
+  async #refreshWithin (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, stale: Entry<StoredResponse>, softTimeoutMs: number, startedAt: number): Promise<boolean> {
     const { clock } = this.#parts
     let timer = { cancel: (): void => {} }
     const tooSlow = new Promise<'too-slow'>((resolve) => { timer = clock.after(softTimeoutMs, () => { resolve('too-slow') }) })
@@ -156,7 +189,7 @@ export class RouteCache {
     return false
   }
 
-  #serve (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, entry: Entry<KeptResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, startedAt: number): void {
+  #serve (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, startedAt: number): void {
     this.#tell(request, result, reason, policy, startedAt, '')
     const payload = putStored(request, reply, entry, nowMs)
     this.#status(reply, () => {
@@ -166,7 +199,7 @@ export class RouteCache {
     reply.send(payload)
   }
 
-  #beginMiss (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: { flight?: ResponseFlight, job?: RefreshJob, collapsed?: boolean }): void {
+  #beginMiss (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: { flight?: ResponseFlight, job?: RefreshJob, collapsed?: boolean, ticket?: Ticket }): void {
     const { log, clock } = this.#parts
     const nowMs = clock.now()
     const stale = found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined
@@ -176,7 +209,7 @@ export class RouteCache {
       owner: this,
       policy,
       key,
-      ticket: log.ticket(),
+      ticket: how.ticket ?? log.ticket(),
       scope: new DependencyScope(),
       startedAt: performance.now(),
       requestTimeMs: nowMs,
@@ -193,8 +226,12 @@ export class RouteCache {
     noteMiss(request, miss)
     this.#tell(request, 'miss', forward, policy, startedAt, key)
     if (how.job?.encrypted === true) Object.assign(request.raw.socket, { encrypted: true })
-    // Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever.
-    if (flight !== undefined) reply.raw.once('close', () => { flight.end('not-stored') })
+    if (flight === undefined) return
+    // Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever. A client that leaves
+    // says nothing about the response: the next one leads.
+    const left = (): void => { flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken') }
+    if (reply.raw.destroyed) left()
+    else reply.raw.once('close', left)
   }
 
   /** Runs the handler; for a miss, inside the scope that notes what is read, and with the request under observation. */
@@ -202,7 +239,7 @@ export class RouteCache {
     const miss = missOf(request)
     if (miss === null || miss.owner !== this) return handler.call(app, request, reply)
     const { policy } = miss
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && hasOtherParameters(policy.query, request.query as Record<string, unknown>))
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query))
     return this.#parts.dependencies.track(miss.scope, () => handler.call(app, request, reply))
   }
 
@@ -219,6 +256,12 @@ export class RouteCache {
     if (status === 'stale') stats.add('staleHits')
     if (events.heard('lookup')) events.emit('lookup', { key, result: status, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })
   }
+}
+
+/** Whether the target says just what the key says. If not, a response that shows it is not for everybody with that key. */
+function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery): boolean {
+  const target = raw.url ?? '/'
+  return target === pathOf(target) + canonicalQuery(closed, query as Record<string, unknown>)
 }
 
 const FRESH = Object.freeze({ status: 'hit', reason: 'fresh' } as const)

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
-import { ALL_HEADERS, type ObservedInput } from './observed-request.ts'
+import { hasOtherParameters } from './closed-query.ts'
+import { ALL_HEADERS, TARGET, type ObservedInput } from './observed-request.ts'
 import { cookieNames } from './request-cookies.ts'
 import type { RoutePolicy } from './route-options.ts'
 
@@ -10,19 +11,22 @@ const FRAMING: ReadonlySet<string> = new Set(['host', ':authority', 'connection'
  * What the handler read that two requests with the same key may differ in; `undefined` when there is nothing.
  *
  * Harmless are the host (it is in the key), what the key or Vary names, what the route declares harmless, a credential
- * that was looked for and not there (a request that has it passes the cache by), and what a trusted proxy says when it
- * says just what the key contains.
+ * that was looked for and not there (a request that has it passes the cache by), and what a trusted proxy says, or does
+ * not say, when that is just what the key contains.
  */
 export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, policy: RoutePolicy, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
   const { headers } = request.raw
+  // A validator that lets other parameters pass shows them to the handler in `request.query`.
+  if (policy.query !== undefined && hasOtherParameters(policy.query, request.query as Record<string, unknown>)) return TARGET
+  const behindProxy = request.ips !== undefined
   for (const input of inputs) {
     if (input === ALL_HEADERS) return input
     if (FRAMING.has(input) || vary.includes(input) || policy.headers.includes(input) || policy.harmlessHeaders.has(input)) continue
     if (policy.partition !== undefined && credentials.includes(input)) continue
     if (headers[input] === undefined && credentials.includes(input) && !policy.public) continue
     if (input === 'cookie' && policy.cookies.length > 0 && cookieNames(headers.cookie).every((name) => policy.cookies.includes(name))) continue
-    if (input === 'x-forwarded-host' && headers[input] === request.host) continue
-    if (input === 'x-forwarded-proto' && headers[input] === request.protocol) continue
+    if (behindProxy && input === 'x-forwarded-host' && (headers[input] ?? request.host) === request.host) continue
+    if (behindProxy && input === 'x-forwarded-proto' && (headers[input] ?? request.protocol) === request.protocol) continue
     return input
   }
   return undefined

@@ -4,9 +4,11 @@ import { headerListOf } from '../lib/http/headers.ts'
 import { isError, isSafeMethod } from '../lib/http/method.ts'
 import { invalidatedUris } from '../lib/http/unsafe.ts'
 import { nameRecord } from '../lib/engine/purge-record.ts'
+import type { CacheEvents } from '../lib/events.ts'
 import { originMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
-import { normalisePath } from '../lib/keyspace/request-path.ts'
+import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
+import type { PurgeRecord } from '../lib/ports/invalidation-log.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
 import { resolveNames } from './capture.ts'
 import type { ReplyHeaders } from './exchange.ts'
@@ -19,23 +21,34 @@ import type { NamesOf } from './route-options.ts'
  */
 export async function invalidateAfter (parts: EngineParts, request: FastifyRequest, reply: FastifyReply, invalidates: NamesOf | undefined): Promise<void> {
   if (isSafeMethod(request.method) || isError(reply.statusCode)) return
-  const marks = new Set<Mark>()
-  for (const uri of untrueUris(request, reply)) {
-    const { protocol, host, pathname } = new URL(uri)
-    marks.add(originMark(protocol.slice(0, -1), host, normalisePath(pathname)))
+  const paths = untruePaths(request, reply)
+  let names: readonly string[]
+  try {
+    names = resolveNames(invalidates, request, reply).map(checkTag)
+  } catch (error) {
+    // The change has been made: what can be named without the route's help goes, whatever becomes of the answer.
+    await purge(parts, { marks: paths }, ['paths'])
+    throw error
   }
-  const names = nameRecord(resolveNames(invalidates, request, reply).map(checkTag))
-  for (const mark of names.marks ?? []) marks.add(mark)
-  if (marks.size === 0) return
-  const reach = await parts.log.append({ keys: names.keys ?? [], marks: [...marks] })
-  parts.stats.add('invalidations')
-  if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds: invalidates === undefined ? ['paths'] : ['paths', 'tags'], soft: false, reach })
+  const { keys = [], marks = [] } = nameRecord(names)
+  await purge(parts, { keys, marks: [...paths, ...marks] }, names.length === 0 ? ['paths'] : ['paths', 'tags'])
 }
 
-function untrueUris (request: FastifyRequest, reply: FastifyReply): readonly string[] {
+async function purge (parts: EngineParts, record: PurgeRecord, kinds: CacheEvents['invalidate']['kinds']): Promise<void> {
+  if (record.marks?.length === 0) return
+  const reach = await parts.log.append(record)
+  parts.stats.add('invalidations')
+  if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds, soft: false, reach })
+}
+
+function untruePaths (request: FastifyRequest, reply: FastifyReply): readonly Mark[] {
   const host = validHost(request.host)
   const target = request.raw.url ?? ''
   // Nothing is stored for what is not a clean target, so there is nothing to make invalid.
   if (host === undefined || !isCleanTarget(target)) return []
-  return invalidatedUris({ method: request.method, status: reply.statusCode, url: `${request.protocol}://${host}${target}`, headers: headerListOf(reply.getHeaders() as ReplyHeaders) })
+  const url = `${request.protocol}://${host}${target}`
+  const named = invalidatedUris({ method: request.method, status: reply.statusCode, url, headers: headerListOf(reply.getHeaders() as ReplyHeaders) })
+  // What was requested is known by the path as sent, not as a parser of URLs would spell it.
+  const paths = [pathOf(target), ...named.filter((uri) => uri !== url).map((uri) => new URL(uri).pathname)]
+  return [...new Set(paths)].map((path) => originMark(request.protocol, host, normalisePath(path)))
 }

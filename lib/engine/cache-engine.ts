@@ -4,6 +4,7 @@ import type { LookupResult } from '../events.ts'
 import { checkDataKey } from '../keyspace/name.ts'
 import { escapeGlob } from '../keyspace/pattern.ts'
 import { refused } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
 import type { Purge, PurgeResult } from '../purge.ts'
 import type { CacheStats, StatsCounter } from '../stats.ts'
 import { DataLoads, type Loaded } from './data-loads.ts'
@@ -73,8 +74,11 @@ export class CacheEngine {
     if (list.length === 0) return []
     const before = parts.log.ticket()
     const entries = list.map(([, value]) => value === undefined ? undefined : loads.entryOf(value, options, this.#naming.tag, before, { loadMs: 0, jitter: 1, marks: [] }))
-    await parts.log.append(nameRecord(list.map(([key]) => key)))
-    const ticket = parts.log.ticket()
+    const appended = parts.log.append(nameRecord(list.map(([key]) => key)))
+    // What is purged from here on is older than its purge, though the store may take a while to be told.
+    const { at } = parts.log.ticket()
+    await appended
+    const ticket: Ticket = { at, asOf: parts.log.ticket().asOf }
     const stored = new Set<string>()
     const storable = list.flatMap(([key], index): Array<readonly [string, Entry]> => {
       const entry = entries[index]
@@ -238,8 +242,10 @@ export class CacheEngine {
     this.#shared.closed = true
     loads.abort()
     await Promise.allSettled(background)
+    await parts.leases?.close()
     await parts.store.close()
     await parts.log.close()
+    await parts.close()
     parts.events.close()
   }
 

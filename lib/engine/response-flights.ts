@@ -1,7 +1,10 @@
 import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
 
-/** How the run that others waited for ended. */
-export type FlightEnd = 'stored' | 'overtaken' | 'not-stored'
+/**
+ * How the run that others waited for ended. After `overtaken` (by a purge, or by a client that left) the next one should
+ * lead; after `failed` a stale response stood in, and may do so for all; after `not-stored` everybody goes alone.
+ */
+export type FlightEnd = 'stored' | 'overtaken' | 'failed' | 'not-stored'
 
 /** A handler under way whose response others wait for. `end` may be called more than once; the first call counts. */
 export interface ResponseFlight { end: (how: FlightEnd) => void }
@@ -65,6 +68,11 @@ export class ResponseFlights {
     } finally {
       timer.cancel()
     }
+  }
+
+  /** Responses for this key can be shared after all. */
+  forgetUncacheable (key: string): void {
+    this.#uncacheable.delete(key)
   }
 
   /** Remembers that responses for this key are not to be shared. */

@@ -12,7 +12,13 @@ export type Mark = string
 export const tagMark = (tag: string): Mark => 't:' + tag
 export const keyMark = (key: string): Mark => 'k:' + key
 export const pathMark = (path: string): Mark => 'p:' + path
-export const originMark = (scheme: string, host: string, path: string): Mark => `u:${scheme}//${host}${path}`
+export const originMark = (scheme: string, host: string, path: string): Mark => `u:${scheme}//${withoutDefaultPort(scheme, host)}${path}`
+
+/** With its default port or without, it is the same origin (RFC 9110 §4.2.3). */
+function withoutDefaultPort (scheme: string, host: string): string {
+  const port = scheme === 'https' ? ':443' : ':80'
+  return host.endsWith(port) ? host.slice(0, -port.length) : host
+}
 
 export function tagsOf (marks: readonly Mark[]): string[] {
   return marks.filter((mark) => mark.startsWith('t:')).map((mark) => mark.slice(2))
