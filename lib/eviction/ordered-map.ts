@@ -12,22 +12,22 @@ export class OrderedMap<N extends Held> implements BoundedMap<N> {
   readonly #slots = new Slots<N>()
   readonly #displaced: Displaced<N>
   readonly #readsMove: boolean
+  readonly #maxEntries: number
   // lru-cache makes an options object for every call that brings none; a hit must not allocate.
   readonly #options = {}
-  #fullOfEntries = false
+  #cause: 'entries' | 'bytes' = 'bytes'
 
   constructor (readsMove: boolean, bounds: Bounds, onDisplaced: OnDisplaced<N>) {
     this.#readsMove = readsMove
     this.#displaced = new Displaced(onDisplaced)
+    this.#maxEntries = bounds.maxEntries
+    // Given `max`, lru-cache reserves and fills its arrays at once: 0.1 s for a million entries, at each wipe again.
     this.#list = new LRUCache({
-      max: bounds.maxEntries,
       maxSize: bounds.maxBytes,
       dispose: (node, _key, reason) => {
         if (reason !== 'evict') return
         this.#slots.release(node)
-        // The list makes room for the entry first, and for its bytes next.
-        this.#displaced.note(node, this.#fullOfEntries ? 'entries' : 'bytes')
-        this.#fullOfEntries = false
+        this.#displaced.note(node, this.#cause)
       }
     })
   }
@@ -53,8 +53,10 @@ export class OrderedMap<N extends Held> implements BoundedMap<N> {
   }
 
   add (node: N): void {
+    this.#cause = 'entries'
+    while (this.#list.size >= this.#maxEntries) this.#list.pop()
+    this.#cause = 'bytes'
     this.#slots.take(node)
-    this.#fullOfEntries = this.#list.size === this.#list.max
     this.#list.set(node.key, node, { size: node.bytes })
     this.#displaced.report()
   }
@@ -63,7 +65,6 @@ export class OrderedMap<N extends Held> implements BoundedMap<N> {
     // Setting the same object again would leave the old size in the books of lru-cache.
     this.#list.delete(node.key)
     node.bytes = bytes
-    this.#fullOfEntries = false
     this.#list.set(node.key, node, { size: bytes })
     this.#displaced.report()
   }
