@@ -10,14 +10,17 @@ function methodOf (target: object, name: string, buffers: boolean): Method {
   return method.bind(target)
 }
 
-export async function send (client: AnyRedis, [name, ...args]: RedisCommand, buffers: boolean): Promise<unknown> {
-  return await methodOf(client, name, buffers)(...args)
+/** @throws TypeError for a command that ioredis does not know */
+export function send (client: AnyRedis, [name, ...args]: RedisCommand, buffers: boolean): Promise<unknown> {
+  return methodOf(client, name, buffers)(...args)
 }
 
 /** Never rejects. A Cluster gets single commands, which its auto-pipelining sorts by node: a pipeline must stay on one. */
 export async function sendBatch (client: AnyRedis, commands: readonly RedisCommand[]): Promise<RedisOutcome[]> {
   if (isCluster(client)) {
-    return await Promise.all(commands.map(async (command) => await send(client, command, true).then((reply): RedisOutcome => ({ ok: true, reply }), failure)))
+    return await Promise.all(commands.map(async (command): Promise<RedisOutcome> => {
+      try { return { ok: true, reply: await send(client, command, true) } } catch (error) { return failure(error) }
+    }))
   }
   const pipeline = client.pipeline()
   for (const [name, ...args] of commands) void methodOf(pipeline, name, true)(...args)

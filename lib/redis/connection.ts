@@ -73,12 +73,12 @@ export class RedisConnection implements RedisClient {
     return this.#lastError?.message ?? (this.#answering ? 'it does not answer' : 'no connection')
   }
 
-  async call (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
-    return await this.#guard.run(async () => await send(this.raw, command, false), options?.deadlineMs)
+  call (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
+    return this.#guard.run(() => send(this.raw, command, false), options?.deadlineMs)
   }
 
-  async callBuffer (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
-    return await this.#guard.run(async () => await send(this.raw, command, true), options?.deadlineMs)
+  callBuffer (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
+    return this.#guard.run(() => send(this.raw, command, true), options?.deadlineMs)
   }
 
   async batch (commands: readonly RedisCommand[], options?: RedisCallOptions): Promise<RedisOutcome[]> {

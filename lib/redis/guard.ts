@@ -53,11 +53,11 @@ export class Guard {
     return this.#breaker.state === 'closed'
   }
 
-  /** @throws FST_ERR_CACHE_REDIS_UNAVAILABLE, or the error that Redis answered with */
-  async run<T> (call: () => Promise<T>, deadlineMs: Milliseconds = this.#options.deadlineMs): Promise<T> {
-    if (!this.#options.connected()) throw new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE('not connected')
-    if (!this.open) throw new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE('it does not answer; waiting for it to come back')
-    return await this.#attempt(call, deadlineMs)
+  /** Rejects with FST_ERR_CACHE_REDIS_UNAVAILABLE, or with the error that Redis answered. */
+  run<T> (call: () => Promise<T>, deadlineMs: Milliseconds = this.#options.deadlineMs): Promise<T> {
+    if (!this.#options.connected()) return Promise.reject(new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE('not connected'))
+    if (!this.open) return Promise.reject(new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE('it does not answer; waiting for it to come back'))
+    return this.#attempt(call, deadlineMs)
   }
 
   /** A new connection is there: what the last one did is forgotten. */
@@ -69,21 +69,30 @@ export class Guard {
     this.#closed = true
   }
 
-  async #attempt<T> (call: () => Promise<T>, deadlineMs: Milliseconds): Promise<T> {
-    try {
-      const result = await deadline(call(), deadlineMs, this.#options.clock, () => new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`no answer within ${deadlineMs} ms`))
-      this.#breaker.succeeded()
-      return result
-    } catch (error) {
-      if (isReply(error)) {
-        if (CANNOT_WORK.test(error.message)) this.#breaker.failed()
-        else this.#breaker.succeeded()
-        throw error
-      }
-      this.#breaker.failed()
-      if (error instanceof errors.FST_ERR_CACHE_REDIS_UNAVAILABLE) throw error
-      throw new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(error instanceof Error ? error.message : String(error))
+  /** As few promises as can be: every hit in Redis comes through here. */
+  #attempt<T> (call: () => Promise<T>, deadlineMs: Milliseconds): Promise<T> {
+    const late = (): Error => new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`no answer within ${deadlineMs} ms`)
+    let answer: Promise<T>
+    try { answer = call() } catch (error) { answer = Promise.reject(error) }
+    return deadline(answer, deadlineMs, this.#options.clock, late).then(
+      (result) => {
+        this.#breaker.succeeded()
+        return result
+      },
+      (error: unknown) => { throw this.#judge(error) }
+    )
+  }
+
+  /** What the failure says about Redis, and the error for the caller. */
+  #judge (error: unknown): unknown {
+    if (isReply(error)) {
+      if (CANNOT_WORK.test(error.message)) this.#breaker.failed()
+      else this.#breaker.succeeded()
+      return error
     }
+    this.#breaker.failed()
+    if (error instanceof errors.FST_ERR_CACHE_REDIS_UNAVAILABLE) return error
+    return new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(error instanceof Error ? error.message : String(error))
   }
 
   #probeLater (delayMs: Milliseconds): void {

@@ -5,7 +5,8 @@ import { BaseCache, STORED, type ScanPage, type TierUsage, type WriteVerdict } f
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
 import type { MemoryCache } from './memory.ts'
-import type { Fill, RedisCache } from './redis.ts'
+import type { Fill } from './redis-fill.ts'
+import type { RedisCache } from './redis.ts'
 import { WriteBackQueue } from './write-back-queue.ts'
 
 /** An entry in memory, with the instant from which on Redis is asked again. The entry itself lives on as long as everywhere. */

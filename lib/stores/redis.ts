@@ -1,19 +1,15 @@
 import type { EpochMs } from '../clock.ts'
 import { createCompression } from '../codec/compression.ts'
 import { createEntryCodec, type Decoded, type DecodeFault, type EntryCodec, type Moment } from '../codec/entry-codec.ts'
-import { MAX_LIFE_MS } from '../codec/entry-header.ts'
 import { MAX_HEADER_BYTES } from '../codec/envelope.ts'
 import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import { createRedisKeys, type RedisKeys } from '../keyspace/redis-key.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
-import { BaseCache, refused, STORED, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { BaseCache, refused, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
+import { FillPlanner, type Fill } from './redis-fill.ts'
 import { resolveRedisOptions, type RedisCacheOptions, type ResolvedRedisOptions } from './redis-options.ts'
-import { STORE_IF_LEASED } from './redis-scripts.ts'
-
-/** One entry to be written, with the ticket of the load it comes from. */
-export type Fill = readonly [key: string, entry: Entry, ticket: Ticket]
 
 /** Why a read that could have hit did not. `reply`: Redis answered with an error; `unavailable`: not at all. */
 export type RedisFault = DecodeFault | 'reply' | 'unavailable'
@@ -36,6 +32,7 @@ export class RedisCache extends BaseCache {
   readonly #options: ResolvedRedisOptions
   readonly #codec: EntryCodec
   readonly #keys: RedisKeys
+  readonly #planner: FillPlanner
   readonly #lastByte: number
   readonly #faults: Record<RedisFault, number> = { foreign: 0, version: 0, header: 0, body: 0, 'other-key': 0, serializer: 0, 'too-large': 0, reply: 0, unavailable: 0 }
   #hits = 0
@@ -52,6 +49,7 @@ export class RedisCache extends BaseCache {
     this.#codec = createEntryCodec({ serializer, compression: createCompression(compression), maxBytes: maxEntryBytes })
     this.#keys = createRedisKeys(prefix)
     this.#lastByte = maxEntryBytes + MAX_HEADER_BYTES
+    this.#planner = new FillPlanner({ log: this.log, codec: this.#codec, keys: this.#keys, maxEntryBytes, maxStoredBytes: this.#lastByte })
   }
 
   /** Whether asking has a chance: otherwise everything misses, and nothing is stored. */
@@ -90,7 +88,8 @@ export class RedisCache extends BaseCache {
   /** `writeMany` for entries of different loads. */
   async writeEach (fills: readonly Fill[]): Promise<WriteVerdict[]> {
     if (this.#closed) return fills.map(() => refused('closed'))
-    const plans = await Promise.all(fills.map(async ([key, entry, ticket]) => await this.#plan(key, entry, ticket)))
+    const fillable = this.available && this.clock.now() >= this.#fullUntilMs
+    const plans = await Promise.all(fills.map(async (fill) => await this.#planner.plan(fill, this.#moment(), fillable)))
     const outcomes = await this.#send(plans.map(({ command }) => command))
     return plans.map(({ verdict }, index) => this.#verdictOf(verdict, outcomes[index]))
   }
@@ -172,7 +171,7 @@ export class RedisCache extends BaseCache {
     const caughtUp = this.#caughtUp()
     const outcomes = await this.#batch(keys.map((key) => this.#readCommand(key)), VALUES_PER_BATCH)
     if (caughtUp !== true && !await caughtUp) return keys.map(() => undefined)
-    return await Promise.all(outcomes.map(async (outcome, index) => await this.#open(keys[index] ?? '', outcome)))
+    return await Promise.all(outcomes.map((outcome, index) => this.#open(keys[index] ?? '', outcome)))
   }
 
   /** GETRANGE is a GET that cannot bring more than we are willing to take. */
@@ -201,25 +200,6 @@ export class RedisCache extends BaseCache {
     // A soft purge from before this process began is known to have been, but not when; the entry then counts as stale from the start.
     const accepted = validity === 'soft' ? softened(entry, this.log.softPurgedAtMs(key, entry.marks, 0) ?? entry.storedAtMs) : entry
     return staleUntilMs(accepted) > this.clock.now() ? accepted : undefined
-  }
-
-  /** What is to be done for a fill, and what its answer is when that succeeds. */
-  async #plan (key: string, entry: Entry, ticket: Ticket): Promise<{ command: RedisCommand | undefined, verdict: WriteVerdict }> {
-    const validity = ticket.at === this.log.tip ? 'valid' : this.log.judge(key, entry.marks, ticket.at)
-    if (validity === 'purged') return { command: undefined, verdict: refused('purged') }
-    const accepted = validity === 'soft' ? softened(entry, this.log.softPurgedAtMs(key, entry.marks, ticket.at) ?? this.clock.now()) : entry
-    const name = this.#keys.entry(key)
-    const lifeMs = Math.min(Math.ceil(staleUntilMs(accepted) - this.clock.now()), MAX_LIFE_MS)
-    // The older copy goes as well: it is not what was written last.
-    if (!(lifeMs > 0)) return { command: ['UNLINK', name], verdict: refused('expired') }
-    if (accepted.bytes > this.#options.maxEntryBytes) return { command: ['UNLINK', name], verdict: refused('too-large') }
-    if (!this.available || this.clock.now() < this.#fullUntilMs) return { command: undefined, verdict: refused('unavailable') }
-    const bytes = await this.#codec.encode(key, accepted, this.#moment())
-    if (bytes.length > this.#lastByte) return { command: ['UNLINK', name], verdict: refused('too-large') }
-    const command: RedisCommand = ticket.lease === undefined
-      ? ['SET', name, bytes, 'PX', lifeMs]
-      : ['EVAL', STORE_IF_LEASED, 2, name, this.#keys.lease(key), ticket.lease, bytes, lifeMs]
-    return { command, verdict: STORED }
   }
 
   #verdictOf (verdict: WriteVerdict, outcome: RedisOutcome | undefined): WriteVerdict {

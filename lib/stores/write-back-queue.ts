@@ -1,6 +1,6 @@
 import type { Clock, Milliseconds, Timer } from '../clock.ts'
 import { deadline } from '../resilience/deadline.ts'
-import type { Fill } from './redis.ts'
+import type { Fill } from './redis-fill.ts'
 
 export interface WriteBackOptions {
   readonly clock: Clock

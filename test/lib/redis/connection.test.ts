@@ -1,10 +1,19 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
 import { Redis } from 'ioredis'
 import t from 'tap'
 
+import { systemClock } from '../../../lib/clock.ts'
+import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
+import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
+import { RedisCache } from '../../../lib/stores/redis.ts'
+import { entryOf } from '../../support/entries.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
 
@@ -107,6 +116,48 @@ t.test('a required Redis that is not there is an error that names it, without it
   await t.rejects(locked.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /NOAUTH/ })
   await locked.close()
   await wrong.stop()
+})
+
+t.test('a user who may do little more than the cache needs suffices', async (t) => {
+  const server = await startRedis()
+  const admin = openRedis(server.url)
+  await admin.opened({ withinMs: 5000 })
+  await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', '~frc:*', '&frc:*', '-@all', '+hello', '+info', '+ping', '+time', '+getrange', '+get', '+set', '+unlink', '+exists', '+pexpire', '+eval', '+evalsha', '+scan', '+quit'])
+  const redis = openRedis({ host: server.host, port: server.port, username: 'cache', password: 'secret' })
+  t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
+  t.equal(await redis.opened({ withinMs: 5000, required: true }), true)
+  const log = createLocalLog({ clock: systemClock })
+  const store = new RedisCache({ client: redis, log })
+  const leases = createRedisLeases({ client: redis, clock: systemClock, prefix: 'frc:' })
+  const lease = await leases.acquire('k')
+  if (typeof lease === 'string') throw new Error(lease)
+  const ticket = { ...log.ticket(), lease: lease.token }
+  t.same(await store.write('k', entryOf({ value: 1, ticket, clock: systemClock }), ticket), { stored: true })
+  t.equal((await store.read('k'))?.value, 1)
+  t.equal((await store.scan(undefined, 100)).entries.length, 1)
+  t.equal(await leases.wait('k', 1000), 'free')
+  t.equal(await store.remove(['k']), 1)
+  t.same(Object.values(store.faults).filter((count) => count > 0), [])
+  await t.rejects(redis.call(['FLUSHALL']), { name: 'ReplyError', message: /NOPERM/ })
+})
+
+t.test('TLS, by URL and by options', { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed' }, async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'response-cache-tls-'))
+  const [key, cert] = [join(dir, 'key.pem'), join(dir, 'cert.pem')]
+  spawnSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', key, '-out', cert])
+  const port = await freePort()
+  const server = await startRedis(['--tls-port', String(port), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert, '--tls-auth-clients', 'no'])
+  const ca = await readFile(cert)
+  const trusting = openRedis({ url: `rediss://127.0.0.1:${port}`, tls: { ca } })
+  const suspicious = openRedis(`rediss://127.0.0.1:${port}`)
+  t.teardown(async () => { await trusting.close(); await suspicious.close(); await server.stop(); await rm(dir, { recursive: true }) })
+  t.equal(await trusting.opened({ withinMs: 5000 }), true)
+  t.equal(await trusting.call(['PING']), 'PONG')
+  await t.rejects(suspicious.opened({ withinMs: 300, required: true }), { message: /certificate/i })
+  let subscribed = false
+  const subscriber = trusting.subscriber()
+  subscriber.start(['news'], { message: () => {}, subscribed: () => { subscribed = true }, lost: () => {} })
+  await until(() => subscribed)
 })
 
 t.test('sources that are none are refused', async (t) => {
