@@ -7,6 +7,7 @@ import { ResponseFlights } from '../lib/engine/response-flights.ts'
 import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
 import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
+import { isOwnRoute } from '../routes/route-shape.ts'
 import { Capture } from './capture.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf, withInvalidates } from './exchange.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
@@ -62,7 +63,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
-    if (given === undefined || given === false) return
+    if (given === undefined || given === false || isOwnRoute(route.config)) return
     const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, ownValidator: this.validatorCompiler !== undefined })
     if (policy.invalidates !== undefined) route.config = withInvalidates(route.config, settings.name, policy.invalidates)
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
@@ -78,7 +79,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       done(null, capture.take(miss, request, reply, payload))
       return
     }
-    if (isSafeMethod(request.method)) {
+    if (isSafeMethod(request.method) || isOwnRoute(request.routeOptions.config)) {
       done(null, payload)
       return
     }

@@ -1,6 +1,11 @@
 import type { FastifyReply, FastifyRequest, FastifySchema, RouteShorthandOptions, onRequestHookHandler } from 'fastify'
 
-type Shape = Pick<RouteShorthandOptions, 'schema' | 'validatorCompiler' | 'serializerCompiler'> & { readonly onRequest: onRequestHookHandler[] }
+type Shape = Pick<RouteShorthandOptions, 'schema' | 'config' | 'validatorCompiler' | 'serializerCompiler'> & { readonly onRequest: onRequestHookHandler[] }
+
+const kOwn: unique symbol = Symbol('fastify-response-cache.own-route')
+
+/** Whether a route, seen by its configuration, is one of the cache's own: never cached, and its success changes no resource of the app. */
+export const isOwnRoute = (config: object | undefined): boolean => config !== undefined && kOwn in config
 
 const failure = (description: string): object => ({
   description,
@@ -25,8 +30,10 @@ export const GUARD_RESPONSES = {
  */
 export function routeShape (summary: string, schema: FastifySchema, guard: readonly onRequestHookHandler[] = []): Shape {
   const documented = { tags: ['cache'], summary, ...schema }
+  const config: object = { [kOwn]: true }
   return {
     schema: documented,
+    config,
     validatorCompiler: () => () => true,
     serializerCompiler: () => serialized,
     onRequest: [notStored, ...guard]

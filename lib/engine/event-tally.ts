@@ -1,5 +1,7 @@
 import type { Seconds } from '../clock.ts'
 import type { CacheEventHub, CacheEvents, LookupResult } from '../events.ts'
+import type { StoreRefusal } from '../http/storable.ts'
+import type { WriteVerdict } from '../ports/base-cache.ts'
 import { DurationTally } from './duration-tally.ts'
 
 /** What data lookups, which have no route, are counted under. */
@@ -13,12 +15,40 @@ export const MAX_ROUTES = 200
 const LOOKUP_BOUNDS: readonly Seconds[] = [0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.25, 1, 5]
 const LOAD_BOUNDS: readonly Seconds[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
+type RefusalReason = StoreRefusal | Extract<WriteVerdict, { stored: false }>['reason'] |
+  'built-from-stale' | 'too-many-marks' | 'too-many-tags' | 'tags-failed' | 'opaque-body' | 'broken-body' | 'unkeyed-input'
+
+const reasons: Readonly<Record<RefusalReason, true>> = {
+  purged: true,
+  'too-large': true,
+  expired: true,
+  unavailable: true,
+  closed: true,
+  'built-from-stale': true,
+  'too-many-marks': true,
+  'too-many-tags': true,
+  'tags-failed': true,
+  'opaque-body': true,
+  'broken-body': true,
+  'unkeyed-input': true,
+  method: true,
+  status: true,
+  partial: true,
+  'content-range': true,
+  'malformed-header': true,
+  'no-store': true,
+  private: true,
+  'no-cache': true,
+  'set-cookie': true,
+  'vary-star': true,
+  'vary-credentials': true,
+  authorization: true,
+  'length-mismatch': true,
+  'no-freshness': true
+}
+
 /** The words before the `;` of the reasons for which something is not stored. */
-export const REFUSAL_REASONS: ReadonlySet<string> = new Set([
-  'purged', 'too-large', 'expired', 'unavailable', 'closed', 'built-from-stale', 'too-many-marks', 'too-many-tags', 'tags-failed',
-  'opaque-body', 'broken-body', 'unkeyed-input', 'method', 'status', 'partial', 'content-range', 'malformed-header', 'no-store',
-  'private', 'no-cache', 'set-cookie', 'vary-star', 'vary-credentials', 'authorization', 'length-mismatch', 'no-freshness'
-])
+export const REFUSAL_REASONS: ReadonlySet<string> = new Set(Object.keys(reasons))
 
 /** What is counted for one route. */
 export interface RouteTally {

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { EpochMs } from '../clock.ts'
 import { staleUntilMs, type Entry } from '../entry.ts'
 import { globMatches, parseGlob } from '../keyspace/glob.ts'
@@ -43,6 +44,8 @@ async function * eachEntry ({ store }: EngineParts, pageSize: number): AsyncGene
     const page = await store.scan(cursor, pageSize)
     yield * page.entries
     cursor = page.cursor
+    // A store in memory answers at once: without a pause, a walk over a million entries would keep all requests waiting.
+    if (cursor !== undefined) await setImmediate()
   } while (cursor !== undefined)
 }
 

@@ -2,7 +2,7 @@ import { errors, shown } from '../errors.ts'
 import type { CacheEvents } from '../events.ts'
 import { pathMark, tagMark } from '../keyspace/mark.ts'
 import { checkKey, checkTag } from '../keyspace/name.ts'
-import { parsePattern } from '../keyspace/pattern.ts'
+import { checkPattern } from '../keyspace/pattern.ts'
 import { normalisePath } from '../keyspace/request-path.ts'
 import type { PurgeRecord } from '../ports/invalidation-log.ts'
 import type { Purge } from '../purge.ts'
@@ -43,7 +43,7 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
     keys: names.keys ?? [],
     marks,
     markPrefixes,
-    patterns: (purge.patterns ?? []).map((pattern) => naming.pattern(checked(pattern))),
+    patterns: (purge.patterns ?? []).map((pattern) => naming.pattern(checkPattern(pattern))),
     everything: purge.everything === true,
     soft: purge.soft === true
   }
@@ -53,9 +53,4 @@ export function purgeKinds (purge: Purge): CacheEvents['invalidate']['kinds'][nu
   const kinds: CacheEvents['invalidate']['kinds'][number][] = LISTS.filter((name) => (purge[name]?.length ?? 0) > 0)
   if (purge.everything === true) kinds.push('everything')
   return kinds
-}
-
-function checked (pattern: string): string {
-  parsePattern(pattern)
-  return pattern
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { AggregatorRegistry, Counter, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Registry, type OpenMetricsContentType } from 'prom-client'
 import { CacheManager } from '../../../lib/cache-manager.ts'
 import { DurationTally } from '../../../lib/engine/duration-tally.ts'
 import { EventTally, MAX_ROUTES, REFUSAL_REASONS } from '../../../lib/engine/event-tally.ts'
@@ -133,7 +133,8 @@ t.test('a registry of an app keeps what it has', async (t) => {
 })
 
 t.test('OpenMetrics and the sum over the workers of a cluster come out right', async (t) => {
-  const open = new Registry(Registry.OPENMETRICS_CONTENT_TYPE)
+  const open = new Registry<OpenMetricsContentType>()
+  open.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)
   const cache = new CacheManager()
   createMetrics(cache.parts, { cache: 'cache', registry: open })
   await cache.getOrSet('x', () => 1)
