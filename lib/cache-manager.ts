@@ -28,8 +28,13 @@ export class CacheManager extends CacheEngine {
     this.parts = parts
   }
 
-  /** Gets ready for use. Calling it is good manners and costs nothing; calling it twice is calling it once. */
+  /**
+   * Gets ready for use: where there is a Redis to connect to, waits for it a moment, and goes on without it if need be.
+   * A cache in memory is ready at once.
+   * @throws FST_ERR_CACHE_REDIS_REQUIRED when `redisRequired` is set and Redis does not answer
+   */
   async initialize (): Promise<this> {
+    await this.parts.open()
     return this
   }
 

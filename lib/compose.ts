@@ -6,9 +6,15 @@ import { DependencyTracker } from './engine/dependencies.ts'
 import type { EngineParts } from './engine/parts.ts'
 import { CacheEventHub } from './events.ts'
 import { createLocalLog } from './invalidation/local-log.ts'
+import { createRedisLog } from './invalidation/redis-log.ts'
+import { createRedisLeases } from './leases/redis-leases.ts'
 import type { InvalidationLog } from './ports/invalidation-log.ts'
+import { openRedis } from './redis/open.ts'
+import type { RedisSource } from './redis/source.ts'
 import { StatsCounter } from './stats.ts'
+import { HybridCache } from './stores/hybrid.ts'
 import { MemoryCache } from './stores/memory.ts'
+import { RedisCache } from './stores/redis.ts'
 
 /** What a program may bring along instead of what the configuration would make. */
 export interface CacheDeps {
@@ -18,28 +24,25 @@ export interface CacheDeps {
   random?: () => number
   /** How data values are kept. @default JSON */
   serializer?: ValueSerializer
+  /** A Redis client (ioredis, Cluster, `fastify.redis`), options of one, or a URL. A client is used, never closed. @default `redisUrl` */
+  redis?: RedisSource
 }
+
+type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'open' | 'close'>
+type Common = Pick<EngineParts, 'clock' | 'events' | 'serializer'>
+
+/** How long the start waits for Redis; after that the cache works without it until it comes. */
+const CONNECT_MS = 1000
 
 /** Builds what `config` describes. The only place where the parts meet. */
 export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): EngineParts {
   const clock = deps.clock ?? systemClock
   const events = new CacheEventHub()
-  const log = createLocalLog({ clock, maxRecords: config.maxInvalidations })
-  const store = new MemoryCache({
-    log,
-    clock,
-    maxEntries: config.memoryMaxSize,
-    maxBytes: config.memoryMaxBytes,
-    maxEntryBytes: config.memoryMaxEntryBytes,
-    evictionPolicy: config.evictionPolicy,
-    onEvict: (key, entry, cause) => { if (events.heard('evict')) events.emit('evict', { key, cause, bytes: entry.bytes }) }
-  })
+  const serializer = deps.serializer ?? (config.enableSerialization ? jsonSerializer : verbatimSerializer)
+  const common: Common = { clock, events, serializer }
   return {
-    store,
-    log,
-    events,
-    clock,
-    serializer: deps.serializer ?? (config.enableSerialization ? jsonSerializer : verbatimSerializer),
+    ...common,
+    ...config.strategy === 'memory' ? inProcess(config, common) : shared(config, common, deps.redis),
     stats: new StatsCounter(config.enableStats),
     dependencies: new DependencyTracker(config.trackDependencies),
     random: deps.random ?? Math.random,
@@ -52,4 +55,41 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
       loadTimeoutMs: toMs(config.loadTimeout)
     }
   }
+}
+
+function inProcess (config: Readonly<CacheConfig>, common: Common): Stores {
+  const log = createLocalLog({ clock: common.clock, maxRecords: config.maxInvalidations })
+  const nothingToDo = async (): Promise<void> => {}
+  return { log, store: memory(config, common, log), leases: undefined, open: nothingToDo, close: nothingToDo }
+}
+
+function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSource | undefined): Stores {
+  const { clock, serializer } = common
+  const prefix = config.redisPrefix
+  const strict = config.consistency === 'strict'
+  const client = openRedis(source ?? { url: config.redisUrl, db: config.redisDb, ...config.redisPassword !== null && { password: config.redisPassword } }, { clock, deadlineMs: toMs(config.redisTimeout) })
+  const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout) })
+  const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, ...!config.enableCompression && { compression: { codec: 'none' } } })
+  return {
+    log,
+    store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy }),
+    leases: createRedisLeases({ client, clock, prefix }),
+    open: async () => {
+      // What is loaded before the place in the shared log is known could not be stored for others.
+      if (await client.opened({ withinMs: CONNECT_MS, required: config.redisRequired })) await log.sync()
+    },
+    close: async () => { await client.close() }
+  }
+}
+
+function memory (config: Readonly<CacheConfig>, { clock, events }: Common, log: InvalidationLog): MemoryCache {
+  return new MemoryCache({
+    log,
+    clock,
+    maxEntries: config.memoryMaxSize,
+    maxBytes: config.memoryMaxBytes,
+    maxEntryBytes: config.memoryMaxEntryBytes,
+    evictionPolicy: config.evictionPolicy,
+    onEvict: (key, entry, cause) => { if (events.heard('evict')) events.emit('evict', { key, cause, bytes: entry.bytes }) }
+  })
 }

@@ -9,6 +9,9 @@ export type CacheStrategy = typeof CacheStrategy[keyof typeof CacheStrategy]
 export const EvictionPolicy = Object.freeze({ LRU: 'lru', LFU: 'lfu', FIFO: 'fifo', S3_FIFO: 's3-fifo', W_TINYLFU: 'w-tinylfu' } as const)
 export type EvictionPolicy = typeof EvictionPolicy[keyof typeof EvictionPolicy]
 
+export type WritePolicy = 'through' | 'back'
+export type Consistency = 'bounded' | 'strict'
+
 /** The settings of a cache. All have a default; see `DEFAULT_CACHE_CONFIG`. */
 export interface CacheConfig {
   /** Where entries live: this process, Redis, or both. */
@@ -29,6 +32,16 @@ export interface CacheConfig {
   memoryTtl: Seconds
   /** Seconds for which an entry is fresh when nobody says otherwise (strategies `redis` and `hybrid`). */
   redisTtl: Seconds
+  /** In front of every key in Redis. Caches with the same prefix share their entries and their purges. */
+  redisPrefix: string
+  /** Seconds that one operation on Redis may take before the cache goes on without it. */
+  redisTimeout: Seconds
+  /** Fail at the start when Redis does not answer, instead of going on without it. */
+  redisRequired: boolean
+  /** Strategy `hybrid`: `through` stores in Redis before a write is done, `back` a moment later, many at once. */
+  writePolicy: WritePolicy
+  /** `bounded`: other instances honour a purge within milliseconds; `strict`: every read asks the shared log first. */
+  consistency: Consistency
   /** Compress what goes to Redis when that makes it smaller. */
   enableCompression: boolean
   /** Store data values as copies that nobody can change. `false` keeps the very object that was given, in memory only. */
@@ -104,6 +117,11 @@ const specs: { readonly [K in keyof CacheConfig]: Spec<CacheConfig[K]> } = {
   memoryMaxEntryBytes: wholeNumber(5 * 1024 * 1024, 1),
   memoryTtl: lifetime(300),
   redisTtl: lifetime(3600),
+  redisPrefix: { default: 'frc:', parse: (text) => text, valid: (value) => typeof value === 'string' && value.length <= 128 && !/[{}\s]/.test(value), allowed: 'a string of at most 128 characters without braces and blanks' },
+  redisTimeout: timerSeconds(0.2),
+  redisRequired: flag(false),
+  writePolicy: oneOf<WritePolicy>(['through', 'back'], 'through'),
+  consistency: oneOf<Consistency>(['bounded', 'strict'], 'bounded'),
   enableCompression: flag(true),
   enableSerialization: flag(true),
   evictionPolicy: oneOf<EvictionPolicy>(Object.values(EvictionPolicy), EvictionPolicy.LRU),

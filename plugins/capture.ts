@@ -175,10 +175,12 @@ export class Capture {
   #keep (miss: Miss, request: FastifyRequest, response: { status: number, headers: HeaderList, body: Buffer }, judgement: Judgement & { store: true }, marks: readonly Mark[], loadMs: number): void {
     const { parts, responses } = this.#parts
     const { freshness, vary } = judgement
+    miss.keeping = true
     const verdict = responses.keep({
       key: miss.key,
       request: request.raw.headers,
-      response: { ...response, initialAgeMs: freshness.initialAgeMs, etag: headerOf(response.headers, 'etag'), lastModified: headerOf(response.headers, 'last-modified') },
+      response,
+      initialAgeMs: freshness.initialAgeMs,
       vary,
       ticket: miss.ticket,
       marks,

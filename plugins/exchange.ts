@@ -43,6 +43,8 @@ export interface Miss {
   readonly flight: ResponseFlight | undefined
   observed: ObservedRequest | undefined
   entityTags: readonly string[]
+  /** The response is on its way into the store, which will say what became of it. */
+  keeping: boolean
   readonly job: RefreshJob | undefined
 }
 

@@ -221,7 +221,8 @@ export class RouteCache {
       flight,
       job: how.job,
       observed: undefined,
-      entityTags: []
+      entityTags: [],
+      keeping: false
     }
     noteMiss(request, miss)
     this.#tell(request, 'miss', forward, policy, startedAt, key)
@@ -229,7 +230,8 @@ export class RouteCache {
     if (flight === undefined) return
     // Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever. A client that leaves
     // says nothing about the response: the next one leads.
-    const left = (): void => { flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken') }
+    // While the response is being stored, that decides.
+    const left = (): void => { if (!miss.keeping) flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken') }
     if (reply.raw.destroyed) left()
     else reply.raw.once('close', left)
   }

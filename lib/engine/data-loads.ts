@@ -6,6 +6,7 @@ import type { WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { toMs } from '../clock.ts'
 import { DependencyScope } from './dependencies.ts'
+import { beginFleetLoad } from './fleet-load.ts'
 import { durationMs, ttlMsOf, type LoadContext, type LoadDefaults, type LoadOptions, type StoreOptions } from './load-options.ts'
 import type { EngineParts } from './parts.ts'
 
@@ -24,7 +25,24 @@ export class DataLoads {
     this.#parts = parts
   }
 
+  /** Loads and stores the value of a key, or waits for another process that is doing so. */
   async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<Loaded> {
+    if (this.#parts.leases === undefined) return await this.#loadHere(key, tagName, loader, options, ticket)
+    const start = await beginFleetLoad(this.#parts, key, () => this.#fresh(key))
+    if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
+    try {
+      return await this.#loadHere(key, tagName, loader, options, start.ticket)
+    } finally {
+      await start.release()
+    }
+  }
+
+  async #fresh (key: string): Promise<Entry | undefined> {
+    const entry = await this.#parts.store.read(key)
+    return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
+  }
+
+  async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<Loaded> {
     const { stats, events, dependencies, defaults, random } = this.#parts
     const scope = new DependencyScope()
     const startedAt = performance.now()

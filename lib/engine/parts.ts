@@ -3,6 +3,7 @@ import type { ValueSerializer } from '../codec/serializer.ts'
 import type { CacheEventHub } from '../events.ts'
 import type { BaseCache } from '../ports/base-cache.ts'
 import type { InvalidationLog } from '../ports/invalidation-log.ts'
+import type { Leases } from '../ports/leases.ts'
 import type { StatsCounter } from '../stats.ts'
 import type { DependencyTracker } from './dependencies.ts'
 import type { LoadDefaults } from './load-options.ts'
@@ -15,10 +16,16 @@ export interface EngineParts {
   readonly events: CacheEventHub
   readonly stats: StatsCounter
   readonly dependencies: DependencyTracker
+  /** The right to load a key for the whole fleet; none where there is but one process. */
+  readonly leases: Leases | undefined
   readonly clock: Clock
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number
   readonly defaults: LoadDefaults
   /** A log of its own, to try a purge on. */
   readonly scratchLog: () => InvalidationLog
+  /** Gets the connections ready that the parts need; bounded, and not in the way of working without them. */
+  readonly open: () => Promise<void>
+  /** Closes the connections, after everything that uses them. */
+  readonly close: () => Promise<void>
 }

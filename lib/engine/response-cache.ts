@@ -4,20 +4,12 @@ import { staleUntilMs } from '../entry.ts'
 import type { RequestHeaders } from '../http/headers.ts'
 import type { StoredResponse } from '../http/response.ts'
 import { varyKey } from '../http/vary.ts'
-import type { Mark } from '../keyspace/mark.ts'
+import { keyMark, type Mark } from '../keyspace/mark.ts'
 import { variantKey } from '../keyspace/request-key.ts'
 import { chain, type MaybePromise } from '../maybe-promise.ts'
 import { refused, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { EngineParts } from './parts.ts'
-
-/** A response as it is kept: what goes out again, and how old it was when it came. */
-export interface KeptResponse extends StoredResponse {
-  readonly initialAgeMs: Milliseconds
-  /** Entity-tag and Last-Modified, at hand for conditional requests. */
-  readonly etag: string | undefined
-  readonly lastModified: string | undefined
-}
 
 /** Under the key of a URL that has variants: on which request fields they depend, and which there are. */
 export interface Variants { readonly names: readonly string[], readonly keys: readonly string[] }
@@ -25,7 +17,7 @@ export interface Variants { readonly names: readonly string[], readonly keys: re
 /** Where the response to a request is, or would be. */
 export interface Found {
   readonly key: string
-  readonly entry: Entry<KeptResponse> | undefined
+  readonly entry: Entry<StoredResponse> | undefined
   /** There are variants of this URL, but none for this request. */
   readonly varyMiss: boolean
 }
@@ -34,7 +26,9 @@ export interface Found {
 export interface Keep {
   readonly key: string
   readonly request: RequestHeaders
-  readonly response: KeptResponse
+  readonly response: StoredResponse
+  /** How old it was when it came. */
+  readonly initialAgeMs: Milliseconds
   readonly vary: readonly string[]
   readonly ticket: Ticket
   readonly marks: readonly Mark[]
@@ -62,9 +56,9 @@ export class ResponseCache {
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
     return chain(this.#parts.store.read(key), (entry) => {
       if (entry === undefined) return { key, entry: undefined, varyMiss: false }
-      if (entry.kind !== 'variants') return { key, entry: entry as Entry<KeptResponse>, varyMiss: false }
+      if (entry.kind !== 'variants') return { key, entry: entry as Entry<StoredResponse>, varyMiss: false }
       const variant = variantKey(key, varyKey((entry.value as Variants).names, request))
-      return chain(this.#parts.store.read(variant), (found) => ({ key: variant, entry: found as Entry<KeptResponse> | undefined, varyMiss: found === undefined }))
+      return chain(this.#parts.store.read(variant), (found) => ({ key: variant, entry: found as Entry<StoredResponse> | undefined, varyMiss: found === undefined }))
     })
   }
 
@@ -79,7 +73,7 @@ export class ResponseCache {
     })
   }
 
-  #keepVariant (keep: Keep, entry: Entry<KeptResponse>, known: Variants | undefined, held: Entry | undefined): MaybePromise<WriteVerdict> {
+  #keepVariant (keep: Keep, entry: Entry<StoredResponse>, known: Variants | undefined, held: Entry | undefined): MaybePromise<WriteVerdict> {
     const { store } = this.#parts
     // Every variant is told apart by all the fields that any of them varies on.
     const names = [...new Set([...known?.names ?? [], ...keep.vary])].sort()
@@ -93,24 +87,30 @@ export class ResponseCache {
       ...entry,
       kind: 'variants',
       value: { names, keys },
-      freshUntilMs: lastMs,
-      staleWhileRevalidateUntilMs: lastMs,
+      // Never fresh, so that a soft purge, which ends freshness, shortens the life of the variants but not of the list.
+      freshUntilMs: entry.storedAtMs,
+      staleWhileRevalidateUntilMs: entry.storedAtMs,
       staleIfErrorUntilMs: lastMs,
       // A purge by tag may take one variant and leave the others; only a purge of the URL takes the list.
       marks: entry.marks.filter((mark) => mark.startsWith('p:') || mark.startsWith('u:')),
       bytes: OVERHEAD_BYTES + 32 * keys.length
     }
-    return chain(store.write(keep.key, list, keep.ticket), (verdict) => verdict.stored ? store.write(key, entry, keep.ticket) : refused(verdict.reason))
+    // A purge of the URL's key must take the variants too, or they would come back with the next list.
+    const variant: Entry<StoredResponse> = { ...entry, marks: [...entry.marks, keyMark(keep.key)] }
+    // The lease is on the URL: it is given back with the list, once the variant is there to be found.
+    const { lease, ...ticket } = keep.ticket
+    return chain(store.write(key, variant, ticket), (verdict) => verdict.stored ? store.write(keep.key, list, keep.ticket) : refused(verdict.reason))
   }
 
-  #entryOf (keep: Keep, nowMs: EpochMs): Entry<KeptResponse> {
+  #entryOf (keep: Keep, nowMs: EpochMs): Entry<StoredResponse> {
     const freshUntilMs = nowMs + keep.freshForMs
     let bytes = OVERHEAD_BYTES + keep.response.body.length
     for (const [name, value] of keep.response.headers) bytes += 64 + 2 * (name.length + value.length)
     return {
       kind: 'response',
       value: keep.response,
-      storedAtMs: nowMs,
+      // Its birth, so that its age is the time since then, in every process.
+      storedAtMs: nowMs - keep.initialAgeMs,
       freshUntilMs,
       staleWhileRevalidateUntilMs: freshUntilMs + keep.staleWhileRevalidateMs,
       staleIfErrorUntilMs: freshUntilMs + keep.staleIfErrorMs,
