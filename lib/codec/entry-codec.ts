@@ -4,9 +4,9 @@ import type { MaybePromise } from '../maybe-promise.ts'
 import type { Compression, Packed } from './compression.ts'
 import { MAX_LIFE_MS, positionOf, readEntryHeader, type EntryHeader } from './entry-header.ts'
 import { frame, unframe } from './envelope.ts'
-import { deepFreeze } from './json-value.ts'
 import type { ResponseHead } from './response-head.ts'
 import type { ValueSerializer } from './serializer.ts'
+import { readVariantList } from './variants.ts'
 
 /** One moment by two clocks: this process's, and the one all instances share. They may differ by any amount. */
 export interface Moment { readonly localMs: EpochMs, readonly sharedMs: EpochMs }
@@ -42,6 +42,8 @@ const isEncoded = (headers: ResponseHead[1]): boolean => headers.some(([name]) =
 
 const span = (ms: number): number => Math.min(Math.max(0, ms), MAX_LIFE_MS)
 
+const damaged = (): never => { throw new TypeError('damaged') }
+
 const fault = (reason: DecodeFault): Decoded => ({ ok: false, reason })
 
 export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCodecOptions): EntryCodec {
@@ -52,7 +54,7 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
 
   const valueOf = (header: EntryHeader, body: Buffer): unknown => {
     if (header.t === 'data') return serializer.decode(body)
-    if (header.t === 'variants') return deepFreeze(JSON.parse(body.toString()))
+    if (header.t === 'variants') return readVariantList(header.k, JSON.parse(body.toString())) ?? damaged()
     const [status, headers] = header.r as ResponseHead
     return { status, headers, body }
   }

@@ -1,4 +1,4 @@
-import type { EpochMs } from '../clock.ts'
+import type { EpochMs, Milliseconds } from '../clock.ts'
 import type { CompressionOptions } from '../codec/compression.ts'
 import { jsonSerializer, type ValueSerializer } from '../codec/serializer.ts'
 import { errors, shown } from '../errors.ts'
@@ -18,6 +18,10 @@ export interface RedisCacheOptions extends BaseCacheParts {
   maxEntryBytes?: number
   /** Ask the shared log before every read, so that a purge acknowledged anywhere holds here. @default false */
   strict?: boolean
+  /** How often a step of background work, as the walk of `wipe`, is tried again. Reads and fills are not: the caller waits. @default 3 */
+  retryAttempts?: number
+  /** Pause before the first of these tries, in milliseconds; each further one is twice as long. @default 100 */
+  retryDelayMs?: Milliseconds
   /** The time all instances agree on. @default that of the Redis server */
   sharedNow?: () => EpochMs
 }
@@ -26,8 +30,8 @@ export type ResolvedRedisOptions = Readonly<Required<Omit<RedisCacheOptions, key
 
 /** @throws FST_ERR_CACHE_OPTION */
 export function resolveRedisOptions (given: RedisCacheOptions): ResolvedRedisOptions {
-  const { client, prefix = 'frc:', serializer = jsonSerializer, compression = {}, maxEntryBytes = 5 * 1024 * 1024, strict = false, sharedNow = () => client.now() } = given
+  const { client, prefix = 'frc:', serializer = jsonSerializer, compression = {}, maxEntryBytes = 5 * 1024 * 1024, strict = false, retryAttempts = 3, retryDelayMs = 100, sharedNow = () => client.now() } = given
   if (/[{}]/.test(prefix)) throw new errors.FST_ERR_CACHE_OPTION('prefix', shown(prefix), 'text without braces')
   if (!Number.isSafeInteger(maxEntryBytes) || maxEntryBytes < 1) throw new errors.FST_ERR_CACHE_OPTION('maxEntryBytes', shown(maxEntryBytes), 'a positive integer')
-  return Object.freeze({ client, prefix, serializer, compression, maxEntryBytes, strict, sharedNow })
+  return Object.freeze({ client, prefix, serializer, compression, maxEntryBytes, strict, retryAttempts, retryDelayMs, sharedNow })
 }

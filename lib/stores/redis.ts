@@ -8,6 +8,7 @@ import type { MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, refused, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
+import { retry } from '../resilience/retry.ts'
 import { FillPlanner, type Fill } from './redis-fill.ts'
 import { resolveRedisOptions, type RedisCacheOptions, type ResolvedRedisOptions } from './redis-options.ts'
 
@@ -228,13 +229,17 @@ export class RedisCache extends BaseCache {
   }
 
   async #wipe (): Promise<void> {
+    const { client, retryAttempts: attempts, retryDelayMs: baseMs } = this.#options
+    const step = async (from: string | undefined): Promise<string | undefined> => {
+      const page = await client.scan(from, this.#keys.entries, 1000)
+      await this.#batch(page.keys.map((name): RedisCommand => ['UNLINK', name]), BATCH)
+      return page.cursor
+    }
     let cursor: string | undefined
     do {
       if (!this.available) return
       try {
-        const page = await this.#options.client.scan(cursor, this.#keys.entries, 1000)
-        await this.#batch(page.keys.map((name): RedisCommand => ['UNLINK', name]), BATCH)
-        cursor = page.cursor
+        cursor = await retry(async () => await step(cursor), { clock: this.clock, attempts, baseMs, random: Math.random, transient: () => !this.#closed })
       } catch (error) {
         this.#failed(error)
         return

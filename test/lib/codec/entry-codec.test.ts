@@ -34,7 +34,7 @@ const responseEntry: Entry = {
   value: { status: 200, headers: [['content-type', 'text/html; charset=utf-8'], ['link', ['</a>; rel=preload', '</b>; rel=preload']], ['x-name', 'caf\u00e9']], body: Buffer.from('<p>\u20ac 42</p>') },
   marks: ['p:/products/42']
 }
-const variantsEntry: Entry = { ...dataEntry, kind: 'variants', value: { names: ['accept-language'] } }
+const variantsEntry: Entry = { ...dataEntry, kind: 'variants', value: { names: ['accept-language'], keys: ['product:42#Zm9v'] } }
 const entries = { data: dataEntry, response: responseEntry, variants: variantsEntry }
 
 const entryOf = (decoded: Decoded): Entry => {
@@ -110,6 +110,17 @@ t.test('a header is believed only if every member has its type and range', async
   for (const header of [null, 1, 'x', [], true]) t.same(await codec.decode('k', frame(header, Buffer.alloc(0)), at), { ok: false, reason: 'header' })
 })
 
+t.test('a list of variants is one, and leads to its own URL only', async (t) => {
+  const decodeList = async (value: unknown): Promise<Decoded> => {
+    const body = Buffer.from(JSON.stringify(value))
+    return await codec.decode('k', frame({ ...valid, t: 'variants', r: undefined, n: body.length }, body), at)
+  }
+  t.same(entryOf(await decodeList({ names: ['accept'], keys: ['k#1', 'k#2'], more: 1 })).value, { names: ['accept'], keys: ['k#1', 'k#2'] })
+  const lies: unknown[] = [null, 1, [], {}, { names: 'accept', keys: [] }, { names: [], keys: {} }, { names: [1], keys: [] }, { names: ['a b'], keys: [] }, { names: ['Accept'], keys: [] },
+    { names: [], keys: [1] }, { names: [], keys: ['j#1'] }, { names: [], keys: ['k'] }, { names: Array(300).fill('a'), keys: [] }]
+  for (const lie of lies) t.same(await decodeList(lie), { ok: false, reason: 'body' }, JSON.stringify(lie))
+})
+
 t.test('no bytes can set a prototype', async (t) => {
   const text = JSON.stringify({ ...valid, t: 'data', s: 'json', n: 32 }).replace('{', '{"__proto__":{"polluted":1},')
   const body = Buffer.from('{"__proto__":{"polluted":1},"a":1}')
@@ -152,12 +163,12 @@ t.test('a body is bounded by what its header admits, and the header by the limit
 })
 
 t.test('random damage is a verdict, never an exception', async (t) => {
-  const originals = await Promise.all(Object.values(entries).map(async (entry) => await codec.encode('k', entry, at)))
+  const originals = await Promise.all(Object.values(entries).map(async (entry) => await codec.encode('product:42', entry, at)))
   let refusals = 0
   await fc.assert(fc.asyncProperty(fc.constantFrom(...originals), fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { minLength: 1, maxLength: 8 }), async (original, changes) => {
     const bytes = Buffer.from(original)
     for (const [where, byte] of changes) bytes[where % bytes.length] = byte
-    const decoded = await codec.decode('k', bytes, at)
+    const decoded = await codec.decode('product:42', bytes, at)
     if (!decoded.ok) refusals++
   }), { numRuns: 2000 })
   t.ok(refusals > 500)

@@ -6,6 +6,7 @@ import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
 import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
+import type { RedisClient } from '../../../lib/ports/redis-client.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
 import { structuredSerializer } from '../../../lib/codec/structured.ts'
@@ -160,6 +161,25 @@ t.test('wiping takes ours and leaves the others', async (t) => {
   await Promise.all([store.wipe(), store.wipe()])
   t.equal(await client.call(['EXISTS', name('k7')]), 0)
   t.equal(await client.call(['GET', 'oddax:e{k}']), 'theirs')
+})
+
+t.test('a wipe survives a step that fails', async (t) => {
+  const clock = fakeClock()
+  let failures = 2
+  const flaky: RedisClient = { ...unhurried(client), ready: true, scan: async (...args) => { if (failures-- > 0) throw new Error('hiccup'); return await client.scan(...args) } }
+  const { store, log, name, entry } = bench({ client: flaky, clock })
+  await store.write('k', entry({ value: 1 }), log.ticket())
+  let done = false
+  const wiped = Promise.resolve(store.wipe()).then(() => { done = true })
+  while (!done) { await new Promise((resolve) => setTimeout(resolve, 2)); clock.advance(1000) }
+  await wiped
+  t.equal(await client.call(['EXISTS', name('k')]), 0)
+  failures = 100
+  done = false
+  const given = Promise.resolve(store.wipe()).then(() => { done = true })
+  while (!done) { await new Promise((resolve) => setTimeout(resolve, 2)); clock.advance(1000) }
+  await given
+  t.equal(failures, 96, 'one try and three more')
 })
 
 t.test('with the log cut off nothing is served, with the log behind nothing before it has caught up', async (t) => {
