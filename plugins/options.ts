@@ -105,16 +105,18 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
   }
 }
 
-/** A token that can be guessed is none. */
-const MIN_TOKEN_LENGTH = 16
+/** A token that can be guessed is none, and one with other characters does not come through a header unchanged. */
+const TOKEN = /^[!-~]{16,}$/
 
 function adminOptions (admin: unknown): AdminOptions | undefined {
   if (admin === undefined) return undefined
   if (typeof admin !== 'object' || admin === null) throw new errors.FST_ERR_CACHE_OPTION('admin', shown(admin), 'an object with token or onRequest')
-  const { token, onRequest } = admin as { token?: unknown, onRequest?: unknown }
+  const { token, onRequest, ...unknown } = admin as { token?: unknown, onRequest?: unknown }
+  const [stranger] = Object.keys(unknown)
+  if (stranger !== undefined) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(`admin.${stranger}`, 'Known are token, onRequest')
   // An environment variable that is not set must switch the routes off, not open them.
   if (token === undefined && onRequest === undefined) return undefined
-  if (token !== undefined && (typeof token !== 'string' || token.length < MIN_TOKEN_LENGTH)) throw new errors.FST_ERR_CACHE_OPTION('admin.token', 'too short', `a string of at least ${MIN_TOKEN_LENGTH} characters`)
+  if (token !== undefined && (typeof token !== 'string' || !TOKEN.test(token))) throw new errors.FST_ERR_CACHE_OPTION('admin.token', 'none such', 'a string of at least 16 visible ASCII characters, without spaces')
   if (onRequest !== undefined && typeof onRequest !== 'function') throw new errors.FST_ERR_CACHE_OPTION('admin.onRequest', shown(onRequest), 'a hook function')
   return admin as AdminOptions
 }

@@ -5,7 +5,7 @@ import { refuseCrossOrigin } from './same-origin.ts'
 
 /** Who may use the routes that name or change what is stored. Without either they do not exist; with both, both must agree. */
 export interface AdminOptions {
-  /** The bearer token that requests must show, at least 16 characters. */
+  /** The bearer token that requests must show: at least 16 visible ASCII characters, without spaces. */
   token?: string | undefined
   /** An own guard: runs as an onRequest hook on each of these routes, and refuses by throwing or replying. */
   onRequest?: onRequestHookHandler | undefined

@@ -45,10 +45,10 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
       ...buckets('fastify_cache_load_duration_seconds', failed, { route, outcome: 'error' })
     ])
   },
-  { name: 'fastify_cache_entries', type: 'gauge', help: 'Entries stored.', samples: perTier(({ tier, entries }) => [{ labels: { tier }, value: entries }]) },
-  { name: 'fastify_cache_max_entries', type: 'gauge', help: 'Entries that fit.', samples: perTier(({ tier, maxEntries }) => [{ labels: { tier }, value: maxEntries }]) },
-  { name: 'fastify_cache_bytes', type: 'gauge', help: 'Bytes stored.', samples: perTier(({ tier, bytes }) => [{ labels: { tier }, value: bytes }]) },
-  { name: 'fastify_cache_max_bytes', type: 'gauge', help: 'Bytes that fit.', samples: perTier(({ tier, maxBytes }) => [{ labels: { tier }, value: maxBytes }]) },
+  { name: 'fastify_cache_entries', type: 'gauge', help: 'Entries stored.', samples: perCountedTier(({ tier, entries }) => [{ labels: { tier }, value: entries }]) },
+  { name: 'fastify_cache_max_entries', type: 'gauge', help: 'Entries that fit.', samples: perCountedTier(({ tier, maxEntries }) => [{ labels: { tier }, value: maxEntries }]) },
+  { name: 'fastify_cache_bytes', type: 'gauge', help: 'Bytes stored.', samples: perCountedTier(({ tier, bytes }) => [{ labels: { tier }, value: bytes }]) },
+  { name: 'fastify_cache_max_bytes', type: 'gauge', help: 'Bytes that fit.', samples: perCountedTier(({ tier, maxBytes }) => [{ labels: { tier }, value: maxBytes }]) },
   {
     name: 'fastify_cache_evictions_total',
     type: 'counter',
@@ -83,6 +83,11 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
 
 function perTier (samples: (usage: TierUsage) => Sample[]): MetricFamily['samples'] {
   return ({ usage }) => usage().flatMap(samples)
+}
+
+/** Tiers that know how much they hold: Redis is not asked, and a zero of it would be a lie. */
+function perCountedTier (samples: (usage: TierUsage) => Sample[]): MetricFamily['samples'] {
+  return ({ usage }) => usage().filter(({ maxEntries }) => maxEntries > 0).flatMap(samples)
 }
 
 function counted (label: string, counts: Readonly<Record<string, number>>, labels: Sample['labels']): Sample[] {

@@ -140,7 +140,9 @@ t.test('the guard', async (t) => {
       const { app } = await appOf(t, options)
       for (const request of guarded) t.equal((await asAdmin(app, request)).statusCode, 404, `${request.method ?? ''} ${request.url}`)
     }
-    await t.rejects(appOf(t, { admin: { token: 'short' } }), { code: 'FST_ERR_CACHE_OPTION' })
+    for (const useless of ['', 'fifteen-letters', 'with a space in it', 'mit-ümlaut-darin-12']) await t.rejects(appOf(t, { admin: { token: useless } }), { code: 'FST_ERR_CACHE_OPTION', message: /admin\.token.*visible ASCII/ })
+    const misspelt: object = { tokn: token }
+    await t.rejects(appOf(t, { admin: misspelt }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /admin\.tokn/ })
   })
 
   t.test('refuses a missing and a wrong token alike, on every route and in every spelling of it', async (t) => {

@@ -73,6 +73,23 @@ t.test('the metrics of a cache tell what happened to it, in a format that Promet
   t.equal(value('fastify_cache_tier_errors_total{cache="cache",tier="memory"}'), 0)
 })
 
+t.test('a tier that does not know how much it holds says nothing of it', async (t) => {
+  const none = { entries: 0, bytes: 0, expired: 0, purged: 0 }
+  const usage = [
+    { tier: 'memory', entries: 3, bytes: 30, maxEntries: 10, maxBytes: Infinity, hits: 1, misses: 2, errors: 0, evictions: none },
+    { tier: 'redis', entries: 0, bytes: 0, maxEntries: 0, maxBytes: 0, hits: 4, misses: 5, errors: 6, evictions: none }
+  ] as const
+  const store = new CacheManager().parts.store
+  store.usage = () => usage
+  const { registry } = createMetrics({ events: new CacheEventHub(), store }, { cache: 'cache' })
+  const families = familiesOf(await registry.metrics())
+  t.equal(valueOf(families, 'fastify_cache_entries{cache="cache",tier="memory"}'), 3)
+  t.equal(valueOf(families, 'fastify_cache_max_bytes{cache="cache",tier="memory"}'), Infinity)
+  for (const name of ['entries', 'max_entries', 'bytes', 'max_bytes']) t.equal(valueOf(families, `fastify_cache_${name}{cache="cache",tier="redis"}`), undefined)
+  t.equal(valueOf(families, 'fastify_cache_tier_lookups_total{cache="cache",tier="redis",result="hit"}'), 4)
+  t.equal(valueOf(families, 'fastify_cache_tier_errors_total{cache="cache",tier="redis"}'), 6)
+})
+
 t.test('labels cannot explode', async (t) => {
   const events = new CacheEventHub()
   const { registry } = createMetrics({ events, store: new CacheManager().parts.store }, { cache: 'cache' })
