@@ -5,7 +5,11 @@ import type { PurgeScope } from './purge-scope.ts'
 import { RecordIndex } from './record-index.ts'
 
 export interface InvalidationIndexOptions {
-  /** How many names (marks and prefixes) are remembered of hard purges, and as many of soft ones. @default 100_000 */
+  /**
+   * How many names (marks and prefixes) are remembered exactly, of hard purges and of soft ones. Of more hard purges, what
+   * is older is remembered roughly: a few entries are missed without need. Of soft ones it counts as purged.
+   * @default 100_000
+   */
   readonly maxRecords?: number
   /** How many globs other than prefixes are remembered of each kind. @default 1_000 */
   readonly maxGlobs?: number
@@ -21,8 +25,8 @@ export class InvalidationIndex {
   #tip = 0
 
   constructor ({ maxRecords = 100_000, maxGlobs = 1000 }: InvalidationIndexOptions = {}) {
-    this.#hard = new RecordIndex({ maxRecords, maxGlobs })
-    this.#soft = new RecordIndex({ maxRecords, maxGlobs })
+    this.#hard = new RecordIndex({ maxRecords, maxGlobs, older: 'sketched' })
+    this.#soft = new RecordIndex({ maxRecords, maxGlobs, older: 'forgotten' })
   }
 
   /** Number of the newest record. */

@@ -5,7 +5,7 @@ import { isEmptyScope, scopeOf } from './purge-scope.ts'
 
 export interface LocalLogOptions {
   readonly clock: Clock
-  /** How many names are remembered; what is older than the oldest of them counts as purged. @default 100_000 */
+  /** How many names are remembered exactly. Older ones are remembered roughly: a few entries are missed without need. @default 100_000 */
   readonly maxRecords?: number
   /** How many globs that are not mere prefixes are remembered. @default 1_000 */
   readonly maxGlobs?: number

@@ -16,7 +16,7 @@ export interface RedisLogOptions {
   readonly clock: Clock
   /** Stands in front of the name of the log and of its channels. */
   readonly prefix: string
-  /** About how many records the log keeps, and how many names each process remembers. @default 100_000 */
+  /** About how many records the log keeps, and how many names each process remembers exactly. @default 100_000 */
   readonly maxRecords?: number
   /** How many globs that are not mere prefixes are remembered. @default 1_000 */
   readonly maxGlobs?: number

@@ -117,13 +117,37 @@ t.test('a record that names nothing does not move the log', async (t) => {
   t.equal(log.tip, 0)
 })
 
-t.test('memory is bounded, and what is forgotten counts as purged', async (t) => {
+t.test('with more names than there is room for no purge is forgotten, and little else is lost', async (t) => {
+  const index = new InvalidationIndex({ maxRecords: 1000 })
+  for (let i = 1; i <= 4000; i++) index.add(scopeOf({ keys: [`k${i}`] }), i, 0)
+  t.ok(index.size <= 1000)
+  t.equal(index.floor, 0)
+  const count = (verdict: (i: number) => Validity): number => Array.from({ length: 4000 }, (_, i) => verdict(i + 1)).filter((validity) => validity === 'purged').length
+  t.equal(count((i) => index.judge(`k${i}`, [], i - 1)), 4000, 'no purge')
+  t.equal(count((i) => index.judge('list', [keyMark(`k${i}`)], i - 1)), 4000)
+  const stored = count((i) => index.judge(`k${i}`, [], i))
+  t.ok(stored < 400, `${stored} of 4000 entries, each stored right after its own purge`)
+  const old = count((i) => index.judge(`other${i}`, [], 0))
+  t.ok(old < 800, `${old} of 4000 entries older than all of them`)
+  index.add(scopeOf({ everything: true }), 4001, 0)
+  t.equal(index.judge('k1', [], 4001), 'valid')
+  t.equal(index.size, 1)
+})
+
+t.test('of prefixes only the newest are remembered, and what is older counts as purged', async (t) => {
   const log = newLog({ maxRecords: 128 })
-  for (let i = 0; i < 10_000; i++) log.append(i % 3 === 0 ? { patterns: [`p${i}:*`] } : { keys: [`k${i}`] })
+  for (let i = 0; i < 10_000; i++) log.append({ patterns: [`p${i}:*`] })
   t.equal(log.judge('never-purged', [], 10_000 - 100), 'valid', 'the recent past is known')
   t.equal(log.judge('never-purged', [], 10_000 - 200), 'purged', 'the distant past is not')
-  t.equal(log.judge('k9998', [], 9990), 'purged')
   t.equal(log.judge('p9999:x', [], 9990), 'purged')
+})
+
+t.test('of soft purges only the newest are remembered, and what is older counts as purged', async (t) => {
+  const log = newLog({ maxRecords: 128 })
+  for (let i = 0; i < 10_000; i++) log.append({ keys: [`k${i}`], soft: true })
+  t.equal(log.judge('never-purged', [], 10_000 - 100), 'valid', 'the recent past is known')
+  t.equal(log.judge('never-purged', [], 10_000 - 200), 'purged', 'the distant past is not')
+  t.equal(log.judge('k9998', [], 9990), 'soft')
 })
 
 t.test('globs are bounded by themselves', async (t) => {
