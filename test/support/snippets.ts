@@ -71,7 +71,7 @@ export function typeErrorsOf (files: readonly string[]): string[] {
 export async function runSnippet (file: string): Promise<Outcome> {
   const guard = new URL('snippet-guard.ts', import.meta.url).href
   const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', `--import=${guard}`, file],
-    { cwd: projectRoot, env: { PATH: process.env['PATH'] }, stdio: ['ignore', 'pipe', 'pipe'], timeout: patienceMs, killSignal: 'SIGKILL' })
+    { cwd: projectRoot, env: { PATH: process.env['PATH'], CACHE_STRATEGY: 'memory' }, stdio: ['ignore', 'pipe', 'pipe'], timeout: patienceMs, killSignal: 'SIGKILL' })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
