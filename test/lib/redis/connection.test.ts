@@ -7,13 +7,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t from 'tap'
 
-import { systemClock } from '../../../lib/clock.ts'
+import { systemClock, type Clock } from '../../../lib/clock.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
+import { createServerClock } from '../../../lib/redis/server-clock.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
 import { entryOf } from '../../support/entries.ts'
+import { fakeClock } from '../../support/fake-clock.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
 
@@ -139,6 +141,46 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
   t.equal(await store.remove(['k']), 1)
   t.same(Object.values(store.faults).filter((count) => count > 0), [])
   await t.rejects(redis.call(['FLUSHALL']), { name: 'ReplyError', message: /NOPERM/ })
+})
+
+t.test('a server that does not tell the time is not ready until it does', async (t) => {
+  const server = await startRedis()
+  const admin = openRedis(server.url)
+  await admin.opened({ withinMs: 5000 })
+  await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', '~*', '+@all', '-time'])
+  let syncs = 0
+  const hurried: Clock = { now: systemClock.now, after: (delayMs, task) => systemClock.after(Math.min(delayMs, 20), () => { syncs += delayMs === 10_000 ? 1 : 0; task() }) }
+  const redis = openRedis(`redis://cache:secret@${server.host}:${server.port}`, { clock: hurried, deadlineMs: 5000 })
+  t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
+  await until(() => redis.trouble.startsWith('NOPERM'))
+  t.equal(redis.ready, false)
+  await admin.call(['ACL', 'SETUSER', 'cache', '+time'])
+  await until(() => redis.ready)
+  await until(() => syncs > 2)
+  t.ok(Math.abs(redis.now() - Date.now()) < 1000, 'and the clocks are compared again and again')
+})
+
+t.test('the time of the server is taken from quick answers', async (t) => {
+  const clock = fakeClock()
+  const realMs = clock.now()
+  let answer: unknown = [String(Math.floor(realMs / 1000) + 3600), '0']
+  let tookMs = 0
+  const server = createServerClock(clock, async () => { clock.advance(tookMs); return answer })
+  await server.sync(true)
+  t.equal(server.now() - clock.now(), 3_600_000)
+  tookMs = 100
+  answer = [String(Math.floor(realMs / 1000) + 9000), '0']
+  await server.sync(false)
+  t.equal(server.now() - clock.now(), 3_600_000, 'a slow answer does not replace a good one')
+  await server.sync(true)
+  t.equal(server.now() - clock.now(), 9_000_000 - 150, 'unless it is the first one of a new server')
+  tookMs = 600
+  await t.rejects(server.sync(true), RangeError)
+  tookMs = 0
+  for (const junk of [null, 'now', [], ['x', 'y'], ['1']]) {
+    answer = junk
+    await t.rejects(server.sync(true), TypeError)
+  }
 })
 
 t.test('TLS, by URL and by options', { skip: spawnSync('openssl', ['version']).status === 0 ? false : 'openssl is not installed' }, async (t) => {
