@@ -28,11 +28,13 @@ export interface CacheDeps {
   redis?: RedisSource
 }
 
-type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'open' | 'close'>
+type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'open' | 'close'>
 type Common = Pick<EngineParts, 'clock' | 'events' | 'serializer'>
 
 /** How long the start waits for Redis; after that the cache works without it until it comes. */
-const CONNECT_MS = 1000
+const CONNECT_MS = 500
+/** The same where there is no going on without it. */
+const CONNECT_REQUIRED_MS = 5000
 
 /** Builds what `config` describes. The only place where the parts meet. */
 export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): EngineParts {
@@ -60,7 +62,7 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
 function inProcess (config: Readonly<CacheConfig>, common: Common): Stores {
   const log = createLocalLog({ clock: common.clock, maxRecords: config.maxInvalidations })
   const nothingToDo = async (): Promise<void> => {}
-  return { log, store: memory(config, common, log), leases: undefined, open: nothingToDo, close: nothingToDo }
+  return { log, store: memory(config, common, log), leases: undefined, connection: undefined, open: nothingToDo, close: nothingToDo }
 }
 
 function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSource | undefined): Stores {
@@ -68,15 +70,17 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
   const prefix = config.redisPrefix
   const strict = config.consistency === 'strict'
   const client = openRedis(source ?? { url: config.redisUrl, db: config.redisDb, ...config.redisPassword !== null && { password: config.redisPassword } }, { clock, deadlineMs: toMs(config.redisTimeout) })
+  client.onChange((ready) => { common.events.emit('connection', { ready, where: client.where, trouble: client.trouble }) })
   const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout) })
   const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, ...!config.enableCompression && { compression: { codec: 'none' } } })
   return {
     log,
     store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy }),
     leases: createRedisLeases({ client, clock, prefix }),
+    connection: client,
     open: async () => {
       // What is loaded before the place in the shared log is known could not be stored for others.
-      if (await client.opened({ withinMs: CONNECT_MS, required: config.redisRequired })) await log.sync()
+      if (await client.opened({ withinMs: config.redisRequired ? CONNECT_REQUIRED_MS : CONNECT_MS, required: config.redisRequired })) await log.sync()
     },
     close: async () => { await client.close() }
   }

@@ -26,6 +26,8 @@ export interface CacheEvents {
   refuse: { key: string, reason: string, route?: string }
   evict: { key: string, cause: EvictionCause, bytes: number }
   invalidate: { kinds: ReadonlyArray<'keys' | 'tags' | 'patterns' | 'paths' | 'everything'>, soft: boolean, reach: PurgeReach }
+  /** Redis has come, or gone. While it is away, the cache works without it. */
+  connection: { ready: boolean, where: string, trouble: string }
   /** A fault that the caller did not see: a background refresh that failed, a listener that threw. */
   fault: { where: string, error: unknown }
 }

@@ -12,6 +12,7 @@ import { Capture } from './capture.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf, withInvalidates } from './exchange.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
+import { logConnection, sayIfAlone } from './log-connection.ts'
 import { Refresher } from './refresh.ts'
 import { RouteCache, type RouteCacheParts } from './route-cache.ts'
 import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './route-options.ts'
@@ -34,13 +35,21 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   if (settings.admin !== undefined) explainer.addHook(app)
   const scrape = beginScrape(app, manager, settings)
   addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker) })
-  await manager.initialize()
-  app.addHook('onClose', async () => {
+  const close = async (): Promise<void> => {
     release?.()
     await refresher.close()
     scrape?.metrics.close()
     if (settings.manager === undefined) await manager.close()
-  })
+  }
+  app.addHook('onClose', close)
+  logConnection(app.log, manager)
+  try {
+    await manager.initialize()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  sayIfAlone(app.log, manager)
 }
 
 /** What requests and replies carry; a second registration finds it there. */

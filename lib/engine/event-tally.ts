@@ -1,5 +1,5 @@
 import type { Seconds } from '../clock.ts'
-import type { CacheEventHub, CacheEvents, LookupResult } from '../events.ts'
+import type { CacheEventHub, CacheEvents, CacheListener, LookupResult } from '../events.ts'
 import type { StoreRefusal } from '../http/storable.ts'
 import type { WriteVerdict } from '../ports/base-cache.ts'
 import { DurationTally } from './duration-tally.ts'
@@ -50,6 +50,9 @@ const reasons: Readonly<Record<RefusalReason, true>> = {
 /** The words before the `;` of the reasons for which something is not stored. */
 export const REFUSAL_REASONS: ReadonlySet<string> = new Set(Object.keys(reasons))
 
+/** Evictions are not among them: the stores count those themselves. */
+type Counted = 'lookup' | 'load' | 'coalesced' | 'store' | 'refuse' | 'invalidate' | 'fault'
+
 /** What is counted for one route. */
 export interface RouteTally {
   readonly lookups: Record<LookupResult, number>
@@ -72,7 +75,7 @@ export class EventTally {
   readonly invalidations = new Map<string, number>()
   coalesced = 0
   faults = 0
-  readonly #listeners: { readonly [E in Exclude<keyof CacheEvents, 'evict'>]: (event: CacheEvents[E]) => void } = {
+  readonly #listeners: { readonly [E in Counted]: CacheListener<E> } = {
     lookup: ({ result, durationMs, route }) => {
       this.#routeOf(route).lookups[result]++
       this.lookupTimes[result].add(durationMs)

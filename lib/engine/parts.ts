@@ -24,6 +24,8 @@ export interface EngineParts {
   readonly defaults: LoadDefaults
   /** A log of its own, to try a purge on. */
   readonly scratchLog: () => InvalidationLog
+  /** The connection to Redis, where there is one. */
+  readonly connection: { readonly ready: boolean, readonly where: string, readonly trouble: string } | undefined
   /** Gets the connections ready that the parts need; bounded, and not in the way of working without them. */
   readonly open: () => Promise<void>
   /** Closes the connections, after everything that uses them. */
