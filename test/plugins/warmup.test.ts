@@ -1,0 +1,73 @@
+import { setImmediate as turn } from 'node:timers/promises'
+import t from 'tap'
+import type { Test } from 'tap'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import type { TextStorage } from '../../lib/ports/text-storage.ts'
+import fastifyResponseCache from '../../plugins/cache.ts'
+import { addWarmup, type Warmup, type WarmupOptions } from '../../plugins/warmup.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+
+const calm = { delayMs: () => 0, stop: () => {} }
+
+function memoryStorage (text?: string): TextStorage & { text: string | undefined } {
+  const storage = { text, read: async () => storage.text, write: async (given: string) => { storage.text = given } }
+  return storage
+}
+
+async function build (t: Test, options: WarmupOptions, handler: (url: string) => unknown = (url) => ({ url })): Promise<{ app: FastifyInstance, warmup: Warmup, runs: string[], clock: ReturnType<typeof fakeClock> }> {
+  const clock = fakeClock()
+  const app = Fastify()
+  const runs: string[] = []
+  await app.register(fastifyResponseCache, { clock })
+  const warmup = addWarmup(app, app.cache, options, { watch: () => calm })
+  app.get('/*', { config: { cache: { ttl: 60 } } }, async (request) => {
+    runs.push(`${request.protocol} ${request.url}`)
+    return await handler(request.url)
+  })
+  t.teardown(async () => {
+    await warmup.close()
+    await app.close()
+  })
+  return { app, warmup, runs, clock }
+}
+
+t.test('a warm-up', async (t) => {
+  t.test('fetches the paths once the application is ready, and does not hold up its boot', async (t) => {
+    const { app, warmup, runs } = await build(t, { paths: ['/a', { path: '/b', host: 'shop.example', encrypted: true }], learn: false })
+    t.equal(warmup.done, false)
+    await app.ready()
+    const [report] = await warmup.ended
+    t.equal(warmup.done, true)
+    t.match(report, { stored: 2, statuses: { 200: 2 } })
+    t.same([...runs].sort(), ['http /a', 'https /b'])
+    t.match((await app.inject('/a')).headers['cache-status'], /hit/)
+    t.match((await app.inject({ url: '/b', headers: { host: 'shop.example' } })).headers['cache-status'], /miss|fwd/, 'another scheme is another response')
+  })
+  t.test('learns what is asked for, and fetches it after a restart', async (t) => {
+    const storage = memoryStorage()
+    const first = await build(t, { storage })
+    await first.app.ready()
+    await first.warmup.ended
+    for (let n = 0; n < 3; n++) await first.app.inject({ url: '/hot?x=1', headers: { host: 'shop.example' } })
+    await first.warmup.close()
+    t.match(storage.text, 'shop.example/hot?x=1')
+    const second = await build(t, { storage })
+    await second.app.ready()
+    t.match((await second.warmup.ended)[0], { name: 'learned', stored: 1 })
+    t.same(second.runs, ['http /hot?x=1'])
+    t.match((await second.app.inject({ url: '/hot?x=1', headers: { host: 'shop.example' } })).headers['cache-status'], /hit/)
+  })
+  t.test('ends with its time budget, though a handler hangs', async (t) => {
+    let release = (): void => {}
+    const hang = new Promise<string>((resolve) => { release = () => { resolve('late') } })
+    const { app, warmup, clock } = await build(t, { paths: ['/hang'], timeBudget: 2 }, async () => await hang)
+    await app.ready()
+    for (let turns = 0; turns < 5; turns++) await turn()
+    t.equal(warmup.done, false)
+    clock.advance(2000)
+    t.match(await warmup.ended, [{ outcome: 'cancelled', stored: 0 }])
+    t.equal(warmup.done, true)
+    release()
+  })
+})
