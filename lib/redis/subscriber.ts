@@ -19,6 +19,7 @@ export class Subscriber implements RedisSubscriber {
   #connection: Redis | undefined
   #retry: Timer | undefined
   #attempts = 0
+  #subscribed = false
   #closed = false
 
   constructor (parent: AnyRedis, clock: Clock) {
@@ -79,13 +80,15 @@ export class Subscriber implements RedisSubscriber {
     await connection.subscribe(...this.#channels)
     if (this.#connection !== connection) return
     this.#attempts = 0
+    this.#subscribed = true
     this.#events?.subscribed()
   }
 
   #lose (connection: Redis): void {
     if (this.#connection !== connection) return
     this.#connection = undefined
-    this.#events?.lost()
+    if (this.#subscribed) this.#events?.lost()
+    this.#subscribed = false
     this.#again()
   }
 
