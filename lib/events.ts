@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events'
 import type { Milliseconds } from './clock.ts'
 
 /** Why an entry left a store without anybody asking. */
@@ -35,29 +34,35 @@ export interface CacheEvents {
 export type CacheEventName = keyof CacheEvents
 export type CacheListener<E extends CacheEventName> = (event: CacheEvents[E]) => void
 
-/** A typed emitter whose listeners cannot throw into the speaker: what they throw is told to the listeners of `fault`. */
+type Listeners = { [E in CacheEventName]?: ReadonlyArray<CacheListener<E>> }
+
+/**
+ * A typed emitter whose listeners cannot throw into the speaker: what they throw is told to the listeners of `fault`.
+ * Lists are replaced, never changed, so that speaking, which happens on every hit, copies nothing.
+ */
 export class CacheEventHub {
-  readonly #emitter = new EventEmitter({ captureRejections: false }).setMaxListeners(0)
+  readonly #listeners: Listeners = {}
 
   on<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
-    this.#emitter.on(name, listener)
+    this.#set(name, [...this.#of(name), listener])
     return this
   }
 
   off<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
-    this.#emitter.off(name, listener)
+    const at = this.#of(name).lastIndexOf(listener)
+    if (at !== -1) this.#set(name, this.#of(name).toSpliced(at, 1))
     return this
   }
 
   /** Whether building the event is worth it. */
   heard (name: CacheEventName): boolean {
-    return this.#emitter.listenerCount(name) > 0
+    return this.#listeners[name] !== undefined
   }
 
   emit<E extends CacheEventName> (name: E, event: CacheEvents[E]): void {
-    for (const listener of this.#emitter.listeners(name)) {
+    for (const listener of this.#of(name)) {
       try {
-        (listener as CacheListener<E>)(event)
+        listener(event)
       } catch (error) {
         if (name !== 'fault') this.emit('fault', { where: `listener of '${name}'`, error })
       }
@@ -65,6 +70,15 @@ export class CacheEventHub {
   }
 
   close (): void {
-    this.#emitter.removeAllListeners()
+    for (const name in this.#listeners) Reflect.deleteProperty(this.#listeners, name)
+  }
+
+  #of<E extends CacheEventName> (name: E): ReadonlyArray<CacheListener<E>> {
+    return this.#listeners[name] ?? []
+  }
+
+  #set<E extends CacheEventName> (name: E, listeners: ReadonlyArray<CacheListener<E>>): void {
+    if (listeners.length === 0) Reflect.deleteProperty(this.#listeners, name)
+    else this.#listeners[name] = listeners as Listeners[E]
   }
 }
