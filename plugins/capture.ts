@@ -1,4 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { MAX_MARKS } from '../lib/engine/dependencies.ts'
 import type { Mark } from '../lib/keyspace/mark.ts'
 import { originMark, pathMark, tagMark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
@@ -76,7 +77,7 @@ export class Capture {
     const marks = this.#marksOf(miss, request, reply, bytes)
     const ttlMs = this.#ttlMs(miss, status)
     const judge = (headers: HeaderList): Judgement => this.#judge(miss, request, status, headers, inputs, { nowMs, ttlMs, bytes })
-    const first: Judgement = marks === undefined ? { store: false, reason: 'tags-failed' } : bytes !== undefined && bytes.length > settings.maxBodyBytes ? { store: false, reason: 'too-large' } : judge(headerListOf(reply.getHeaders() as ReplyHeaders))
+    const first: Judgement = marks === undefined ? { store: false, reason: 'tags-failed' } : marks.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : bytes !== undefined && bytes.length > settings.maxBodyBytes ? { store: false, reason: 'too-large' } : judge(headerListOf(reply.getHeaders() as ReplyHeaders))
     if (!first.store || marks === undefined) {
       this.#giveUp(miss, request, reply, first.store ? 'tags-failed' : first.reason)
       return body.payload
@@ -95,19 +96,22 @@ export class Capture {
     const ours = reply.getHeaders() as ReplyHeaders
     let decided: Judgement | undefined
     let whole: Buffer | undefined = bytes
+    // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.
+    // What we told browsers about their own copies says nothing about ours.
+    const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream))
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
-      // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.
-      // What we told browsers about their own copies says nothing about ours.
-      const theirs = (): HeaderList => headerListOf(finalHeaders).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream))
       if (finalStatus !== status && finalStatus !== 304) decided = { store: false, reason: `status; ${finalStatus}` }
-      else decided = unchanged(ours, finalHeaders) ? first : judge(theirs())
+      else decided = unchanged(ours, finalHeaders) ? first : judge(theirs(finalHeaders))
       if (!decided.store) {
         if (downstream !== undefined && finalHeaders['cache-control'] === downstream) delete finalHeaders['cache-control']
         this.#status(miss, reply, { stored: false, detail: decided.reason }, finalHeaders)
         this.#refused(miss, request, decided.reason)
-      } else if (whole !== undefined) {
-        finish(whole, decided)
       }
+    }, (late) => {
+      if (decided?.store !== true) return
+      if (late !== undefined) decided = judge(theirs(late))
+      if (!decided.store) this.#refused(miss, request, decided.reason)
+      else if (whole !== undefined) finish(whole, decided)
     })
     if (body.kind === 'stream') {
       const declared = headerOf(headerListOf(reply.getHeaders() as ReplyHeaders), 'content-length')

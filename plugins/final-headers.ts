@@ -4,16 +4,22 @@ import type { ReplyHeaders } from './exchange.ts'
 /**
  * Calls `decide` with status and headers at the moment they are written, after every onSend hook of every plugin: the
  * only moment at which they are final. What `decide` changes in the headers is what goes out.
+ *
+ * Others may have replaced `writeHead` before (session middleware does), and add headers after us. `written` is called when
+ * they are through; `late` are all headers, if there are any that `decide` has not seen.
  */
-export function onFinalHeaders (raw: ServerResponse, decide: (status: number, headers: ReplyHeaders) => void): void {
+export function onFinalHeaders (raw: ServerResponse, decide: (status: number, headers: ReplyHeaders) => void, written: (late: ReplyHeaders | undefined) => void): void {
   const writeHead = raw.writeHead as (...args: unknown[]) => ServerResponse
   // Assigned, not defined and deleted: responses of changing shape make Node's own code slow.
   raw.writeHead = function writeFinalHead (this: ServerResponse, status: number, ...rest: unknown[]): ServerResponse {
     raw.writeHead = writeHead as ServerResponse['writeHead']
     const last = rest.at(-1)
     const given = typeof last === 'object' && last !== null && !Array.isArray(last) ? last as ReplyHeaders : undefined
-    decide(status, given !== undefined && raw.getHeaderNames().length === 0 ? given : allHeaders(raw, given))
-    return writeHead.call(raw, status, ...rest)
+    const headers = given !== undefined && raw.getHeaderNames().length === 0 ? given : allHeaders(raw, given)
+    decide(status, headers)
+    const result = writeHead.call(raw, status, ...rest)
+    written(raw.getHeaderNames().some((name) => !(name in headers)) ? raw.getHeaders() : undefined)
+    return result
   } as ServerResponse['writeHead']
 }
 

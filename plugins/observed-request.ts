@@ -35,7 +35,7 @@ export class ObservedRequest {
   /** @param watchTarget whether reading the raw target counts, because parts of it are not in the key */
   constructor (request: FastifyRequest, watchTarget: boolean) {
     const { raw } = request
-    this.#request = request
+    this.#request = request as WithCookies
     this.#raw = raw
     this.#headers = raw.headers
     this.#rawHeaders = raw.rawHeaders
@@ -126,7 +126,7 @@ class AnyWatch<T extends object> implements ProxyHandler<T> {
 }
 
 /** A request as the cookie plugin leaves it. */
-type WithCookies = FastifyRequest & { cookies?: object | null }
+interface WithCookies { cookies?: object | null }
 
 const watched = new WeakMap<object, Set<ObservedInput>>()
 
