@@ -54,7 +54,7 @@ export interface CompressionOptions {
 export interface Packed { readonly codec: string, readonly bytes: Buffer }
 
 export interface Compression {
-  /** Never longer than what was given. */
+  /** Never longer than what was given; what cannot be compressed is stored as it is. */
   readonly pack: (bytes: Buffer) => MaybePromise<Packed>
   /**
    * The reverse, whatever `codec` new entries get. `length` is how long the result must be.
@@ -71,10 +71,15 @@ export function createCompression ({ codec = 'brotli', minBytes = 1024 }: Compre
   return {
     pack (bytes) {
       if (chosen === undefined || bytes.length < minBytes) return { codec: '', bytes }
-      const compressed = chosen.compress(bytes)
-      return compressed instanceof Promise
-        ? compressed.then((done) => smaller(bytes, done, chosen.name))
-        : smaller(bytes, compressed, chosen.name)
+      const asItIs: Packed = { codec: '', bytes }
+      try {
+        const compressed = chosen.compress(bytes)
+        return compressed instanceof Promise
+          ? compressed.then((done) => smaller(bytes, done, chosen.name), () => asItIs)
+          : smaller(bytes, compressed, chosen.name)
+      } catch {
+        return asItIs
+      }
     },
     unpack ({ codec: name, bytes }, length) {
       if (name === '') return exact(bytes, length)

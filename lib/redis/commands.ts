@@ -15,11 +15,15 @@ export function send (client: AnyRedis, [name, ...args]: RedisCommand, buffers: 
   return methodOf(client, name, buffers)(...args)
 }
 
-/** Never rejects. A Cluster gets single commands, which its auto-pipelining sorts by node: a pipeline must stay on one. */
-export async function sendBatch (client: AnyRedis, commands: readonly RedisCommand[]): Promise<RedisOutcome[]> {
+/**
+ * Never rejects. A Cluster gets single commands, which its auto-pipelining sorts by node: a pipeline must stay on one.
+ *
+ * @param bounded limits the wait for one command, so that a node that hangs does not take the answers of the others with it
+ */
+export async function sendBatch (client: AnyRedis, commands: readonly RedisCommand[], bounded: (answer: Promise<unknown>) => Promise<unknown>): Promise<RedisOutcome[]> {
   if (isCluster(client)) {
     return await Promise.all(commands.map(async (command): Promise<RedisOutcome> => {
-      try { return { ok: true, reply: await send(client, command, true) } } catch (error) { return failure(error) }
+      try { return { ok: true, reply: await bounded(send(client, command, true)) } } catch (error) { return failure(error) }
     }))
   }
   const pipeline = client.pipeline()

@@ -1,6 +1,7 @@
 import type { Clock, EpochMs, Milliseconds, Timer } from '../clock.ts'
 import { errors } from '../errors.ts'
 import type { RedisArgument, RedisCallOptions, RedisClient, RedisCommand, RedisOutcome, RedisScanPage, RedisSubscriber } from '../ports/redis-client.ts'
+import { deadline } from '../resilience/deadline.ts'
 import { closeClient } from './close.ts'
 import { failure, isReply, send, sendBatch } from './commands.ts'
 import { Guard } from './guard.ts'
@@ -16,6 +17,9 @@ export interface ConnectionSettings {
   readonly deadlineMs?: Milliseconds
 }
 
+/** The commands of a batch on a Cluster have the deadline each; the batch as a whole gives them the time to reach it. */
+const GRACE_MS = 50
+
 /** How often the clock of the server is compared with ours. */
 const SYNC_MS = 10_000
 
@@ -30,6 +34,7 @@ export class RedisConnection implements RedisClient {
   readonly clustered: boolean
   readonly #own: boolean
   readonly #clock: Clock
+  readonly #deadlineMs: Milliseconds
   readonly #guard: Guard
   readonly #serverClock: ServerClock
   readonly #listeners = new Set<(ready: boolean) => void>()
@@ -49,6 +54,7 @@ export class RedisConnection implements RedisClient {
     this.clustered = isCluster(client)
     this.#own = own
     this.#clock = clock
+    this.#deadlineMs = deadlineMs
     this.#serverClock = createServerClock(clock, async () => await send(client, ['TIME'], false))
     this.#guard = new Guard({
       clock,
@@ -83,14 +89,16 @@ export class RedisConnection implements RedisClient {
 
   async batch (commands: readonly RedisCommand[], options?: RedisCallOptions): Promise<RedisOutcome[]> {
     if (commands.length === 0) return []
+    const deadlineMs = options?.deadlineMs ?? this.#deadlineMs
+    const late = (): Error => new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`no answer within ${deadlineMs} ms`)
     try {
       return await this.#guard.run(async () => {
-        const outcomes = await sendBatch(this.raw, commands)
+        const outcomes = await sendBatch(this.raw, commands, async (answer) => await deadline(answer, deadlineMs, this.#clock, late))
         // A lost connection fails every command alike, while the pipeline as such succeeds.
         const first = outcomes[0]
         if (first?.ok === false && !isReply(first.error) && outcomes.every(({ ok }) => !ok)) throw first.error
         return outcomes
-      }, options?.deadlineMs)
+      }, this.clustered ? deadlineMs + GRACE_MS : deadlineMs)
     } catch (error) {
       return commands.map(() => failure(error))
     }

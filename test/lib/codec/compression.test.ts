@@ -78,3 +78,11 @@ t.test('a compressor can be handed in, and the built-in ones are still read', as
   t.ok((await compression.unpack(packed, twice.length))?.equals(twice))
   t.ok((await compression.unpack(await createCompression({ codec: 'gzip' }).pack(text), text.length))?.equals(text))
 })
+
+t.test('a compressor that fails costs nothing but the compression', async (t) => {
+  for (const compress of [() => { throw new Error('broken') }, async () => { throw new Error('broken') }]) {
+    const compression = createCompression({ codec: { name: 'broken', compress, decompress: compress } })
+    t.same(await compression.pack(text), { codec: '', bytes: text })
+    t.equal(await compression.unpack({ codec: 'broken', bytes: text }, text.length), undefined)
+  }
+})

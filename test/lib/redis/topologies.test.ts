@@ -112,6 +112,8 @@ t.test('Cluster', async (t) => {
     const [first] = cluster.masters
     await redis.batch([['SET', 'b', 1], ['SET', 'c', 1]])
     first?.freeze()
+    const outcomes = await redis.batch([['GET', 'b'], ['GET', 'c']], { deadlineMs: 100 })
+    t.same(outcomes.map(({ ok }) => ok), [false, true], 'nor does it take the rest of a batch with it')
     const [gone, other] = await Promise.all([recovery(redis, 'b'), recovery(redis, 'c')])
     t.comment(`slot of the frozen master back after ${gone.backMs.toFixed(0)} ms, slowest call ${gone.slowestMs.toFixed(0)} ms; other slots ${other.backMs.toFixed(0)} ms`)
     t.ok(gone.slowestMs < 5000)
