@@ -7,14 +7,17 @@
  * (1 - e^(-2m/s))²: 2 % for m = s/13, 15 % for m = s/4. The seed is random, so that nobody can choose names that collide.
  */
 export class PurgeSketch {
-  readonly #numbers: Float64Array
+  readonly #numbers: Uint32Array
+  readonly #base: number
   readonly #mask: number
   readonly #seed: number
   #newest = 0
 
-  constructor (leastSlots: number, seed: number) {
+  /** @param base every number that will come is larger */
+  constructor (leastSlots: number, base: number, seed: number) {
     const slots = 2 ** Math.ceil(Math.log2(Math.max(64, leastSlots)))
-    this.#numbers = new Float64Array(slots)
+    this.#numbers = new Uint32Array(slots)
+    this.#base = base
     this.#mask = slots - 1
     this.#seed = seed
   }
@@ -22,18 +25,21 @@ export class PurgeSketch {
   /** The largest number there is; an entry that was valid then need not be looked up. */
   get newest (): number { return this.#newest }
 
-  /** Numbers must not descend. */
-  add (name: string, n: number): void {
+  /** Numbers must not descend. `false`: this one is more than 2³² from the base, and the sketch has had its time. */
+  add (name: string, n: number): boolean {
+    if (n - this.#base > 0xffffffff) return false
     const hash = hashOf(name, this.#seed)
-    this.#numbers[hash & this.#mask] = n
-    this.#numbers[remix(hash) & this.#mask] = n
+    this.#numbers[hash & this.#mask] = n - this.#base
+    this.#numbers[remix(hash) & this.#mask] = n - this.#base
     this.#newest = n
+    return true
   }
 
   /** When the name was last purged, or later; 0 for never. */
   numberOf (name: string): number {
     const hash = hashOf(name, this.#seed)
-    return Math.min(this.#numbers[hash & this.#mask] ?? 0, this.#numbers[remix(hash) & this.#mask] ?? 0)
+    const offset = Math.min(this.#numbers[hash & this.#mask] ?? 0, this.#numbers[remix(hash) & this.#mask] ?? 0)
+    return offset === 0 ? 0 : this.#base + offset
   }
 }
 

@@ -17,7 +17,7 @@ export interface RecordIndexOptions {
 }
 
 /** Slots of the sketch for each mark that is remembered exactly. */
-const SKETCH_FACTOR = 16
+const SKETCH_FACTOR = 32
 
 /*
  * Answers "which is the newest record after n that touches this entry?" without knowing any entry: what a purge costs
@@ -123,17 +123,19 @@ export class RecordIndex {
   }
 
   #dropOldestMarks (): void {
-    const { maxRecords, older } = this.#options
-    if (older === 'sketched') this.#sketch ??= new PurgeSketch(maxRecords * SKETCH_FACTOR, Math.floor(Math.random() * 2 ** 32))
     let left = this.#sliceSize
-    let last = 0
     for (const [mark, { n }] of this.#marks) {
       if (left-- === 0) break
       this.#marks.delete(mark)
-      this.#sketch?.add(mark, n)
-      last = n
+      if (this.#options.older === 'forgotten' || !this.#addToSketch(mark, n)) this.#raiseFloor(n)
     }
-    if (this.#sketch === undefined) this.#raiseFloor(last)
+  }
+
+  #addToSketch (mark: Mark, n: number): boolean {
+    this.#sketch ??= new PurgeSketch(this.#options.maxRecords * SKETCH_FACTOR, n - 1, Math.floor(Math.random() * 2 ** 32))
+    if (this.#sketch.add(mark, n)) return true
+    this.#sketch = undefined
+    return false
   }
 
   #raiseFloor (n: number): void {

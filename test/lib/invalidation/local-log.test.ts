@@ -134,6 +134,20 @@ t.test('with more names than there is room for no purge is forgotten, and little
   t.equal(index.size, 1)
 })
 
+t.test('a sketch counts four thousand million purges, then the index begins anew', async (t) => {
+  const index = new InvalidationIndex({ maxRecords: 64 })
+  const far = 2 ** 40
+  for (let i = 1; i <= 200; i++) index.add(scopeOf({ keys: [`k${i}`] }), far + i, 0)
+  t.equal(index.judge('k1', [], far), 'purged')
+  t.equal(index.judge('k1', [], far + 1), 'valid')
+  t.equal(index.judge('other', [], 0), 'valid', 'before the first number that the sketch knows')
+  for (let i = 1; i <= 200; i++) index.add(scopeOf({ keys: [`late${i}`] }), far + 2 ** 33 + i, 0)
+  t.equal(index.judge('k1', [], far), 'purged')
+  t.equal(index.judge('other', [], far + 2 ** 32), 'purged', 'the floor has risen')
+  t.equal(index.judge('late1', [], far + 2 ** 33), 'purged')
+  t.equal(index.judge('late1', [], far + 2 ** 33 + 136), 'valid')
+})
+
 t.test('of prefixes only the newest are remembered, and what is older counts as purged', async (t) => {
   const log = newLog({ maxRecords: 128 })
   for (let i = 0; i < 10_000; i++) log.append({ patterns: [`p${i}:*`] })
