@@ -11,6 +11,7 @@ import { admit } from './admission.ts'
 import { BYPASS_WORDS, inputsOf, judgeFound } from './explanation.ts'
 import type { PluginSettings } from './options.ts'
 import { policyInWords } from './policy-words.ts'
+import { repeatableHeaders } from './repeatable-headers.ts'
 import type { RoutePolicy } from './route-options.ts'
 
 export interface ExplainerParts {
@@ -28,8 +29,8 @@ interface Question {
   answer: Omit<Explanation, 'url'> | undefined
 }
 
-/** What describes the connection or the message of the asker, or asks for less than the whole. */
-const NOT_REPEATED: readonly string[] = ['connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'transfer-encoding', 'content-length', 'content-type', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range', 'origin', 'referer']
+/** What the request of the asker says about itself and not about the page in question. */
+const OF_THE_ASKER: ReadonlySet<string> = new Set(['authorization', 'cookie', 'content-type', 'origin', 'referer', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest', 'sec-fetch-user'])
 
 /**
  * Tells what the cache would do with a request by making it: through `inject`, so that routing, hooks and admission are
@@ -112,9 +113,8 @@ export class Explainer {
 
   async #ask ({ url }: Question, asker: FastifyRequest): Promise<number> {
     const { parts, settings } = this.#parts
-    const headers: Record<string, string | string[] | undefined> = { ...asker.raw.headers }
-    for (const name of [...NOT_REPEATED, ...settings.credentials, 'authorization', 'cookie']) delete headers[name]
-    for (const name of Object.keys(headers)) if (name.startsWith('sec-fetch-')) delete headers[name]
+    const headers = repeatableHeaders(asker)
+    for (const name of [...OF_THE_ASKER, ...settings.credentials]) delete headers[name]
     const controller = new AbortController()
     const timer = parts.clock.after(parts.defaults.loadTimeoutMs, () => { controller.abort() })
     try {

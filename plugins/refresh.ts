@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Milliseconds } from '../lib/clock.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
+import { repeatableHeaders } from './repeatable-headers.ts'
 import type { RoutePolicy } from './route-options.ts'
 
 /** A request that this plugin makes of its own app to renew what is stored. */
@@ -15,8 +16,6 @@ export interface RefreshJob {
   /** Whether the new response has been stored. */
   kept: boolean
 }
-
-const NOT_REPEATED: readonly string[] = ['connection', 'keep-alive', 'upgrade', 'te', 'trailer', 'transfer-encoding', 'content-length', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range', 'cache-control', 'pragma']
 
 /**
  * Renews stored responses in the background, through `inject`, so that every hook and serialiser has its part in it. The
@@ -81,11 +80,7 @@ export class Refresher {
 
   /** The client's headers, without its conditions, and without its credentials where the response is for everybody. */
   #headersOf (request: FastifyRequest, policy: RoutePolicy): Record<string, string | string[] | undefined> {
-    const headers: Record<string, string | string[] | undefined> = { ...request.raw.headers }
-    for (const name of NOT_REPEATED) delete headers[name]
-    // HTTP/2 says in pseudo-fields what HTTP/1.1 says in the request line and in Host.
-    headers.host ??= headers[':authority']
-    for (const name in headers) if (name.startsWith(':')) delete headers[name]
+    const headers = repeatableHeaders(request)
     if (policy.partition === undefined) {
       for (const name of this.#credentials) if (name !== 'cookie' || policy.cookies.length === 0) delete headers[name]
     }

@@ -1,5 +1,9 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
+import { connect } from 'node:http2'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import Fastify from 'fastify'
@@ -17,6 +21,15 @@ const token = 'token-of-this-test'
 const authorization = `Bearer ${token}`
 
 type Document = Record<string, Record<string, { tags?: string[], summary?: string, responses: Record<string, unknown> }>>
+
+const hasOpenssl = spawnSync('openssl', ['version']).status === 0
+
+/** A key and a certificate that nobody else trusts. */
+function selfSigned (t: Test): { key: Buffer, cert: Buffer } {
+  const folder = t.testdir()
+  execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '1', '-subj', '/CN=localhost', '-keyout', join(folder, 'key.pem'), '-out', join(folder, 'cert.pem')], { stdio: 'ignore' })
+  return { key: readFileSync(join(folder, 'key.pem')), cert: readFileSync(join(folder, 'cert.pem')) }
+}
 
 /** An app with a cache and a few routes that count their runs. */
 async function appOf (t: Test, options: CachePluginOptions = {}, prepare: (app: FastifyInstance) => void | Promise<void> = () => {}): Promise<{ app: FastifyInstance, runs: Record<string, number> }> {
@@ -433,6 +446,21 @@ t.test('explain', async (t) => {
     const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'shop.example', 'x-forwarded-for': '192.0.2.7', cookie: 'a=b', 'content-type': 'text/plain' }
     t.match(await explain(app, '/x', headers), { verdict: 'miss', key: 'response:https://shop.example/x' })
     t.same(seen, [[undefined, undefined, '192.0.2.7']])
+  })
+
+  t.test('knows TLS, and HTTP/2', { skip: hasOpenssl ? false : 'openssl is needed to make a certificate' }, async (t) => {
+    const { key, cert } = selfSigned(t)
+    const app = Fastify({ http2: true, https: { key, cert } })
+    t.teardown(async () => { await app.close() })
+    await app.register(cache, { admin: { token } })
+    app.get('/x', { config: { cache: true } }, async () => 'x')
+    const origin = await app.listen({ host: '127.0.0.1', port: 0 })
+    const session = connect(origin, { rejectUnauthorized: false })
+    t.teardown(() => { session.destroy() })
+    const stream = session.request({ ':path': '/cache/explain?url=/x', authorization })
+    let body = ''
+    for await (const text of stream.setEncoding('utf8') as AsyncIterable<string>) body += text
+    t.match(JSON.parse(body), { verdict: 'miss', key: `response:${origin}/x`, inputs: { scheme: 'https' } })
   })
 
   t.test('goes nowhere but to paths of this app', async (t) => {
