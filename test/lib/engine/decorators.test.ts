@@ -117,6 +117,22 @@ t.test('an invalidating method', async (t) => {
     t.equal(await service.update('1', 'x'), true)
     t.same(await cache.getMany(['catalog:1', 'catalogue', 'product:getProduct:"1"', 'product:getProduct:"12"']), [undefined, 1, undefined, 1])
   })
+  t.test('lets its caller wait until the purge holds everywhere, and tells when it cannot', async (t) => {
+    const far = new CacheManager()
+    const order: string[] = []
+    far.invalidate = async () => {
+      await new Promise((resolve) => { setImmediate(resolve) })
+      order.push('purged')
+      return { reach: 'everywhere' }
+    }
+    const update = cacheInvalidate({ keys: ['a'], manager: far })(() => { order.push('changed') })
+    await update()
+    order.push('answered')
+    t.same(order, ['changed', 'purged', 'answered'])
+    Reflect.deleteProperty(far, 'invalidate')
+    await far.close()
+    await t.rejects(update(), { code: 'FST_ERR_CACHE_CLOSED' })
+  })
   t.test('purges nothing when it fails, thrown or rejected', async (t) => {
     await cache.set('catalog:1', 1)
     service.failing = true

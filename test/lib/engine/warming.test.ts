@@ -65,17 +65,28 @@ t.test('warming stores each row of its source under the pattern and its key', as
 
 t.test('a large source is read as it is stored, not held', async (t) => {
   const { cache, warming } = setUp(t)
+  const { store } = cache.parts
+  const writeMany = store.writeMany.bind(store)
   let read = 0
   let ahead = 0
+  let writing = 0
+  let most = 0
+  store.writeMany = async (items, ticket) => {
+    most = Math.max(most, ++writing)
+    for (let turns = 0; turns < 5; turns++) await turn()
+    writing--
+    return await writeMany(items, ticket)
+  }
   const rows = async function * (): AsyncGenerator<[number, number]> {
     for (; read < 20_000; read++) {
       ahead = Math.max(ahead, read - cache.getStats().entries)
       yield [read, read]
     }
   }
-  const report = await warming.warmCache(rows, 'row', { batchSize: 500, concurrency: 2 })
+  const report = await warming.warmCache(rows, 'row', { batchSize: 500, concurrency: 3 })
   t.match(report, { stored: 20_000, outcome: 'completed' })
-  t.ok(ahead <= 1500, `at most ${ahead} rows were read and not stored`)
+  t.equal(most, 3, 'so many batches are stored at the same time, and no more')
+  t.ok(ahead <= 4 * 500, `at most ${ahead} rows were read and not stored`)
 })
 
 t.test('what is warmed', async (t) => {
