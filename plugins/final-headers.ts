@@ -18,10 +18,14 @@ export function onFinalHeaders (raw: ServerResponse, decide: (status: number, he
     const headers = given !== undefined && raw.getHeaderNames().length === 0 ? given : allHeaders(raw, given)
     decide(status, headers)
     const result = writeHead.call(raw, status, ...rest)
-    written(raw.getHeaderNames().some((name) => !(name in headers)) ? raw.getHeaders() : undefined)
+    const late = raw.getHeaderNames().some((name) => !(name in headers) && !isPseudo(name))
+    written(late ? Object.fromEntries(Object.entries(raw.getHeaders()).filter(([name]) => !isPseudo(name))) : undefined)
     return result
   } as ServerResponse['writeHead']
 }
+
+/** HTTP/2 keeps the status among the headers (RFC 9113 §8.3). */
+const isPseudo = (name: string): boolean => name.startsWith(':')
 
 /** Headers that were set on the response one by one, as Fastify does for streams, and those given besides. A change goes where the header is. */
 function allHeaders (raw: ServerResponse, given: ReplyHeaders = {}): ReplyHeaders {
