@@ -5,7 +5,12 @@ import Fastify from 'fastify'
 import cache from 'fastify-response-cache'
 import { buildApp } from '../example-app/app.ts'
 import { CONFIG_NAMES, DEFAULT_CACHE_CONFIG, envName } from '../lib/config.ts'
-import { errors } from '../lib/errors.ts'
+import { REFUSAL_REASONS } from '../lib/engine/event-tally.ts'
+import { METRIC_FAMILIES } from '../lib/engine/metric-families.ts'
+import { errors, type CacheErrorCode } from '../lib/errors.ts'
+import { STORE_REFUSALS } from '../lib/http/store-refusals.ts'
+import { BYPASS_WORDS } from '../plugins/explanation.ts'
+import * as entry from '../plugins/index.ts'
 import { PLUGIN_OPTION_NAMES } from '../plugins/options.ts'
 import { ROUTE_OPTION_NAMES } from '../plugins/route-options.ts'
 import { fencesOf, namesIn, tablesOf } from './support/markdown.ts'
@@ -17,14 +22,28 @@ import { projectRoot } from './support/source-tree.ts'
 // whatever Redis may run on this machine is none of our business
 process.env['CACHE_STRATEGY'] = 'memory'
 
-const readme = readFileSync(projectRoot + 'README.md', 'utf8')
+const textOf = (file: string): string => readFileSync(projectRoot + file, 'utf8')
+const readme = textOf('README.md')
+const reasons = textOf('docs/reasons.md')
 const tables = new Map(tablesOf(readme).map((table) => [table.name, table.rows]))
 const manifest = JSON.parse(readFileSync(projectRoot + 'package.json', 'utf8')) as { scripts: Record<string, string> }
 
 /** The names in the first column of a table. */
-function listed (table: string): string[] {
-  return (tables.get(table) ?? []).flatMap((row) => namesIn(Object.values(row)[0] ?? ''))
+function listed (table: string, within = tables): string[] {
+  return (within.get(table) ?? []).flatMap((row) => namesIn(Object.values(row)[0] ?? ''))
 }
+
+/** The rows of a table by the name each is about. */
+function rowsOf (table: string): Array<readonly [name: string, row: Readonly<Record<string, string>>]> {
+  return (tables.get(table) ?? []).map((row) => [namesIn(Object.values(row)[0] ?? '')[0] ?? '', row])
+}
+
+/** The `@default` of each member that a source documents, without backticks and quotes. */
+function documentedDefaults (...files: readonly string[]): Map<string, string> {
+  return new Map(files.flatMap((file) => [...textOf(file).matchAll(/@default ([^\n]*?)(?: \*\/|\n[^/]*\*\/)\n\s*(\w+)\?:/g)].map((found) => [found[2] ?? '', plain(found[1] ?? '')] as const)))
+}
+
+const plain = (text: string): string => text.replaceAll(/[`'"]/g, '').trim()
 
 function sameNames (t: Test, inReadme: Iterable<string>, inCode: Iterable<string>): void {
   const [said, real] = [new Set(inReadme), new Set(inCode)]
@@ -36,20 +55,41 @@ function sameNames (t: Test, inReadme: Iterable<string>, inCode: Iterable<string
 t.test('every error code is in the README, and no other', async (t) => {
   sameNames(t, readme.match(/\bFST_ERR_CACHE_[A-Z_]+\b/g) ?? [], Object.keys(errors))
   sameNames(t, listed('errors'), Object.keys(errors))
+  for (const [code, row] of rowsOf('errors')) t.equal(row['status'], String(new errors[code as CacheErrorCode]().statusCode), `the status of ${code}`)
 })
 
 t.test('every setting is in the README with its default, and no other', async (t) => {
   sameNames(t, listed('options'), CONFIG_NAMES)
-  for (const row of tables.get('options') ?? []) {
-    const [name] = namesIn(Object.values(row)[0] ?? '')
-    const value = DEFAULT_CACHE_CONFIG[name as keyof typeof DEFAULT_CACHE_CONFIG]
-    t.equal(namesIn(row['default'] ?? '')[0]?.replaceAll(/["']/g, ''), String(value), `the default of ${name}`)
+  for (const [name, row] of rowsOf('options')) {
+    const setting = name as keyof typeof DEFAULT_CACHE_CONFIG
+    t.equal(plain(row['default'] ?? ''), String(DEFAULT_CACHE_CONFIG[setting]), `the default of ${name}`)
+    t.equal(plain(row['environment variable'] ?? ''), envName(setting), `the variable of ${name}`)
   }
 })
 
 t.test('every option of the plugin and of a route is in the README, and no other', async (t) => {
   sameNames(t, listed('plugin options'), PLUGIN_OPTION_NAMES)
   sameNames(t, listed('route options'), ROUTE_OPTION_NAMES)
+  const sources = { 'plugin options': ['plugins/options.ts', 'lib/compose.ts'], 'route options': ['plugins/route-options.ts'] }
+  for (const [table, files] of Object.entries(sources)) {
+    const defaults = documentedDefaults(...files)
+    for (const [name, row] of rowsOf(table)) t.equal(plain(row['default'] ?? ''), defaults.get(name), `the default of ${name} is that of its documentation`)
+  }
+})
+
+t.test('every export is in the README', async (t) => {
+  const words = new Set(readme.match(/\w+/g))
+  t.same(Object.keys(entry).filter((name) => name !== 'default' && !words.has(name)), [])
+})
+
+t.test('every reason is in the README and in docs/reasons.md, and no other', async (t) => {
+  const bypasses = [...Object.keys(BYPASS_WORDS), 'not-configured']
+  sameNames(t, listed('reasons'), REFUSAL_REASONS)
+  sameNames(t, listed('bypass reasons'), bypasses)
+  const long = new Map(tablesOf(reasons).map((table) => [table.name, table.rows]))
+  sameNames(t, listed('bypass reasons', long), bypasses)
+  sameNames(t, ['refusals of responses', 'refusals of the cache', 'refusals of the store'].flatMap((table) => listed(table, long)), REFUSAL_REASONS)
+  t.same(long.get('refusals of responses'), Object.entries(STORE_REFUSALS).map(([reason, { means, cure }]) => ({ reason: `\`${reason}\``, 'what it means': means, 'what to do': cure })), 'with the words of the code')
 })
 
 t.test('every environment variable in the README exists', async (t) => {
@@ -66,6 +106,7 @@ t.test('every metric is in the README, and no other', async (t) => {
   const { body } = await app.inject('/metrics')
   const real = [...body.matchAll(/^# TYPE (fastify_cache_\w+)/gm)].map((found) => found[1] ?? '')
   sameNames(t, listed('metrics'), real)
+  t.same(Object.fromEntries(rowsOf('metrics').map(([name, row]) => [name, row['type']])), Object.fromEntries(METRIC_FAMILIES.map(({ name, type }) => [name, type])), 'of the right type')
   t.same((readme.match(/\bfastify_cache_[a-z_]*[a-z]\b/g) ?? []).filter((name) => !real.includes(name.replace(/_(?:bucket|sum|count)$/, ''))), [], 'elsewhere in the README as well')
 })
 
@@ -135,7 +176,7 @@ t.test('a curl command is read as curl would', async (t) => {
 const shellOf = (markdown: string) => fencesOf(markdown).filter(({ language }) => language === 'sh').flatMap(({ code }) => commandsOf(code))
 
 t.test('every npm command that a document names exists', async (t) => {
-  const builtIn = new Set(['ci', 'install'])
+  const builtIn = new Set(['ci', 'install', 'pack'])
   for (const document of ['README.md', 'CONTRIBUTING.md', 'example-app/README.md']) {
     const named = shellOf(readFileSync(projectRoot + document, 'utf8')).flatMap(({ command }) => [...command.matchAll(/\bnpm (?:run )?([\w:]+)/g)].map((found) => found[1] ?? ''))
     t.ok(named.length > 0, `${document} names some`)
