@@ -37,8 +37,12 @@ export interface EntryCodecOptions {
 /** What a response entry holds, as far as it matters here. */
 interface ResponseValue { readonly status: number, readonly headers: ResponseHead[1], readonly body: Buffer }
 
-/** Fields that tell that the body is compressed already. */
-const isEncoded = (headers: ResponseHead[1]): boolean => headers.some(([name]) => name === 'content-encoding')
+const responseOf = (entry: Entry): ResponseValue => entry.value as ResponseValue
+
+const headOf = (entry: Entry): ResponseHead => [responseOf(entry).status, responseOf(entry).headers]
+
+/** Whether the body is compressed already, for clients that accept it. */
+const isEncoded = (entry: Entry): boolean => responseOf(entry).headers.some(([name]) => name === 'content-encoding')
 
 const span = (ms: number): number => Math.min(Math.max(0, ms), MAX_LIFE_MS)
 
@@ -48,7 +52,7 @@ const fault = (reason: DecodeFault): Decoded => ({ ok: false, reason })
 
 export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCodecOptions): EntryCodec {
   const bodyOf = (entry: Entry): Buffer => {
-    if (entry.kind === 'response') return (entry.value as ResponseValue).body
+    if (entry.kind === 'response') return responseOf(entry).body
     return entry.kind === 'data' ? serializer.encode(entry.value) : Buffer.from(JSON.stringify(entry.value))
   }
 
@@ -59,28 +63,39 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
     return { status, headers, body }
   }
 
+  const seal = (key: string, entry: Entry, at: Moment, length: number, packed: Packed): Buffer => frame({
+    k: key,
+    t: entry.kind,
+    at: Math.round(Math.max(0, entry.storedAtMs - at.localMs + at.sharedMs)),
+    f: span(entry.freshUntilMs - entry.storedAtMs),
+    w: span(entry.staleWhileRevalidateUntilMs - entry.storedAtMs),
+    e: span(entry.staleIfErrorUntilMs - entry.storedAtMs),
+    m: entry.marks,
+    p: [entry.asOf.epoch, entry.asOf.seq],
+    l: span(Math.round(entry.loadMs)),
+    b: Math.ceil(entry.bytes),
+    n: length,
+    c: packed.codec,
+    ...(entry.kind === 'data' ? { s: serializer.name } : {}),
+    ...(entry.kind === 'response' ? { r: headOf(entry) } : {})
+  } satisfies EntryHeader, packed.bytes)
+
+  const open = (header: EntryHeader, at: Moment, body: Buffer | undefined): Decoded => {
+    if (body === undefined) return fault('body')
+    try {
+      // The bytes may be a slice of what came from the socket; an entry in memory must not hold on to all of that.
+      const own = header.t === 'response' && header.c === '' ? Buffer.from(body) : body
+      return { ok: true, entry: entryOf(header, valueOf(header, own), at) }
+    } catch {
+      return fault('body')
+    }
+  }
+
   return {
     encode (key, entry, at) {
       const body = bodyOf(entry)
-      const head: ResponseHead | undefined = entry.kind === 'response' ? [(entry.value as ResponseValue).status, (entry.value as ResponseValue).headers] : undefined
-      const seal = (packed: Packed): Buffer => frame({
-        k: key,
-        t: entry.kind,
-        at: Math.round(Math.max(0, entry.storedAtMs - at.localMs + at.sharedMs)),
-        f: span(entry.freshUntilMs - entry.storedAtMs),
-        w: span(entry.staleWhileRevalidateUntilMs - entry.storedAtMs),
-        e: span(entry.staleIfErrorUntilMs - entry.storedAtMs),
-        m: entry.marks,
-        p: [entry.asOf.epoch, entry.asOf.seq],
-        l: span(Math.round(entry.loadMs)),
-        b: Math.ceil(entry.bytes),
-        n: body.length,
-        c: packed.codec,
-        ...(entry.kind === 'data' ? { s: serializer.name } : {}),
-        ...(head === undefined ? {} : { r: head })
-      } satisfies EntryHeader, packed.bytes)
-      const packed = head !== undefined && isEncoded(head[1]) ? { codec: '', bytes: body } : compression.pack(body)
-      return packed instanceof Promise ? packed.then(seal) : seal(packed)
+      const packed = entry.kind === 'response' && isEncoded(entry) ? { codec: '', bytes: body } : compression.pack(body)
+      return packed instanceof Promise ? packed.then((done) => seal(key, entry, at, body.length, done)) : seal(key, entry, at, body.length, packed)
     },
 
     decode (key, bytes, at) {
@@ -91,18 +106,8 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
       if (header.k !== key) return fault('other-key')
       if (header.t === 'data' && header.s !== serializer.name) return fault('serializer')
       if (header.n > maxBytes) return fault('too-large')
-      const open = (body: Buffer | undefined): Decoded => {
-        if (body === undefined) return fault('body')
-        try {
-          // The bytes may be a slice of what came from the socket; an entry in memory must not hold on to all of that.
-          const own = header.t === 'response' && header.c === '' ? Buffer.from(body) : body
-          return { ok: true, entry: entryOf(header, valueOf(header, own), at) }
-        } catch {
-          return fault('body')
-        }
-      }
       const body = compression.unpack({ codec: header.c, bytes: parts.body }, header.n)
-      return body instanceof Promise ? body.then(open) : open(body)
+      return body instanceof Promise ? body.then((raw) => open(header, at, raw)) : open(header, at, body)
     }
   }
 }

@@ -41,7 +41,7 @@ class Walk {
   readonly #ancestors: object[] = []
 
   visit (given: unknown, key: string | number): unknown {
-    const value = ownForm(given, key, () => this.#path())
+    const value = ownForm(given, key, this)
     switch (typeof value) {
       case 'string':
         this.bytes += 16 + value.length
@@ -59,12 +59,12 @@ class Walk {
         this.bytes += 4
         return null
       default:
-        throw new errors.FST_ERR_CACHE_VALUE(this.#path(), `a ${typeof value}`)
+        throw new errors.FST_ERR_CACHE_VALUE(this.path(), `a ${typeof value}`)
     }
   }
 
   #descend (source: object): unknown {
-    if (this.#ancestors.includes(source)) throw new errors.FST_ERR_CACHE_VALUE(this.#path(), 'a reference to one of its own ancestors')
+    if (this.#ancestors.includes(source)) throw new errors.FST_ERR_CACHE_VALUE(this.path(), 'a reference to one of its own ancestors')
     this.#ancestors.push(source)
     const copy = Array.isArray(source) ? this.#array(source) : this.#object(source)
     this.#ancestors.pop()
@@ -98,16 +98,17 @@ class Walk {
     return copy
   }
 
-  #path (): string {
+  /** Where the walk stands, as `$.items[3]`. */
+  path (): string {
     return '$' + this.#trail.map((step) => typeof step === 'number' ? `[${step}]` : /^[A-Za-z_$][\w$]*$/.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`).join('')
   }
 }
 
 /** The value that JSON would serialise in place of the given one: the answer of its `toJSON`, a boxed primitive unboxed. */
-function ownForm (given: unknown, key: string | number, path: () => string): unknown {
+function ownForm (given: unknown, key: string | number, walk: Walk): unknown {
   if (given === null || (typeof given !== 'object' && typeof given !== 'function' && typeof given !== 'bigint')) return given
   // A Buffer has a toJSON, but what comes back from it is no Buffer.
-  if (ArrayBuffer.isView(given) || types.isAnyArrayBuffer(given)) throw new errors.FST_ERR_CACHE_VALUE(path(), named(given.constructor.name))
+  if (ArrayBuffer.isView(given) || types.isAnyArrayBuffer(given)) throw new errors.FST_ERR_CACHE_VALUE(walk.path(), named(given.constructor.name))
   const { toJSON } = given as { toJSON?: unknown }
   const value: unknown = typeof toJSON === 'function' ? toJSON.call(given, String(key)) : given
   if (value === null || typeof value !== 'object') return value
@@ -115,7 +116,7 @@ function ownForm (given: unknown, key: string | number, path: () => string): unk
   if (prototype === Object.prototype || prototype === Array.prototype || prototype === null) return value
   if (types.isBoxedPrimitive(value)) return value.valueOf()
   const lost = lostInJson(value)
-  if (lost !== undefined) throw new errors.FST_ERR_CACHE_VALUE(path(), named(lost))
+  if (lost !== undefined) throw new errors.FST_ERR_CACHE_VALUE(walk.path(), named(lost))
   return value
 }
 

@@ -7,12 +7,12 @@ type Method = (...args: unknown[]) => Promise<unknown>
 function methodOf (target: object, name: string, buffers: boolean): Method {
   const method = (target as Record<string, Method | undefined>)[name.toLowerCase() + (buffers ? 'Buffer' : '')]
   if (method === undefined) throw new TypeError(`ioredis has no command ${name}`)
-  return method.bind(target)
+  return method
 }
 
 /** @throws TypeError for a command that ioredis does not know */
 export function send (client: AnyRedis, [name, ...args]: RedisCommand, buffers: boolean): Promise<unknown> {
-  return methodOf(client, name, buffers)(...args)
+  return methodOf(client, name, buffers).apply(client, args)
 }
 
 /**
@@ -27,7 +27,7 @@ export async function sendBatch (client: AnyRedis, commands: readonly RedisComma
     }))
   }
   const pipeline = client.pipeline()
-  for (const [name, ...args] of commands) void methodOf(pipeline, name, true)(...args)
+  for (const [name, ...args] of commands) void methodOf(pipeline, name, true).apply(pipeline, args)
   const results = await pipeline.exec() ?? []
   return results.map(([error, reply]): RedisOutcome => error === null ? { ok: true, reply } : { ok: false, error })
 }

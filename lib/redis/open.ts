@@ -9,5 +9,6 @@ import { clientOf, type RedisSource } from './source.ts'
  * @throws FST_ERR_CACHE_OPTION for a source that is none
  */
 export function openRedis (source: RedisSource, settings: Partial<ConnectionSettings> = {}): RedisConnection {
-  return new RedisConnection(clientOf(source), { clock: systemClock, ...settings })
+  const all = { clock: systemClock, deadlineMs: 200, ...settings }
+  return new RedisConnection(clientOf(source, all.deadlineMs), all)
 }

@@ -1,9 +1,13 @@
 import type { ClusterOptions, RedisOptions } from 'ioredis'
 
+import type { Milliseconds } from '../clock.ts'
 import { backoffMs } from '../resilience/backoff.ts'
 
 /** Up to 1.1 s; ioredis would wait 5 s, and be blind for as long after Redis has come back. */
 const retryDelayMs = (attempt: number): number => backoffMs(attempt, { random: Math.random })
+
+/** The only option that replaces a connection whose peer has gone silent. Some calls may be late before that is believed. */
+export const socketTimeoutMs = (deadlineMs: Milliseconds): Milliseconds => Math.max(1000, 5 * deadlineMs)
 
 /**
  * How a connection that belongs to the cache differs from an ioredis connection with its defaults, under which a GET
@@ -14,8 +18,7 @@ export const ownRedisOptions: RedisOptions = {
   enableOfflineQueue: false,
   // A command whose answer was lost fails instead of being sent again: it may have been applied already.
   maxRetriesPerRequest: 0,
-  // The only option that replaces a connection whose peer has gone silent. Five times the usual deadline of a call.
-  socketTimeout: 1000,
+  socketTimeout: socketTimeoutMs(200),
   // A cache that takes longer to reach than this is no help.
   connectTimeout: 1000,
   retryStrategy: retryDelayMs,
@@ -41,7 +44,7 @@ export const ownClusterOptions: ClusterOptions = {
   maxRedirections: 3,
   redisOptions: {
     maxRetriesPerRequest: 0,
-    socketTimeout: 1000,
+    socketTimeout: socketTimeoutMs(200),
     connectTimeout: 1000
   }
 }

@@ -1,7 +1,8 @@
 import { Cluster, Redis, type ClusterNode, type ClusterOptions, type RedisOptions } from 'ioredis'
 
+import type { Milliseconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
-import { ownClusterOptions, ownRedisOptions } from './options.ts'
+import { ownClusterOptions, ownRedisOptions, socketTimeoutMs } from './options.ts'
 
 /** What an ioredis client has of which the cache can tell that it is one, whatever its version. */
 export interface ForeignRedis {
@@ -33,18 +34,22 @@ export interface Client {
   readonly where: string
 }
 
-/** @throws FST_ERR_CACHE_OPTION */
-export function clientOf (source: RedisSource): Client {
-  if (isForeign(source)) return borrowed(source as unknown as AnyRedis)
+/**
+ * @param deadlineMs of a single call: no connection may be given up before its calls are
+ * @throws FST_ERR_CACHE_OPTION
+ */
+export function clientOf (source: RedisSource, deadlineMs: Milliseconds): Client {
+  const socketTimeout = socketTimeoutMs(deadlineMs)
+  if (isForeign(source)) return borrowed(source as unknown as AnyRedis, socketTimeout)
   if (typeof source === 'object' && 'cluster' in source) {
     const nodes = [...source.cluster]
     if (nodes.length === 0) throw new errors.FST_ERR_CACHE_OPTION('redis.cluster', '[]', 'a list of at least one node')
-    const options = { ...ownClusterOptions, ...source.options, redisOptions: { ...ownClusterOptions.redisOptions, ...source.options?.redisOptions } }
+    const options = { ...ownClusterOptions, ...source.options, redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, ...source.options?.redisOptions } }
     return { client: new Cluster(nodes, options), own: true, where: 'the Redis Cluster' }
   }
   const { url, ...options } = typeof source === 'string' ? { url: source } : source
   if (url !== undefined && !/^(rediss?|unix):|^\//.test(url)) throw new errors.FST_ERR_CACHE_OPTION('redisUrl', shown(withoutPassword(url)), 'a URL that begins with redis:// or rediss://')
-  const all = { ...ownRedisOptions, ...options }
+  const all = { ...ownRedisOptions, socketTimeout, ...options }
   const client = url === undefined ? new Redis(all) : new Redis(url, all)
   return { client, own: true, where: whereOf(client.options) }
 }
@@ -53,11 +58,11 @@ function isForeign (source: RedisSource): source is ForeignRedis {
   return typeof source === 'object' && 'duplicate' in source && typeof source.duplicate === 'function' && 'pipeline' in source && typeof source.pipeline === 'function'
 }
 
-function borrowed (client: AnyRedis): Client {
+function borrowed (client: AnyRedis, socketTimeout: Milliseconds): Client {
   const where = isCluster(client) ? 'the Redis Cluster that was handed in' : whereOf(client.options)
   const { keyPrefix } = client.options
   if (keyPrefix === undefined || keyPrefix === '') return { client, own: false, where }
-  return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, keyPrefix: '' }), own: true, where }
+  return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, socketTimeout, keyPrefix: '' }), own: true, where }
 }
 
 export function isCluster (client: AnyRedis): client is Cluster {
