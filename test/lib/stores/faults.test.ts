@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
+import t from 'tap'
+
+import { systemClock } from '../../../lib/clock.ts'
+import { createRedisLog, type RedisLog } from '../../../lib/invalidation/redis-log.ts'
+import { tagMark } from '../../../lib/keyspace/mark.ts'
+import type { RedisConnection } from '../../../lib/redis/connection.ts'
+import { openRedis } from '../../../lib/redis/open.ts'
+import { HybridCache } from '../../../lib/stores/hybrid.ts'
+import { MemoryCache } from '../../../lib/stores/memory.ts'
+import { RedisCache } from '../../../lib/stores/redis.ts'
+import { entryOf } from '../../support/entries.ts'
+import { startRedis, type TestRedis } from '../../support/redis-server.ts'
+import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+
+process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
+
+const DEADLINE_MS = 100
+const PREFIX = 'faults:'
+const KEYS = Array.from({ length: 12 }, (_, index) => `product:${index}`)
+
+interface Member { store: HybridCache, log: RedisLog, redis: RedisConnection, proxy: TcpProxy, close: () => Promise<void> }
+
+async function join (server: TestRedis, writes: 'through' | 'back'): Promise<Member> {
+  const proxy = await startTcpProxy(server.port)
+  const redis = openRedis(proxy.url, { deadlineMs: DEADLINE_MS })
+  const log = createRedisLog({ client: redis, clock: systemClock, prefix: PREFIX, deadlineMs: DEADLINE_MS, heartbeatMs: 200, patienceMs: 600 })
+  const store = new HybridCache({ log, memory: new MemoryCache({ log }), redis: new RedisCache({ client: redis, log, prefix: PREFIX }), writes })
+  return { store, log, redis, proxy, close: async () => { await store.close(); await log.close(); await redis.close(); await proxy.close() } }
+}
+
+const healthy = ({ redis, log }: Member): boolean => redis.ready && log.state === 'current' && log.health().queued === 0
+
+const any = <T>(list: readonly T[]): T => list[Math.floor(Math.random() * list.length)] as T
+
+/** Each fault of the table that one server and the way to it can have, and its end. */
+const faults: ReadonlyArray<readonly [name: string, begin: (server: TestRedis, members: readonly Member[]) => unknown, end: (server: TestRedis, members: readonly Member[]) => unknown]> = [
+  ['Redis frozen', (server) => { server.freeze() }, (server) => { server.thaw() }],
+  ['Redis killed, back without its data', async (server) => { await server.kill() }, async (server) => { await server.restart() }],
+  ['one instance cut off in silence', (_server, [one]) => { if (one !== undefined) one.proxy.mode = 'blackhole' }, (_server, [one]) => { if (one !== undefined) one.proxy.mode = 'pass' }],
+  ['one instance hears no answers', (_server, [one]) => { if (one !== undefined) one.proxy.mode = 'drop-replies' }, (_server, [one]) => { if (one !== undefined) { one.proxy.mode = 'pass'; one.proxy.cut() } }],
+  ['one instance refused', (_server, [one]) => { if (one !== undefined) one.proxy.mode = 'refuse' }, (_server, [one]) => { if (one !== undefined) one.proxy.mode = 'pass' }],
+  ['every byte half a second late', (_server, members) => { for (const { proxy } of members) proxy.mode = 500 }, (_server, members) => { for (const { proxy } of members) proxy.mode = 'pass' }],
+  ['connections cut again and again', async (_server, members) => { for (let n = 0; n < 5; n++) { for (const { proxy } of members) proxy.cut(); await sleep(50) } }, () => {}],
+  ['FLUSHALL', async (_server, [, two]) => { await two?.redis.call(['FLUSHALL']) }, () => {}],
+  ['out of memory', async (_server, [, two]) => { await two?.redis.call(['CONFIG', 'SET', 'maxmemory', '1']) }, async (_server, [, two]) => { await two?.redis.call(['CONFIG', 'SET', 'maxmemory', '0']) }],
+  ['scripts forgotten', async (_server, [, two]) => { await two?.redis.call(['SCRIPT', 'FLUSH']) }, () => {}]
+]
+
+for (const writes of ['through', 'back'] as const) {
+  t.test(`write-${writes}: no fault fails a caller, holds one up, or leaves anything stale behind`, async (t) => {
+    const server = await startRedis()
+    const members = [await join(server, writes), await join(server, writes)]
+    t.teardown(async () => { await Promise.all(members.map(async (member) => { await member.close() })); await server.stop() })
+    while (!members.every(healthy)) await sleep(5)
+
+    for (const [name, begin, end] of faults) {
+      const versions = new Map<string, number>()
+      let running = true
+      let slowestMs = 0
+      let operations = 0
+      const timed = async <T>(run: () => T | Promise<T>): Promise<T> => {
+        const startedAt = performance.now()
+        const result = await run()
+        slowestMs = Math.max(slowestMs, performance.now() - startedAt)
+        operations++
+        return result
+      }
+      const reader = async ({ store, log }: Member): Promise<void> => {
+        while (running) {
+          const key = any(KEYS)
+          if (await timed(() => store.read(key)) === undefined) {
+            const ticket = log.ticket()
+            const value = `${name} ${versions.get(key) ?? 0}`
+            await sleep(1)
+            await timed(() => store.write(key, entryOf({ value, ticket, clock: systemClock, marks: [tagMark(key)] }), ticket))
+          }
+          await sleep(1)
+        }
+      }
+      const writer = async ({ store, log }: Member): Promise<void> => {
+        while (running) {
+          const key = any(KEYS)
+          versions.set(key, (versions.get(key) ?? 0) + 1)
+          const record = any([{ keys: [key] }, { marks: [tagMark(key)] }, { patterns: [key] }])
+          await timed(() => log.append(record))
+          if (record.keys !== undefined) await timed(() => store.remove(record.keys))
+          await sleep(3)
+        }
+      }
+      await members[0]?.log.append({ everything: true })
+      const work = Promise.all(members.flatMap((member) => [reader(member), reader(member), writer(member)]))
+      await sleep(100)
+      await begin(server, members)
+      await sleep(900)
+      await end(server, members)
+      const endedAt = performance.now()
+      while (!members.every(healthy)) await sleep(5)
+      const backMs = performance.now() - endedAt
+      running = false
+      await work
+      while (!members.every(healthy)) await sleep(5)
+      await sleep(100)
+      const stale: string[] = []
+      for (const { store } of members) {
+        for (const key of KEYS) {
+          const found = (await store.read(key))?.value
+          if (found !== undefined && found !== `${name} ${versions.get(key) ?? 0}`) stale.push(`${key}: ${String(found)}, should be ${versions.get(key) ?? 0}`)
+        }
+      }
+      t.comment(`${name}: ${operations} operations, slowest ${slowestMs.toFixed(0)} ms, back after ${backMs.toFixed(0)} ms`)
+      t.same(stale, [], name)
+      // Far above the deadline, because the machine may be busy; far below what a hanging call would take.
+      t.ok(slowestMs < 2000, `${name}: the slowest took ${slowestMs.toFixed(0)} ms`)
+    }
+  })
+}
