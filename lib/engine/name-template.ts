@@ -50,7 +50,7 @@ export function parsePurgeTemplate (option: string, text: unknown, method: AnyMe
 }
 
 export function isNameValue (value: unknown): value is NameValue {
-  return ['string', 'number', 'bigint', 'boolean'].includes(typeof value)
+  return typeof value === 'string' || typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean'
 }
 
 /** A value as one segment of a name. @throws FST_ERR_CACHE_ARGUMENT for an empty one, and for what is no text */
