@@ -57,7 +57,7 @@ for (const writes of ['through', 'back'] as const) {
 
     for (const [name, begin, end] of faults) {
       const versions = new Map<string, number>()
-      let running = true
+      const work = { running: true }
       let slowestMs = 0
       let operations = 0
       const timed = async <T>(run: () => T | Promise<T>): Promise<T> => {
@@ -68,7 +68,7 @@ for (const writes of ['through', 'back'] as const) {
         return result
       }
       const reader = async ({ store, log }: Member): Promise<void> => {
-        while (running) {
+        while (work.running) {
           const key = any(KEYS)
           if (await timed(() => store.read(key)) === undefined) {
             const ticket = log.ticket()
@@ -80,7 +80,7 @@ for (const writes of ['through', 'back'] as const) {
         }
       }
       const writer = async ({ store, log }: Member): Promise<void> => {
-        while (running) {
+        while (work.running) {
           const key = any(KEYS)
           versions.set(key, (versions.get(key) ?? 0) + 1)
           const record = any([{ keys: [key] }, { marks: [tagMark(key)] }, { patterns: [key] }])
@@ -90,7 +90,7 @@ for (const writes of ['through', 'back'] as const) {
         }
       }
       await members[0]?.log.append({ everything: true })
-      const work = Promise.all(members.flatMap((member) => [reader(member), reader(member), writer(member)]))
+      const done = Promise.all(members.flatMap((member) => [reader(member), reader(member), writer(member)]))
       await sleep(100)
       await begin(server, members)
       await sleep(900)
@@ -98,8 +98,8 @@ for (const writes of ['through', 'back'] as const) {
       const endedAt = performance.now()
       while (!members.every(healthy)) await sleep(5)
       const backMs = performance.now() - endedAt
-      running = false
-      await work
+      work.running = false
+      await done
       while (!members.every(healthy)) await sleep(5)
       await sleep(100)
       const stale: string[] = []
