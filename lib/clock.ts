@@ -15,12 +15,22 @@ export interface Clock {
   after: (delayMs: Milliseconds, task: () => void) => Timer
 }
 
+/**
+ * A process that stood still wakes up to timers that are due and to answers that have arrived meanwhile. Node runs the
+ * timers first; here they let the answers pass, so that a busy moment of our own is not taken for a silent server.
+ */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after (delayMs, task) {
-    const handle = setTimeout(task, delayMs)
+    let turn: NodeJS.Immediate | undefined
+    const handle = setTimeout(() => { turn = setImmediate(task) }, delayMs)
     handle.unref()
-    return { cancel: () => { clearTimeout(handle) } }
+    return {
+      cancel: () => {
+        clearTimeout(handle)
+        clearImmediate(turn)
+      }
+    }
   }
 }
 

@@ -46,6 +46,7 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
     ...common,
     ...config.strategy === 'memory' ? inProcess(config, common) : shared(config, common, deps.redis),
     stats: new StatsCounter(config.enableStats),
+    patienceMs: toMs(config.redisTimeout),
     dependencies: new DependencyTracker(config.trackDependencies),
     random: deps.random ?? Math.random,
     scratchLog: (): InvalidationLog => createLocalLog({ clock }),

@@ -42,7 +42,7 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'clock', 'random', 'serializer'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -101,7 +101,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     credentials: headerNames('credentials', ['authorization', 'cookie']),
     harmlessHeaders: headerNames('harmlessHeaders', []),
     config,
-    deps: { ...given.clock && { clock: given.clock }, ...given.random && { random: given.random }, ...given.serializer && { serializer: given.serializer } }
+    deps: { ...given.clock && { clock: given.clock }, ...given.random && { random: given.random }, ...given.serializer && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis } }
   }
 }
 

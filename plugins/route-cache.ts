@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { EpochMs } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
 import { DependencyScope } from '../lib/engine/dependencies.ts'
 import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
@@ -28,6 +29,14 @@ export interface RouteCacheParts {
   readonly refresher: Refresher
   readonly explainer: Explainer
   readonly settings: PluginSettings
+}
+
+/** For whom the handler is to run. */
+interface Lead {
+  readonly flight?: ResponseFlight
+  readonly job?: RefreshJob
+  /** When Redis was first asked for the response: its time has been running since. */
+  readonly askedAtMs: EpochMs
 }
 
 /**
@@ -80,23 +89,24 @@ export class RouteCache {
     }
     const { key } = admission
     const job = this.#refresher.jobOf(request)
+    const askedAtMs = this.#parts.clock.now()
     const found = this.#responses.find(job?.key ?? key, request.headers)
-    return chain(found, (place) => this.#decide(policy, request, reply, job?.key ?? key, place, startedAt, job))
+    return chain(found, (place) => this.#decide(policy, request, reply, job?.key ?? key, place, startedAt, askedAtMs, job))
   }
 
-  #decide (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, job: RefreshJob | undefined): MaybePromise<boolean> {
+  #decide (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, askedAtMs: EpochMs, job: RefreshJob | undefined): MaybePromise<boolean> {
     const { entry } = found
     const nowMs = this.#parts.clock.now()
-    if (job !== undefined) return this.#lead(policy, request, reply, key, found, startedAt, { job })
+    if (job !== undefined) return this.#lead(policy, request, reply, key, found, startedAt, { job, askedAtMs })
     if (entry !== undefined) {
       if (nowMs < entry.freshUntilMs) {
         if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
-        this.#serve(policy, request, reply, entry, nowMs, 'hit', 'fresh', startedAt)
+        this.#serve(policy, request, reply, key, entry, nowMs, 'hit', 'fresh', startedAt)
         return true
       }
       if (nowMs < entry.staleWhileRevalidateUntilMs) {
         void this.#refresher.refresh(key, request, policy)
-        this.#serve(policy, request, reply, entry, nowMs, 'stale', 'stale-while-revalidate', startedAt)
+        this.#serve(policy, request, reply, key, entry, nowMs, 'stale', 'stale-while-revalidate', startedAt)
         return true
       }
       if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(policy, request, reply, key, entry, policy.softTimeoutMs, startedAt)
@@ -106,25 +116,26 @@ export class RouteCache {
       return false
     }
     if (this.#flights.has(key)) return this.#follow(policy, request, reply, key, startedAt)
-    return this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
+    return this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key), askedAtMs })
   }
 
   /** Runs the handler for all who wait, in this process and, where there are leases, in the others. */
-  #lead (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: { flight?: ResponseFlight, job?: RefreshJob }): MaybePromise<boolean> {
+  #lead (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: Lead): MaybePromise<boolean> {
     if (this.#parts.leases !== undefined) return this.#leadFleet(policy, request, reply, key, found, startedAt, how)
     this.#beginMiss(policy, request, reply, key, found, startedAt, how)
     return false
   }
 
-  async #leadFleet (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, { flight, job }: { flight?: ResponseFlight, job?: RefreshJob }): Promise<boolean> {
-    const start = await beginFleetLoad(this.#parts, key, async () => {
+  async #leadFleet (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, { flight, job, askedAtMs }: Lead): Promise<boolean> {
+    const fresh = async (): Promise<Entry | undefined> => {
       const { entry } = await this.#responses.find(key, request.headers)
       return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
-    })
+    }
+    const start = await beginFleetLoad(this.#parts, key, { fresh, askedAtMs, waitMs: this.#settings.coalesceTimeoutMs })
     if (start.found !== undefined) {
       flight?.end('stored')
       if (job !== undefined) job.kept = true
-      this.#serve(policy, request, reply, start.found as Entry<StoredResponse>, this.#parts.clock.now(), 'hit', 'coalesced', startedAt)
+      this.#serve(policy, request, reply, key, start.found as Entry<StoredResponse>, this.#parts.clock.now(), 'hit', 'coalesced', startedAt)
       return true
     }
     const { ticket, release } = start
@@ -148,19 +159,20 @@ export class RouteCache {
     // The one who leads may be overtaken by a purge, and so may their successor: twice is enough.
     for (let attempt = 0; attempt < 2; attempt++) {
       const end = await this.#flights.wait(key, this.#settings.coalesceTimeoutMs)
+      const askedAtMs = this.#parts.clock.now()
       found = await this.#responses.find(key, request.headers)
       const nowMs = this.#parts.clock.now()
       if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) {
-        this.#serve(policy, request, reply, found.entry, nowMs, 'hit', 'coalesced', startedAt)
+        this.#serve(policy, request, reply, key, found.entry, nowMs, 'hit', 'coalesced', startedAt)
         return true
       }
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
-        this.#serve(policy, request, reply, found.entry, nowMs, 'stale', 'stale-if-error', startedAt)
+        this.#serve(policy, request, reply, key, found.entry, nowMs, 'stale', 'stale-if-error', startedAt)
         return true
       }
       if (end !== 'stored' && end !== 'overtaken') break
       if (!this.#flights.has(key)) {
-        return await this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key) })
+        return await this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key), askedAtMs })
       }
     }
     this.#beginMiss(policy, request, reply, key, found ?? { key, entry: undefined, varyMiss: false }, startedAt, { collapsed: true })
@@ -177,20 +189,20 @@ export class RouteCache {
     const found = await this.#responses.find(key, request.headers)
     const nowMs = clock.now()
     if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) {
-      this.#serve(policy, request, reply, found.entry, nowMs, 'hit', 'refreshed', startedAt)
+      this.#serve(policy, request, reply, key, found.entry, nowMs, 'hit', 'refreshed', startedAt)
       return true
     }
     // A purge may have come while we waited: what it took must not be served from the copy in our hands.
     if (how === 'too-slow' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
-      this.#serve(policy, request, reply, found.entry, nowMs, 'stale', 'soft-timeout', startedAt)
+      this.#serve(policy, request, reply, key, found.entry, nowMs, 'stale', 'soft-timeout', startedAt)
       return true
     }
     this.#beginMiss(policy, request, reply, key, { key, entry: found.entry === undefined ? undefined : stale, varyMiss: false }, startedAt, {})
     return false
   }
 
-  #serve (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, startedAt: number): void {
-    this.#tell(request, result, reason, policy, startedAt, '')
+  #serve (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, startedAt: number): void {
+    this.#tell(request, result, reason, policy, startedAt, key)
     const payload = putStored(request, reply, entry, nowMs)
     this.#status(reply, () => {
       const ttl = (entry.freshUntilMs - nowMs) / 1000

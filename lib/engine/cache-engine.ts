@@ -1,3 +1,4 @@
+import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import { errors } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
@@ -158,6 +159,7 @@ export class CacheEngine {
     const name = this.#key(key)
     const startedAt = performance.now()
     const arrivedAt = parts.log.tip
+    const askedAtMs = parts.clock.now()
     const read = parts.store.read(name)
     const found = read instanceof Promise ? await read : read
     const nowMs = parts.clock.now()
@@ -174,7 +176,7 @@ export class CacheEngine {
     }
     this.#open('loading')
     try {
-      const loaded = await this.#load(name, loader, options, arrivedAt, decided)
+      const loaded = await this.#load(name, loader, options, arrivedAt, askedAtMs, decided)
       this.#told(name, 'miss', startedAt)
       parts.dependencies.note(name, loaded.marks, loaded.stale)
       return parts.serializer.view(loaded.value) as T
@@ -273,15 +275,15 @@ export class CacheEngine {
     if (events.heard('lookup')) events.emit('lookup', { key, result, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
   }
 
-  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>): { at: number, result: Promise<Loaded> } {
+  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, askedAtMs: EpochMs): { at: number, result: Promise<Loaded> } {
     const ticket = this.#shared.parts.log.ticket()
-    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket) }
+    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket, askedAtMs) }
   }
 
-  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, arrivedAt: number, decided: () => void): Promise<Loaded> {
+  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, arrivedAt: number, askedAtMs: EpochMs, decided: () => void): Promise<Loaded> {
     const { parts, flights } = this.#shared
     return await flights.join(name, arrivedAt,
-      () => this.#begin(name, loader, options),
+      () => this.#begin(name, loader, options, askedAtMs),
       (loaded, at) => parts.log.judge(name, loaded.marks, at) !== 'valid',
       () => {
         decided()
@@ -294,7 +296,7 @@ export class CacheEngine {
   #refresh<T> (name: string, loader: Loader<T>, options: LoadOptions<T>): void {
     const { parts, flights, background } = this.#shared
     if (this.#shared.closed || flights.has(name)) return
-    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options)))
+    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options, parts.clock.now())))
       .catch((error: unknown) => { parts.events.emit('fault', { where: 'background refresh', error }) })
       .finally(() => { background.delete(job) })
     background.add(job)

@@ -4,7 +4,7 @@ import { tagMark, type Mark } from '../keyspace/mark.ts'
 import { checkTag } from '../keyspace/name.ts'
 import type { WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
-import { toMs } from '../clock.ts'
+import { toMs, type EpochMs } from '../clock.ts'
 import { DependencyScope } from './dependencies.ts'
 import { beginFleetLoad } from './fleet-load.ts'
 import { durationMs, ttlMsOf, type LoadContext, type LoadDefaults, type LoadOptions, type StoreOptions } from './load-options.ts'
@@ -25,15 +25,19 @@ export class DataLoads {
     this.#parts = parts
   }
 
-  /** Loads and stores the value of a key, or waits for another process that is doing so. */
-  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<Loaded> {
+  /**
+   * Loads and stores the value of a key, or waits for another process that is doing so.
+   * @param askedAtMs when the caller first asked Redis for the value
+   */
+  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket, askedAtMs: EpochMs): Promise<Loaded> {
     if (this.#parts.leases === undefined) return await this.#loadHere(key, tagName, loader, options, ticket)
-    const start = await beginFleetLoad(this.#parts, key, () => this.#fresh(key))
+    const start = await beginFleetLoad(this.#parts, key, { fresh: async () => await this.#fresh(key), askedAtMs })
     if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
     try {
       return await this.#loadHere(key, tagName, loader, options, start.ticket)
     } finally {
-      await start.release()
+      // Nobody has to wait until Redis has heard of it.
+      void start.release()
     }
   }
 
@@ -96,7 +100,7 @@ export class DataLoads {
     const { stats, events } = this.#parts
     if (verdict.stored) {
       stats.add('sets')
-      if (events.heard('store')) events.emit('store', { key, bytes: entry.bytes, kind: entry.kind })
+      if (events.heard('store')) events.emit('store', { key, bytes: entry.bytes, kind: entry.kind, freshForMs: entry.freshUntilMs - entry.storedAtMs, value: entry.value })
     } else {
       this.#refuse(key, verdict.reason)
     }

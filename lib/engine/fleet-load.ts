@@ -1,8 +1,9 @@
-import type { Milliseconds } from '../clock.ts'
+import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
-import { LOST_LEASE } from '../ports/leases.ts'
+import { LOST_LEASE, type LeaseAnswer, type Leases } from '../ports/leases.ts'
+import { deadline } from '../resilience/deadline.ts'
 import type { EngineParts } from './parts.ts'
 
 /** How a load begins: somebody else has just done it, or it is ours to do under this ticket. */
@@ -10,36 +11,58 @@ export type FleetStart =
   | { readonly found: Entry }
   | { readonly found: undefined, readonly ticket: Ticket, readonly release: () => Promise<void> }
 
-/** How long one process waits for the load of another before it loads by itself. */
-const WAIT_MS: Milliseconds = 5000
+export interface FleetLoadOptions {
+  /** Reads the entry again and answers it if it is fresh by now. */
+  readonly fresh: () => MaybePromise<Entry | undefined>
+  /** When the caller began to ask Redis: its patience has been running since. */
+  readonly askedAtMs: EpochMs
+  /** How long this process waits for the load of another before it loads by itself. @default 5000 */
+  readonly waitMs?: Milliseconds
+}
 
 const nothingToRelease = async (): Promise<void> => {}
 
 /**
  * Asks the fleet for the right to load a key. Whoever gets it loads; the others wait for the entry, and load for
  * themselves alone when that takes too long. Without leases (one process, or Redis away) everybody has the right.
- *
- * @param fresh reads the entry again and answers it if it is fresh by now
  */
-export async function beginFleetLoad ({ leases, log, clock }: EngineParts, key: string, fresh: () => MaybePromise<Entry | undefined>): Promise<FleetStart> {
+export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, key: string, { fresh, askedAtMs, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
   const alone = (): FleetStart => ({ found: undefined, ticket: log.ticket(), release: nothingToRelease })
   if (leases === undefined) return alone()
-  const untilMs = clock.now() + WAIT_MS
+  const untilMs = clock.now() + waitMs
+  let patientUntilMs = askedAtMs + patienceMs
+  const look = async (): Promise<Entry | undefined> => await within(Promise.resolve(fresh()), patientUntilMs, clock, undefined)
   for (;;) {
-    const answer = await leases.acquire(key)
+    const answer = await acquireWithin(leases, key, patientUntilMs, clock)
     if (answer === 'unavailable') return alone()
     if (answer !== 'busy') {
       // The one before us may have finished between our look and our lease.
-      const found = await fresh()
+      const found = await look()
       if (found === undefined) return { found, ticket: { ...log.ticket(), lease: answer.token }, release: answer.release }
       await answer.release()
       return { found }
     }
     const leftMs = untilMs - clock.now()
     const waited = leftMs > 0 ? await leases.wait(key, leftMs) : 'late'
-    const found = await fresh()
-    if (found !== undefined) return { found }
+    // That was the time of somebody else's handler; Redis has answered meanwhile.
+    patientUntilMs = clock.now() + patienceMs
     if (waited === 'unavailable') return alone()
+    const found = await look()
+    if (found !== undefined) return { found }
     if (waited === 'late') return { found, ticket: { ...log.ticket(), lease: LOST_LEASE }, release: nothingToRelease }
   }
+}
+
+/** A lease that comes too late is given back. */
+async function acquireWithin (leases: Leases, key: string, untilMs: EpochMs, clock: Clock): Promise<LeaseAnswer> {
+  if (clock.now() >= untilMs) return 'unavailable'
+  const answer = leases.acquire(key)
+  const inTime = await within<LeaseAnswer | 'late'>(answer, untilMs, clock, 'late')
+  if (inTime !== 'late') return inTime
+  void answer.then((late) => { if (typeof late === 'object') void late.release() })
+  return 'unavailable'
+}
+
+async function within<T> (answer: Promise<T>, untilMs: EpochMs, clock: Clock, late: T): Promise<T> {
+  return await deadline(answer, Math.max(0, untilMs - clock.now()), clock, () => new Error('late')).catch(() => late)
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.ts'
+import type { Clock, Milliseconds } from '../clock.ts'
 import type { ValueSerializer } from '../codec/serializer.ts'
 import type { CacheEventHub } from '../events.ts'
 import type { BaseCache } from '../ports/base-cache.ts'
@@ -18,6 +18,8 @@ export interface EngineParts {
   readonly dependencies: DependencyTracker
   /** The right to load a key for the whole fleet; none where there is but one process. */
   readonly leases: Leases | undefined
+  /** How long one caller waits for Redis in all, however many questions there are, before it goes on without it. */
+  readonly patienceMs: Milliseconds
   readonly clock: Clock
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number
