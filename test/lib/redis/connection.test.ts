@@ -9,6 +9,7 @@ import t from 'tap'
 
 import { systemClock, type Clock } from '../../../lib/clock.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
+import { createRedisLog } from '../../../lib/invalidation/redis-log.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
@@ -124,7 +125,9 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
   const server = await startRedis()
   const admin = openRedis(server.url)
   await admin.opened({ withinMs: 5000 })
-  await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', '~frc:*', '&frc:*', '-@all', '+hello', '+info', '+ping', '+time', '+getrange', '+get', '+set', '+unlink', '+exists', '+pexpire', '+eval', '+evalsha', '+scan', '+quit'])
+  // As docs/redis.md has it.
+  const rules = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(new URL('../../../docs/redis.md', import.meta.url), 'utf8'))?.[1] ?? ''
+  await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', ...rules.split(' ')])
   const redis = openRedis({ host: server.host, port: server.port, username: 'cache', password: 'secret' })
   t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
   t.equal(await redis.opened({ withinMs: 5000, required: true }), true)
@@ -140,6 +143,12 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
   t.equal(await leases.wait('k', 1000), 'free')
   t.equal(await store.remove(['k']), 1)
   t.same(Object.values(store.faults).filter((count) => count > 0), [])
+  const shared = createRedisLog({ client: redis, clock: systemClock, prefix: 'frc:', heartbeatMs: 20 })
+  await until(() => shared.state === 'current')
+  t.equal(await shared.append({ keys: ['k'] }), 'everywhere')
+  await sleep(100)
+  t.match(shared.health(), { state: 'current', sent: 1 })
+  await shared.close()
   await t.rejects(redis.call(['FLUSHALL']), { name: 'ReplyError', message: /NOPERM/ })
 })
 
