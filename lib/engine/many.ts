@@ -34,7 +34,8 @@ export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[
     decide(key)
     return (await values).get(key)
   }, () => { decide(key) })]))
-  for (const [key, promise] of loaded) promise.catch(() => { decide(key) })
+  // A key may come to its end without a load of its own: another process had it, or it was none.
+  for (const [key, promise] of loaded) promise.then(() => { decide(key) }, () => { decide(key) })
   return await Promise.all(keys.map((key) => loaded.get(key)))
 }
 
