@@ -10,7 +10,7 @@ import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
 import type { PurgeRecord } from '../lib/ports/invalidation-log.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
-import { resolveNames } from './capture.ts'
+import { resolveNames } from './response-marks.ts'
 import type { ReplyHeaders } from './exchange.ts'
 import type { NamesOf } from './route-options.ts'
 

@@ -1,0 +1,23 @@
+import { makeEtag } from '../lib/http/etag.ts'
+import { headerListOf, headerOf, type HeaderList } from '../lib/http/headers.ts'
+import type { ReplyHeaders } from './exchange.ts'
+
+/** What the cache sends of itself, or counts anew for every answer. */
+const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'cache-status', 'content-length'])
+
+/** What the handler, and the hooks between the lookup and the capture, have added to the reply: all that a hit has to replay. */
+export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): HeaderList {
+  return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && String(before[name]) !== String(value))
+}
+
+/** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */
+export function headersUnchanged (ours: ReplyHeaders, final: ReplyHeaders): boolean {
+  for (const name in final) if (final[name] !== ours[name] && name !== 'content-length') return false
+  for (const name in ours) if (!(name in final)) return false
+  return true
+}
+
+/** The headers with an entity-tag, for a body that was not known when they were sent. */
+export function withEtag (headers: HeaderList, status: number, body: Buffer): HeaderList {
+  return status === 200 && body.length > 0 && headerOf(headers, 'etag') === undefined ? [...headers, ['etag', makeEtag(body)]] : headers
+}

@@ -1,0 +1,39 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
+import { originMark, pathMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
+import { checkTag } from '../lib/keyspace/name.ts'
+import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
+import { tagsOfReply, type Miss } from './exchange.ts'
+import type { CacheRequest, NamesOf } from './route-options.ts'
+
+/**
+ * By what names a purge reaches a response: its path, the tags that the route, the reply and the payload name, and
+ * whatever was read through the cache while it was built. `undefined` when the route's own functions fail to tell.
+ */
+export function responseMarks (miss: Miss, request: FastifyRequest, reply: FastifyReply, body: Buffer | undefined): readonly Mark[] | undefined {
+  const { policy } = miss
+  const path = normalisePath(pathOf(request.raw.url ?? '/'))
+  const marks = new Set<Mark>([pathMark(path), originMark(request.protocol, request.host.toLowerCase(), path)])
+  try {
+    const entities = miss.entityTags.length > 0 || policy.entities === undefined || body === undefined ? miss.entityTags : entitiesOfText(policy.entities, body)
+    for (const tag of [...resolveNames(policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
+  } catch (error) {
+    request.log.error({ err: error, route: policy.route }, `the response of ${policy.route} is not cached: its tags could not be made`)
+    return undefined
+  }
+  for (const mark of miss.scope.marks) marks.add(mark)
+  return [...marks]
+}
+
+export function resolveNames (names: NamesOf | undefined, request: FastifyRequest, reply: FastifyReply): readonly string[] {
+  return typeof names === 'function' ? names(request as CacheRequest, reply) : names ?? []
+}
+
+/** The entities in a body that was sent as text, for handlers that serialise by themselves. */
+function entitiesOfText (paths: EntityPaths, body: Buffer): readonly string[] {
+  try {
+    return entityTags(paths, JSON.parse(body.toString()))
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,21 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { EngineParts } from '../lib/engine/parts.ts'
+import type { Entry } from '../lib/entry.ts'
+import type { StoredResponse } from '../lib/http/response.ts'
+import type { Miss } from './exchange.ts'
+import { putStored } from './serve-stored.ts'
+
+/** The stale response that may be served in place of a failure (RFC 5861 §4), if there is one. */
+export function standInFor ({ stale, key, ticket }: Miss, { clock, log }: EngineParts): Entry<StoredResponse> | undefined {
+  if (stale === undefined || clock.now() >= stale.staleIfErrorUntilMs) return undefined
+  // A purge that came while the handler ran has taken the stale copy as well.
+  return log.judge(key, stale.marks, ticket.at) === 'purged' ? undefined : stale
+}
+
+/** Puts a stale response onto the reply in place of what the handler has put there; answers the payload to send. */
+export function putStandIn (stale: Entry<StoredResponse>, { before }: Miss, request: FastifyRequest, reply: FastifyReply, failed: unknown, nowMs: number): Buffer | null {
+  if (typeof (failed as { destroy?: unknown } | null)?.destroy === 'function') (failed as { destroy: () => void }).destroy()
+  for (const name of Object.keys(reply.getHeaders())) if (before[name] === undefined) reply.removeHeader(name)
+  for (const [name, value] of Object.entries(before)) if (value !== undefined) reply.header(name, value as string)
+  return putStored(request, reply, stale, nowMs) ?? null
+}

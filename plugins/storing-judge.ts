@@ -1,0 +1,92 @@
+import type { FastifyRequest } from 'fastify'
+import type { Milliseconds } from '../lib/clock.ts'
+import type { EngineParts } from '../lib/engine/parts.ts'
+import { judgeFreshness, type Freshness } from '../lib/http/freshness.ts'
+import type { HeaderList } from '../lib/http/headers.ts'
+import { judgeStorable } from '../lib/http/storable.ts'
+import type { EffectiveVary } from '../lib/http/vary.ts'
+import type { Miss } from './exchange.ts'
+import type { ObservedInput } from './observed-request.ts'
+import type { PluginSettings } from './options.ts'
+import type { RoutePolicy } from './route-options.ts'
+import { unkeyedInput } from './unkeyed-input.ts'
+
+/** Why a response is not stored, or how it would be. */
+export type Judgement =
+  | { readonly store: false, readonly reason: string }
+  | { readonly store: true, readonly freshness: Freshness, readonly vary: readonly string[] }
+
+/** What does not change between the handler's answer and the moment it is written. */
+export interface JudgedResponse {
+  readonly status: number
+  readonly nowMs: number
+  /** The body, unless it is still on its way. */
+  readonly bytes: Buffer | undefined
+  /** The route's own lifetime for such a response, shortened by jitter once. */
+  readonly routeTtlMs: Milliseconds | undefined
+  /** What the handler read of the request. */
+  readonly inputs: ReadonlySet<ObservedInput>
+  /**
+   * What the response varies on, as it left the handler. What hooks behind the capture add to Vary describes what they do
+   * to each answer (compression, above all), and they do it to hits as well.
+   */
+  readonly vary: EffectiveVary
+}
+
+/** Decides whether a response may be stored, in the light of its route and of what its handler did. */
+export class StoringJudge {
+  readonly #settings: PluginSettings
+  readonly #parts: EngineParts
+  readonly #warned = new Set<string>()
+
+  constructor (parts: EngineParts, settings: PluginSettings) {
+    this.#parts = parts
+    this.#settings = settings
+  }
+
+  /** @param headers as they are by now; the last word is said on those that are written */
+  judge (miss: Miss, request: FastifyRequest, response: JudgedResponse, headers: HeaderList): Judgement {
+    const { policy, scope } = miss
+    const { status, nowMs, routeTtlMs, bytes, inputs, vary } = response
+    if (scope.stale) return { store: false, reason: 'built-from-stale' }
+    if (scope.tooMany) return { store: false, reason: 'too-many-tags' }
+    const freshness = judgeFreshness({
+      status,
+      headers,
+      nowMs,
+      requestTimeMs: miss.requestTimeMs,
+      ...routeTtlMs !== undefined && { routeTtlMs },
+      staleWhileRevalidateMs: policy.staleWhileRevalidateMs,
+      staleIfErrorMs: policy.staleIfErrorMs
+    })
+    const verdict = judgeStorable({
+      method: request.method,
+      status,
+      headers,
+      freshness,
+      requestHasCredentials: this.#settings.credentials.some((name) => request.raw.headers[name] !== undefined && !(name === 'cookie' && policy.cookies.length > 0)),
+      public: policy.public,
+      partitioned: policy.partition !== undefined,
+      statuses: policy.statuses,
+      ...bytes !== undefined && { bodyBytes: bytes.length }
+    })
+    if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
+    if (vary === 'star') return { store: false, reason: 'vary-star' }
+    const unkeyed = unkeyedInput(inputs, request, policy, vary.names, this.#settings.credentials)
+    if (unkeyed === undefined) return { store: true, freshness, vary: vary.names }
+    this.#warn(request, policy.route, unkeyed)
+    return { store: false, reason: `unkeyed-input; ${unkeyed}` }
+  }
+
+  /** How long the route wants a response of this status to live; `undefined` when it does not say. */
+  ttlMs (policy: RoutePolicy, status: number): Milliseconds | undefined {
+    if (status === 404 || status === 410) return policy.notFoundTtlMs > 0 ? policy.notFoundTtlMs : undefined
+    return Math.round(policy.ttlMs * (1 - this.#parts.defaults.jitter * this.#parts.random()))
+  }
+
+  #warn (request: FastifyRequest, route: string, input: ObservedInput): void {
+    if (this.#warned.has(route)) return
+    this.#warned.add(route)
+    request.log.warn({ route, input }, `responses of ${route} are not cached: the handler reads ${input === '*' ? 'all request headers' : `"${input}"`}, which is neither in the key nor in Vary. Name it in config.cache.headers or in a Vary header, or, if it does not change the response, in config.cache.harmlessHeaders`)
+  }
+}
