@@ -12,6 +12,9 @@ export type PurgeReach = 'everywhere' | 'here'
 /** How a lookup ended. */
 export type LookupResult = 'hit' | 'stale' | 'miss' | 'bypass'
 
+/** What the monitor watches: shares from 0 to 1, and the mean time of an answer in seconds. */
+export type AlertName = 'hitRate' | 'errorRate' | 'responseTime'
+
 /** What the engine says about itself. Metrics, monitor and logs listen; the engine never knows who does. */
 export interface CacheEvents {
   /** A data lookup (`get`, `getOrSet` …) or, with `route`, the lookup of a response. */
@@ -20,13 +23,16 @@ export interface CacheEvents {
   load: { key: string, ok: boolean, durationMs: Milliseconds, route?: string }
   /** A caller waited for somebody else's load instead of starting its own. */
   coalesced: { key: string, route?: string }
-  store: { key: string, bytes: number, kind: 'data' | 'response' | 'variants' }
+  /** Something was stored. `value` is the body of a response or the private form of a data value: to compare, not to keep. */
+  store: { key: string, bytes: number, kind: 'data' | 'response' | 'variants', route?: string, freshForMs?: Milliseconds, value?: unknown }
   /** A value was not stored, and why. */
   refuse: { key: string, reason: string, route?: string }
   evict: { key: string, cause: EvictionCause, bytes: number }
   invalidate: { kinds: ReadonlyArray<'keys' | 'tags' | 'patterns' | 'paths' | 'everything'>, soft: boolean, reach: PurgeReach }
   /** Redis has come, or gone. While it is away, the cache works without it. */
   connection: { ready: boolean, where: string, trouble: string }
+  /** A figure has crossed its threshold, or has recovered. Told by the `CacheMonitor`. */
+  alert: { name: AlertName, subject: string, state: 'raised' | 'cleared', value: number, threshold: number, sample: number, message: string }
   /** A fault that the caller did not see: a background refresh that failed, a listener that threw. */
   fault: { where: string, error: unknown }
 }
