@@ -7,7 +7,9 @@ import { createRedisLog, type RedisLog, type RedisLogOptions } from '../../../li
 import { keyMark, tagMark } from '../../../lib/keyspace/mark.ts'
 import type { RedisClient, RedisSubscriber } from '../../../lib/ports/redis-client.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
+import type { RedisSource } from '../../../lib/redis/source.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
+import { startCluster } from '../../support/redis-cluster.ts'
 import { startRedis, type TestRedis } from '../../support/redis-server.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 
@@ -26,7 +28,11 @@ const PATIENT_MS = 20_000
 interface Instance { readonly log: RedisLog, readonly clock: FakeClock, readonly client: RedisClient }
 
 function boot (t: Test, url: string, options: Partial<RedisLogOptions> = {}, listenAt?: string): Instance {
-  const connection = openRedis({ url }, { deadlineMs: PATIENT_MS })
+  return bootOn(t, { url }, options, listenAt)
+}
+
+function bootOn (t: Test, source: RedisSource, options: Partial<RedisLogOptions> = {}, listenAt?: string): Instance {
+  const connection = openRedis(source, { deadlineMs: PATIENT_MS })
   t.teardown(async () => { await connection.close() })
   let client: RedisClient = connection
   if (listenAt !== undefined) {
@@ -573,6 +579,44 @@ t.test('a process without Redis is alone from the start, and joins when it appea
   proxy.mode = 'pass'
   await isCurrent(a)
   await until('the early purge arrives', () => b.log.judge('early', [], since.at) === 'purged')
+})
+
+t.test('on a Cluster the log survives the failover of its master, or takes trust with it', async (t) => {
+  const cluster = await startCluster({ replicas: true })
+  t.teardown(async () => { await cluster.stop() })
+  const instances = [1, 2, 3].map(() => bootOn(t, { cluster: cluster.nodes }, { deadlineMs: 1000 })) as [Instance, Instance, Instance]
+  const [a, b, c] = instances
+  await isCurrent(a, b, c)
+  const since = b.log.ticket()
+  await Promise.all(Array.from({ length: 300 }, async (_, i) => await (instances[i % 3] as Instance).log.append({ keys: [`k${i}`] })))
+  await until('all have heard all', () => instances.every(({ log }) => log.ticket().asOf.seq === a.log.ticket().asOf.seq && log.health().queued === 0))
+  const lost = Array.from({ length: 300 }, (_, i) => `k${i}`).filter((key) => instances.some(({ log }) => log.judgeShared(key, [], since.asOf) !== 'purged'))
+  t.same(lost, [])
+  t.equal(b.log.judge('unpurged', [], since.at), 'valid')
+  const doubts = instances.map(({ log }) => log.health().doubts)
+  for (const { clock } of instances) clock.advance(1000)
+  await sleep(100)
+  t.same(instances.map(({ log }) => log.health().doubts), doubts, 'an echo finds nothing missing, whichever node it comes from')
+
+  const before = b.log.ticket()
+  const slots = await Promise.all(cluster.masters.map(async ({ port }) => {
+    const node = new Redis(port)
+    const found = await node.exists('test:log').catch(() => 0)
+    node.disconnect()
+    return found
+  }))
+  await cluster.masters[slots.indexOf(1)]?.kill()
+  a.log.append({ keys: ['during'] })
+  await until('the log can be written again', async () => {
+    for (const { clock } of instances) clock.advance(1000)
+    await sleep(50)
+    return a.log.health().queued === 0 && instances.every(({ log }) => log.state === 'current')
+  })
+  t.equal(await a.log.append({ keys: ['after'] }), 'everywhere')
+  for (const key of ['during', 'after']) {
+    await until(`b knows of ${key}`, () => b.log.judge(key, [], before.at) === 'purged')
+    t.equal(b.log.judgeShared(key, [], before.asOf), 'purged')
+  }
 })
 
 t.test('closing is short, sends what it can, and leaves nothing running', async (t) => {
