@@ -1,60 +1,123 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { CachePluginOptions } from 'fastify-response-cache'
 import t from 'tap'
+import type { MaybePromise } from '../../lib/maybe-promise.ts'
 import { startRedis } from '../support/redis-server.ts'
 import { startMembers, stopMembers, type Member } from './support/fleet.ts'
+import { race, VersionTable } from './support/race.ts'
+import { randomFrom } from './support/random.ts'
 
 const requests = Number(process.env['REQUESTS'] ?? 1000)
+const raceMs = Number(process.env['RACE_MS'] ?? 4000)
+const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
+const keys = Array.from({ length: 50 }, (_, index) => `product${10 + index}`)
 // A machine that is busy with 4000 requests is no silent Redis.
 const patient = { strategy: 'hybrid', redisTimeout: 10, coalesceTimeout: 60 } as const
 
-t.test('a cold key', async (t) => {
+t.test('four processes, one Redis', async (t) => {
   const server = await startRedis()
-  /** Who runs a handler for which key, and what lets it finish. */
-  const running: Array<{ readonly key: string, readonly member: Member, readonly finish: () => void }> = []
-  let holding = false
-  const members = await startMembers(4, async (key, member) => {
-    await new Promise<void>((resolve) => {
-      running.push({ key, member, finish: resolve })
-      if (!holding) setTimeout(resolve, 300)
-    })
-    return 1
-  })
+  let database: (key: string, member: Member) => MaybePromise<number> = () => 1
+  const members = await startMembers(4, async (key, member) => await database(key, member))
   t.teardown(async () => {
     await stopMembers(members)
     await server.stop()
   })
-  await Promise.all(members.map(async (member) => await member.do({ op: 'join', options: { ...patient, redisUrl: server.url } })))
-  const runsOf = (key: string): typeof running => running.filter((run) => run.key === key)
+  /** A new cache in every process. */
+  const join = async (redisPrefix: string, options: CachePluginOptions = {}): Promise<void> => {
+    await Promise.all(members.map(async (member) => {
+      await member.do({ op: 'close' })
+      await member.do({ op: 'join', options: { ...patient, redisUrl: server.url, redisPrefix, ...options } })
+    }))
+  }
 
-  await t.test(`${requests} concurrent requests in each of 4 processes run the handler once`, async (t) => {
-    const crowds = await Promise.all(members.map(async (member) => await member.do({ op: 'crowd', url: '/value/cold', size: requests })))
-    t.comment(`slowest ${Math.max(...crowds.map(({ slowestMs }) => slowestMs)).toFixed(0)} ms`)
-    t.same(crowds.map(({ served, statuses, versions }) => ({ served, statuses, versions })), members.map(() => ({ served: requests, statuses: [200], versions: [1] })))
-    t.equal(runsOf('cold').length, 1)
+  await t.test('a cold key', async (t) => {
+    await join('cold:')
+    /** Who runs a handler for which key, and what lets it finish. */
+    const running: Array<{ readonly key: string, readonly member: Member, readonly finish: () => void }> = []
+    let holding = false
+    database = async (key, member) => {
+      await new Promise<void>((resolve) => {
+        running.push({ key, member, finish: resolve })
+        if (!holding) setTimeout(resolve, 300)
+      })
+      return 1
+    }
+    const runsOf = (key: string): typeof running => running.filter((run) => run.key === key)
+
+    await t.test(`${requests} concurrent requests in each process run the handler once in the fleet`, async (t) => {
+      const crowds = await Promise.all(members.map(async (member) => await member.do({ op: 'crowd', url: '/value/cold', size: requests })))
+      t.comment(`slowest ${Math.max(...crowds.map(({ slowestMs }) => slowestMs)).toFixed(0)} ms`)
+      t.same(crowds.map(({ served, statuses, versions }) => ({ served, statuses, versions })), members.map(() => ({ served: requests, statuses: [200], versions: [1] })))
+      t.equal(runsOf('cold').length, 1)
+    })
+
+    await t.test('the same for data', async (t) => {
+      const values = await Promise.all(members.flatMap((member) => Array.from({ length: 50 }, async () => await member.do({ op: 'data', key: 'cold data' }))))
+      t.same([...new Set(values)], [1])
+      t.equal(runsOf('cold data').length, 1)
+    })
+
+    await t.test('after FLUSHALL every process goes on, and what memory lacks is loaded once in the fleet', async (t) => {
+      await Promise.all(members.map(async (member) => await member.do({ op: 'get', url: '/value/cold' })))
+      await server.restart()
+      while (!(await Promise.all(members.map(async (member) => await member.do({ op: 'tell' })))).every(({ logState }) => logState === 'current')) await sleep(20)
+      const before = runsOf('cold').length
+      const answers = await Promise.all(members.flatMap((member) => Array.from({ length: 20 }, async () => await member.do({ op: 'get', url: '/value/cold' }))))
+      t.ok(answers.every(({ status }) => status === 200))
+      t.equal(runsOf('cold').length, before + 1)
+    })
+
+    await t.test('whoever leads and is killed is replaced within the lease time', async (t) => {
+      holding = true
+      const crowds = members.map(async (member) => await member.do({ op: 'crowd', url: '/value/orphan', size: 50 }).catch(() => undefined))
+      while (runsOf('orphan').length === 0) await sleep(5)
+      await sleep(200)
+      t.equal(runsOf('orphan').length, 1)
+      const leader = runsOf('orphan')[0]?.member
+      const killedAt = Date.now()
+      await leader?.kill()
+      while (runsOf('orphan').length === 1) await sleep(5)
+      t.comment(`the next one led after ${Date.now() - killedAt} ms`)
+      holding = false
+      for (const run of runsOf('orphan')) run.finish()
+      const answers = await Promise.all(crowds)
+      t.same(answers.map((crowd) => crowd?.statuses), members.map((member) => member === leader ? undefined : [200]))
+      t.equal(runsOf('orphan').length, 2, 'one after the other, never two at once')
+    })
+    const dead = members.findIndex(({ alive }) => !alive)
+    const [replacement] = await startMembers(1, async (key, member) => await database(key, member))
+    if (replacement !== undefined) members[dead] = replacement
   })
 
-  await t.test('the same for data', async (t) => {
-    const values = await Promise.all(members.flatMap((member) => Array.from({ length: 50 }, async () => await member.do({ op: 'data', key: 'cold data' }))))
-    t.same([...new Set(values)], [1])
-    t.equal(runsOf('cold data').length, 1)
-  })
+  const slow = async (): Promise<void> => { await sleep(2 + Math.random() * 14) }
 
-  await t.test('whoever leads and is killed is replaced within the lease time', async (t) => {
-    holding = true
-    const crowds = members.map(async (member) => await member.do({ op: 'crowd', url: '/value/orphan', size: 50 }).catch(() => undefined))
-    while (runsOf('orphan').length === 0) await sleep(5)
-    // Nobody else may begin while the leader lives, however long it takes.
-    await sleep(200)
-    t.equal(runsOf('orphan').length, 1)
-    const leader = runsOf('orphan')[0]?.member
-    const killedAt = Date.now()
-    await leader?.kill()
-    while (runsOf('orphan').length === 1) await sleep(5)
-    t.comment(`the next one led after ${Date.now() - killedAt} ms`)
-    holding = false
-    for (const run of runsOf('orphan')) run.finish()
-    const answers = await Promise.all(crowds)
-    t.same(answers.map((crowd) => crowd?.statuses), members.map((member) => member === leader ? undefined : [200]))
-    t.equal(runsOf('orphan').length, 2, 'one after the other, never two at once')
-  })
+  for (const [name, options] of Object.entries<CachePluginOptions>({
+    strict: { consistency: 'strict' },
+    'strict, Redis only': { consistency: 'strict', strategy: 'redis' },
+    bounded: {},
+    'bounded, write-back': { writePolicy: 'back' }
+  })) {
+    const strict = options.consistency === 'strict'
+    await t.test(`${name}: no read is older than an acknowledged purge${strict ? '' : ' that has had time to travel'}, and nothing stale is left`, async (t) => {
+      await join(`race ${name}:`.replaceAll(/[ ,]+/g, '-'), options)
+      const table = new VersionTable()
+      database = async (key) => {
+        // The version that is read is that of the beginning; the answer comes later, perhaps after a purge.
+        const version = table.read(key)
+        await slow()
+        return version
+      }
+      const settled = async (): Promise<void> => {
+        while ((await Promise.all(members.map(async (member) => await member.do({ op: 'sync' })))).includes(false)) await sleep(20)
+      }
+      const figures = await race(members, keys, table, { forMs: raceMs, random: randomFrom(seed), settled })
+      const travelMs = Math.max(0, ...figures.stale.map(({ dueForMs }) => dueForMs))
+      t.comment(`${figures.reads} reads, ${figures.purges} purges, ${figures.stale.length} stale reads, the last ${travelMs.toFixed(1)} ms after the purge was acknowledged`)
+      t.ok(figures.reads > 50 && figures.purges > 10)
+      // Milliseconds, on a machine that has time; news that were lost would be missed for minutes.
+      t.same(figures.stale.filter(({ dueForMs }) => strict || dueForMs > 3000), [], `seed ${seed}`)
+      t.same(figures.staleAtEnd, [], `seed ${seed}`)
+      t.ok((await Promise.all(members.map(async (member) => await member.do({ op: 'tell' })))).every(({ hits }) => hits > 0), 'and it did cache')
+    })
+  }
 })

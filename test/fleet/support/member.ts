@@ -67,6 +67,7 @@ async function obey (order: Order): Promise<Replies[keyof Replies]> {
     case 'data': return await data(order.key)
     case 'purge': return (await app.cache.invalidate(order.purge)).reach
     case 'set': return await app.cache.set(`data:${order.key}`, order.value, 60)
+    case 'sync': return await app.cache.parts.log.sync()
     case 'tell': {
       const { log, connection } = app.cache.parts
       const { hits } = app.cache.getStats()

@@ -8,6 +8,7 @@ export type Order =
   | { readonly op: 'data', readonly key: string }
   | { readonly op: 'purge', readonly purge: Purge }
   | { readonly op: 'set', readonly key: string, readonly value: number }
+  | { readonly op: 'sync' }
   | { readonly op: 'tell' }
   | { readonly op: 'close' }
 
@@ -31,6 +32,7 @@ export interface Replies {
   data: number
   purge: PurgeReach
   set: boolean
+  sync: boolean
   tell: Account
   close: { readonly ms: number }
 }
