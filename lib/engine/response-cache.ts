@@ -42,6 +42,9 @@ export interface Keep {
 /** Map entry, header pairs and object overhead of a kept response, beside its body. */
 const OVERHEAD_BYTES = 200
 
+/** What a shared store holds under the key of a response need not be one. */
+const responseIn = (entry: Entry | undefined): Entry<StoredResponse> | undefined => entry?.kind === 'response' ? entry as Entry<StoredResponse> : undefined
+
 /** HTTP responses in a store: the URL's own entry, or its list of variants and one entry for each. */
 export class ResponseCache {
   readonly #parts: EngineParts
@@ -55,10 +58,9 @@ export class ResponseCache {
   /** The stored response for a request, fresh or stale; at once when the store is in this process. */
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
     return chain(this.#parts.store.read(key), (entry) => {
-      if (entry === undefined) return { key, entry: undefined, varyMiss: false }
-      if (entry.kind !== 'variants') return { key, entry: entry as Entry<StoredResponse>, varyMiss: false }
+      if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
       const variant = variantKey(key, varyKey((entry.value as Variants).names, request))
-      return chain(this.#parts.store.read(variant), (found) => ({ key: variant, entry: found as Entry<StoredResponse> | undefined, varyMiss: found === undefined }))
+      return chain(this.#parts.store.read(variant), (found) => ({ key: variant, entry: responseIn(found), varyMiss: found === undefined }))
     })
   }
 

@@ -1,10 +1,13 @@
 import t from 'tap'
 
 import type { Clock } from '../../../lib/clock.ts'
+import type { EngineParts } from '../../../lib/engine/parts.ts'
+import { ResponseCache } from '../../../lib/engine/response-cache.ts'
 import type { Entry } from '../../../lib/entry.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
+import { variantKey } from '../../../lib/keyspace/request-key.ts'
 import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
 import type { RedisClient } from '../../../lib/ports/redis-client.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
@@ -97,6 +100,16 @@ t.test('an entry copied to another key is not that key', async (t) => {
   await client.call(['COPY', name('user:1'), name('user:2')])
   t.equal(await store.read('user:2'), undefined)
   t.equal(store.faults['other-key'], 1)
+})
+
+t.test('a value that lies under the key of a response is no response', async (t) => {
+  const { store, log, clock, entry } = bench()
+  const responses = new ResponseCache({ store, clock } as unknown as EngineParts, { maxVariants: 10 })
+  await store.write('response:plain', entry({ value: { status: 200 } }), log.ticket())
+  await store.write('response:list', entry({ kind: 'variants', value: { names: [], keys: [] } }), log.ticket())
+  await store.write(variantKey('response:list', ''), entry({ value: { status: 200 } }), log.ticket())
+  t.match(await responses.find('response:plain', {}), { entry: undefined, varyMiss: false })
+  t.match(await responses.find('response:list', {}), { entry: undefined, varyMiss: true })
 })
 
 t.test('clocks an hour apart do no harm', async (t) => {
