@@ -4,11 +4,10 @@ import { errors } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
 import { checkDataKey } from '../keyspace/name.ts'
 import { escapeGlob } from '../keyspace/pattern.ts'
-import { refused } from '../ports/base-cache.ts'
-import type { Ticket } from '../ports/invalidation-log.ts'
 import type { Purge, PurgeResult } from '../purge.ts'
 import type { CacheStats, StatsCounter } from '../stats.ts'
 import { DataLoads, type Loaded } from './data-loads.ts'
+import { writeValues } from './data-writes.ts'
 import { Flights } from './flights.ts'
 import { describeEntries, previewPurge, type EntriesOptions, type EntryInfo, type PurgePreview } from './listing.ts'
 import { checkLoadOptions, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
@@ -72,26 +71,7 @@ export class CacheEngine {
     const options = asOptions(ttlOrOptions)
     checkLoadOptions(options)
     const list = [...items].map(([key, value]) => [this.#key(key), value] as const)
-    if (list.length === 0) return []
-    const before = parts.log.ticket()
-    const entries = list.map(([, value]) => value === undefined ? undefined : loads.entryOf(value, options, this.#naming.tag, before, { loadMs: 0, jitter: 1, marks: [] }))
-    const appended = parts.log.append(nameRecord(list.map(([key]) => key)))
-    // What is purged from here on is older than its purge, though the store may take a while to be told.
-    const { at } = parts.log.ticket()
-    await appended
-    const ticket: Ticket = { at, asOf: parts.log.ticket().asOf }
-    const stored = new Set<string>()
-    const storable = list.flatMap(([key], index): Array<readonly [string, Entry]> => {
-      const entry = entries[index]
-      return entry === undefined || entry.freshUntilMs <= entry.storedAtMs ? [] : [[key, { ...entry, asOf: ticket.asOf }]]
-    })
-    const verdicts = await parts.store.writeMany(storable, ticket)
-    for (const [index, [key, entry]] of storable.entries()) {
-      const verdict = verdicts[index] ?? refused('unavailable')
-      loads.account(key, entry, verdict)
-      if (verdict.stored) stored.add(key)
-    }
-    return list.map(([key]) => stored.has(key))
+    return list.length === 0 ? [] : await writeValues(parts, loads, list, options, this.#naming.tag)
   }
 
   /** Takes the key out, and with it everything that was built from it. @returns whether it was stored */

@@ -1,0 +1,35 @@
+import type { Entry } from '../entry.ts'
+import { refused } from '../ports/base-cache.ts'
+import type { Ticket } from '../ports/invalidation-log.ts'
+import type { DataLoads } from './data-loads.ts'
+import type { StoreOptions } from './load-options.ts'
+import type { EngineParts } from './parts.ts'
+import { nameRecord } from './purge-record.ts'
+
+/**
+ * Stores values that somebody hands in. Handing one in is a change: it purges its name first, and with it whatever was
+ * built from the value before and whoever is loading it right now. Answers in the order of the items.
+ */
+export async function writeValues<T> (parts: EngineParts, loads: DataLoads, items: ReadonlyArray<readonly [key: string, value: T]>, options: StoreOptions<T>, tagName: (tag: string) => string): Promise<boolean[]> {
+  const { log, store } = parts
+  const before = log.ticket()
+  // Made before anything is purged: a value that cannot be stored changes nothing.
+  const entries = items.map(([, value]) => value === undefined ? undefined : loads.entryOf(value, options, tagName, before, { loadMs: 0, jitter: 1, marks: [] }))
+  const appended = log.append(nameRecord(items.map(([key]) => key)))
+  // What is purged from here on is older than its purge, though the store may take a while to be told.
+  const { at } = log.ticket()
+  await appended
+  const ticket: Ticket = { at, asOf: log.ticket().asOf }
+  const storable = items.flatMap(([key], index): Array<readonly [string, Entry]> => {
+    const entry = entries[index]
+    return entry === undefined || entry.freshUntilMs <= entry.storedAtMs ? [] : [[key, { ...entry, asOf: ticket.asOf }]]
+  })
+  const verdicts = await store.writeMany(storable, ticket)
+  const stored = new Set<string>()
+  for (const [index, [key, entry]] of storable.entries()) {
+    const verdict = verdicts[index] ?? refused('unavailable')
+    loads.account(key, entry, verdict)
+    if (verdict.stored) stored.add(key)
+  }
+  return items.map(([key]) => stored.has(key))
+}
