@@ -30,6 +30,6 @@ export interface RedisLogHealth extends Readonly<ReaderCounts> {
   readonly queued: number
   /** Records that this process has sent. */
   readonly sent: number
-  /** Records that Redis had no memory to write down. */
+  /** Records that Redis would not write down. */
   readonly unlogged: number
 }

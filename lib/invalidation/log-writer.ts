@@ -22,7 +22,7 @@ export interface LogWriterParts {
   readonly position: () => Position
   /** These have their places in the log, the last one is ours. */
   readonly onWritten: (records: readonly PlacedRecord[]) => void
-  /** Redis had no memory for a record of ours, and dropped the log. */
+  /** Redis would not write down a record of ours, and dropped the log. */
   readonly onUnlogged: () => void
 }
 

@@ -44,9 +44,9 @@ t.test(`no acknowledged purge is ever lost, seed ${seed}`, { timeout: 100_000 },
   const processes: Process[] = []
   for (const name of ['a', 'b', 'c']) {
     const proxy = await startTcpProxy(server.port)
-    const client = openRedis({ url: proxy.url }, { deadlineMs: 400 })
+    const client = openRedis({ url: proxy.url }, { deadlineMs: 1000 })
     const clock = fakeClock()
-    const log = createRedisLog({ client, clock, prefix: 'chaos:', deadlineMs: 400, maxRecords: 200, maxQueued: 40 })
+    const log = createRedisLog({ client, clock, prefix: 'chaos:', deadlineMs: 1000, maxRecords: 200, maxQueued: 40 })
     processes.push({ name, log, clock, proxy, client, memory: new Map(), ownPurges: new Map() })
     t.teardown(async () => {
       await log.close()
@@ -173,6 +173,6 @@ t.test(`no acknowledged purge is ever lost, seed ${seed}`, { timeout: 100_000 },
   await Promise.all(processes.map(async ({ log }) => await log.sync()))
   for (const process of processes) for (const key of keys) check(process, key, version(truth, key), 'in the end')
   t.same(stale, [])
-  t.ok(strictReads > STEPS / 20, `${strictReads} reads had a log to compare with`)
+  t.ok(strictReads > STEPS / 100, `${strictReads} reads had a log to compare with`)
   t.same(new Set(processes.map(({ log }) => JSON.stringify(log.health().position))).size, 1, 'all agree where the log stands')
 })
