@@ -60,7 +60,10 @@ export class ResponseCache {
     return chain(this.#parts.store.read(key), (entry) => {
       if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
       const variant = variantKey(key, varyKey((entry.value as Variants).names, request))
-      return chain(this.#parts.store.read(variant), (found) => ({ key: variant, entry: responseIn(found), varyMiss: found === undefined }))
+      return chain(this.#parts.store.read(variant), (found) => {
+        const stored = responseIn(found)
+        return { key: variant, entry: stored, varyMiss: stored === undefined }
+      })
     })
   }
 
