@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { posix } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import Fastify from 'fastify'
@@ -13,7 +14,7 @@ import { BYPASS_WORDS } from '../plugins/explanation.ts'
 import * as entry from '../plugins/index.ts'
 import { PLUGIN_OPTION_NAMES } from '../plugins/options.ts'
 import { ROUTE_OPTION_NAMES } from '../plugins/route-options.ts'
-import { fencesOf, namesIn, tablesOf } from './support/markdown.ts'
+import { anchorsOf, fencesOf, linksOf, namesIn, tablesOf } from './support/markdown.ts'
 import { askCurl, commandsOf, readCurl, saysSo } from './support/shell.ts'
 import { runSnippet, SnippetFolder, snippetsOf, typeErrorsOf } from './support/snippets.ts'
 import type { Snippet } from './support/snippets.ts'
@@ -159,8 +160,24 @@ t.test('the snippets', async (t) => {
 async function runsAsItSays (t: Test, { line, prints }: Snippet, file: string): Promise<void> {
   const { exitCode, stdout, stderr } = await runSnippet(file)
   t.equal(exitCode, 0, `README.md:${line} runs${exitCode === 0 ? '' : ': ' + stderr}`)
-  if (prints.length > 0) t.same(stdout.trimEnd().split('\n'), prints, `README.md:${line} prints what it says`)
+  if (prints.length === 0) return
+  const printed = stdout.trimEnd().split('\n')
+  const asSaid = printed.length === prints.length && printed.every((text, at) => saysSo(text, prints[at] ?? ''))
+  t.ok(asSaid, `README.md:${line} prints what it says`, { printed, prints })
 }
+
+t.test('every link within the project leads somewhere', async (t) => {
+  const documents = ['README.md', 'CONTRIBUTING.md', 'example-app/README.md', ...readdirSync(projectRoot + 'docs', { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.md')).map((file) => `docs/${file}`)]
+  for (const document of documents) {
+    const broken = linksOf(textOf(document)).filter(({ path, anchor }) => {
+      const target = path === '' ? document : posix.join(posix.dirname(document), path)
+      return !existsSync(projectRoot + target) || (anchor !== undefined && !anchorsOf(textOf(target)).includes(anchor))
+    })
+    t.same(broken, [], document)
+  }
+  t.same(linksOf('[a\nb](c.md#d) [e](https://f) `[g](h)`'), [{ path: 'c.md', anchor: 'd' }], 'a link is found where there is one')
+  t.same(anchorsOf('# A\n## Why `b`, not c?\n```\n# d\n```'), ['a', 'why-b-not-c'])
+})
 
 t.test('a curl command is read as curl would', async (t) => {
   const [first, second] = commandsOf('curl -si -X PUT -H "a: $X" \\\n  -d \'{"b": "$X"}\' http://localhost:3000/c?d=1 | jq\n# e: …; f\n# g\ncurl localhost:3000')

@@ -41,3 +41,22 @@ function cellsOf (row: string): string[] {
 export function namesIn (cell: string): string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map((found) => found[1] ?? '')
 }
+
+/** A link to another place in the project. */
+export interface Link { readonly path: string, readonly anchor: string | undefined }
+
+/** Where a document leads to, except to other sites. */
+export function linksOf (markdown: string): Link[] {
+  const prose = withoutFences(markdown).replace(/`[^`\n]*`/g, '')
+  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map((found) => found[1] ?? '').filter((target) => !target.includes('://')).map((target) => {
+    const [path = '', anchor] = target.split('#')
+    return { path, anchor }
+  })
+}
+
+/** The anchors that GitHub makes of the headings of a document. */
+export function anchorsOf (markdown: string): string[] {
+  return [...withoutFences(markdown).matchAll(/^#+ (.*)$/gm)].map((found) => (found[1] ?? '').toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, '').trim().replaceAll(' ', '-'))
+}
+
+const withoutFences = (markdown: string): string => markdown.replace(/^```[^]*?^```$/gm, '')
