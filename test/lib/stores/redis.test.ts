@@ -182,16 +182,16 @@ t.test('a wipe survives a step that fails', async (t) => {
   const flaky: RedisClient = { ...unhurried(client), ready: true, scan: async (...args) => { if (failures-- > 0) throw new Error('hiccup'); return await client.scan(...args) } }
   const { store, log, name, entry } = bench({ client: flaky, clock })
   await store.write('k', entry({ value: 1 }), log.ticket())
-  let done = false
-  const wiped = Promise.resolve(store.wipe()).then(() => { done = true })
-  while (!done) { await new Promise((resolve) => setTimeout(resolve, 2)); clock.advance(1000) }
-  await wiped
+  const passTime = async (wiping: Promise<void>): Promise<void> => {
+    const wait = { over: false }
+    const ended = wiping.finally(() => { wait.over = true })
+    while (!wait.over) { await new Promise((resolve) => setTimeout(resolve, 2)); clock.advance(1000) }
+    await ended
+  }
+  await passTime(store.wipe())
   t.equal(await client.call(['EXISTS', name('k')]), 0)
   failures = 100
-  done = false
-  const given = Promise.resolve(store.wipe()).then(() => { done = true })
-  while (!done) { await new Promise((resolve) => setTimeout(resolve, 2)); clock.advance(1000) }
-  await given
+  await passTime(store.wipe())
   t.equal(failures, 96, 'one try and three more')
 })
 
