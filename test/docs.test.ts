@@ -3,7 +3,7 @@ import { posix } from 'node:path'
 import t from 'tap'
 import type { Test } from 'tap'
 import Fastify from 'fastify'
-import cache from 'fastify-response-cache'
+import cache, { CacheManager } from 'fastify-response-cache'
 import { buildApp } from '../example-app/app.ts'
 import { CONFIG_NAMES, DEFAULT_CACHE_CONFIG, envName } from '../lib/config.ts'
 import { REFUSAL_REASONS } from '../lib/engine/event-tally.ts'
@@ -18,7 +18,7 @@ import { anchorsOf, fencesOf, linksOf, namesIn, tablesOf } from './support/markd
 import { askCurl, commandsOf, readCurl, saysSo } from './support/shell.ts'
 import { runSnippet, SnippetFolder, snippetsOf, typeErrorsOf } from './support/snippets.ts'
 import type { Snippet } from './support/snippets.ts'
-import { projectRoot } from './support/source-tree.ts'
+import { projectRoot, readSourceTree } from './support/source-tree.ts'
 
 // whatever Redis may run on this machine is none of our business
 process.env['CACHE_STRATEGY'] = 'memory'
@@ -109,6 +109,21 @@ t.test('every metric is in the README, and no other', async (t) => {
   sameNames(t, listed('metrics'), real)
   t.same(Object.fromEntries(rowsOf('metrics').map(([name, row]) => [name, row['type']])), Object.fromEntries(METRIC_FAMILIES.map(({ name, type }) => [name, type])), 'of the right type')
   t.same((readme.match(/\bfastify_cache_[a-z_]*[a-z]\b/g) ?? []).filter((name) => !real.includes(name.replace(/_(?:bucket|sum|count)$/, ''))), [], 'elsewhere in the README as well')
+})
+
+t.test('every event that is told, and every figure of getStats(), is in the README', async (t) => {
+  const sources = [...readSourceTree('lib', 'plugins')]
+  const told = sources.flatMap(([, source]) => [...source.matchAll(/\bemit\('(\w+)', \{/g)].map((found) => found[1] ?? ''))
+  sameNames(t, listed('events'), told)
+  const declared = /interface CacheEvents \{([^]*?)\n\}/.exec(textOf('lib/events.ts'))?.[1] ?? ''
+  for (const [name, row] of rowsOf('events')) {
+    const members = new RegExp(`^  ${name}: \\{ (.*) \\}$`, 'm').exec(declared)?.[1] ?? ''
+    sameNames(t, namesIn(row['with'] ?? ''), [...members.matchAll(/(?:^|, )(\w+)\??:/g)].map((found) => found[1] ?? ''))
+  }
+  const words = new Set(namesIn(readme.replace(/^```[^]*?^```$/gm, '')))
+  const cache = new CacheManager({ strategy: 'memory' })
+  t.same(Object.keys(cache.getStats()).filter((name) => !words.has(name)), [])
+  await cache.close()
 })
 
 t.test('every route is in the README, and no other', async (t) => {
