@@ -1,5 +1,5 @@
 import type { Mark } from '../keyspace/mark.ts'
-import type { Stamp } from './record-index.ts'
+import type { Stamp } from './stamp.ts'
 
 /**
  * The newest stamp of each prefix, in the order of the stamps. Prefixes are grouped by their length: a look-up costs one

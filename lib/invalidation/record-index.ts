@@ -1,12 +1,9 @@
-import type { EpochMs } from '../clock.ts'
 import { globMatches, type Glob } from '../keyspace/glob.ts'
 import { keyMark, type Mark } from '../keyspace/mark.ts'
 import { PrefixIndex } from './prefix-index.ts'
 import type { PurgeScope } from './purge-scope.ts'
 import { PurgeSketch } from './purge-sketch.ts'
-
-/** When a record came: its number in the order of the log, and the time on this machine. */
-export interface Stamp { readonly n: number, readonly atMs: EpochMs }
+import type { Stamp } from './stamp.ts'
 
 export interface RecordIndexOptions {
   /** How many marks, and how many prefixes. */
