@@ -73,7 +73,7 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
   const client = openRedis(source ?? { url: config.redisUrl, db: config.redisDb, ...config.redisPassword !== null && { password: config.redisPassword } }, { clock, deadlineMs: toMs(config.redisTimeout) })
   client.onChange((ready) => { common.events.emit('connection', { ready, where: client.where, trouble: client.trouble }) })
   const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout) })
-  const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, ...!config.enableCompression && { compression: { codec: 'none' } } })
+  const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), ...!config.enableCompression && { compression: { codec: 'none' } } })
   return {
     log,
     store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy }),
