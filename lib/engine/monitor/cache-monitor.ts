@@ -1,0 +1,232 @@
+import type { Milliseconds, Timer } from '../../clock.ts'
+import { errors, shown } from '../../errors.ts'
+import type { CacheEvents, CacheListener } from '../../events.ts'
+import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
+import type { CacheEngine } from '../cache-engine.ts'
+import type { EngineParts } from '../parts.ts'
+import { Alerts, type Alert, type Measurement } from './alerts.ts'
+import { Groups } from './groups.ts'
+import { Operations, type RecordedMetric } from './operations.ts'
+import { resolveMonitorOptions, type MonitorOptions, type MonitorSettings } from './options.ts'
+import { entriesThatFit, recommendationsOf, type Evidence } from './recommendations.ts'
+import { tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
+import { TrafficStudy } from './traffic-study.ts'
+import { Traffic, type WindowFigures } from './traffic.ts'
+import { AlertPost } from './webhook.ts'
+
+/** What the monitor needs of a cache: every `CacheManager` is one. */
+export interface MonitoredCache extends CacheEngine {
+  readonly parts: EngineParts
+  readonly config: { readonly evictionPolicy: EvictionPolicyName }
+}
+
+type Heard = 'lookup' | 'load' | 'coalesced' | 'store' | 'evict' | 'fault'
+
+const MINUTE_MS = 60_000
+const CURVE_POINTS = 40
+const WEBHOOK = 'webhook of the monitor'
+
+/**
+ * Watches a cache: what it did in the last minute, five minutes and hour, what is wrong with it, and what would make it
+ * better. It only listens, in bounded memory, from the moment it is made; `startMonitoring` adds the alerts.
+ *
+ * ```ts
+ * const monitor = new CacheMonitor(cache, { alertThresholds: { hitRate: 0.6 } }).startMonitoring()
+ * monitor.recordMetric({ operation: 'product_lookup', duration: 0.05, success: true })
+ * const { alerts, recommendations } = monitor.getPerformanceReport()
+ * ```
+ */
+export class CacheMonitor {
+  readonly #cache: MonitoredCache
+  readonly #settings: MonitorSettings
+  readonly #traffic = new Traffic()
+  readonly #groups = new Groups()
+  readonly #operations = new Operations()
+  readonly #alerts: Alerts
+  readonly #post: AlertPost | undefined
+  readonly #study: TrafficStudy | undefined
+  readonly #listeners: { readonly [E in Heard]: CacheListener<E> }
+  #timer: Timer | undefined
+  #listening = false
+  #tierErrors: number
+
+  /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
+  constructor (manager: MonitoredCache, options?: MonitorOptions) {
+    this.#cache = manager
+    this.#settings = resolveMonitorOptions(options)
+    const { clock, serializer, events } = manager.parts
+    this.#alerts = new Alerts(this.#settings.thresholds, this.#settings.minimumSample)
+    this.#post = this.#settings.webhook === undefined ? undefined : new AlertPost(this.#settings.webhook, clock, (error) => { events.emit('fault', { where: WEBHOOK, error }) })
+    const entries = this.#memory()?.maxEntries
+    this.#study = this.#settings.study && entries !== undefined ? new TrafficStudy({ clock, serializer, entries, policy: manager.config.evictionPolicy }) : undefined
+    this.#tierErrors = this.#countTierErrors()
+    this.#listeners = this.#makeListeners()
+    this.#listen()
+  }
+
+  /** Looks at the figures at intervals from now on, and says what is wrong: by callback, `alert` event and webhook. */
+  startMonitoring (): this {
+    this.#listen()
+    this.#timer ??= this.#lookLater()
+    return this
+  }
+
+  /** Listens no more, and gives up posts that wait for an answer. What was counted can still be asked for. */
+  async stop (): Promise<void> {
+    this.#timer?.cancel()
+    this.#timer = undefined
+    if (this.#listening) {
+      const { lookup, load, coalesced, store, evict, fault } = this.#listeners
+      this.#cache.parts.events.off('lookup', lookup).off('load', load).off('coalesced', coalesced).off('store', store).off('evict', evict).off('fault', fault)
+      this.#listening = false
+    }
+    await this.#post?.close()
+  }
+
+  /**
+   * Adds a measurement of the application's own; it has its part in the alerts, under its own name.
+   * @throws FST_ERR_CACHE_OPTION
+   */
+  recordMetric (metric: RecordedMetric): void {
+    const { operation, duration } = metric
+    if (typeof operation !== 'string' || operation === '' || operation.length > 100) throw new errors.FST_ERR_CACHE_OPTION('operation', shown(operation), 'a text of 1 to 100 characters')
+    if (!(typeof duration === 'number' && duration >= 0 && Number.isFinite(duration))) throw new errors.FST_ERR_CACHE_OPTION('duration', shown(duration), 'a number of seconds, 0 or more')
+    this.#operations.record(this.#now(), metric)
+  }
+
+  /** What there is to know: durations in seconds, rates from 0 to 1. It names keys. */
+  getPerformanceReport (): PerformanceReport {
+    const nowMs = this.#now()
+    this.#countFaults()
+    const groups = this.#groups.figures(nowMs)
+    const evidence = this.#evidence()
+    return {
+      generatedAtMs: nowMs,
+      cacheStats: this.#cache.getStats(),
+      performanceMetrics: {
+        lastMinute: this.#window(MINUTE_MS),
+        lastFiveMinutes: this.#window(5 * MINUTE_MS),
+        lastHour: this.#window(60 * MINUTE_MS),
+        history: this.#traffic.history(nowMs),
+        tiers: this.#cache.parts.store.usage().map(tierFigures),
+        groups,
+        operations: this.#operations.figures(nowMs),
+        timeSaved: groups.reduce((sum, { timeSaved }) => sum + timeSaved, 0),
+        hottest: [...evidence?.findings.hottest ?? []],
+        curve: evidence === undefined ? null : curveOf(evidence)
+      },
+      alerts: this.#alerts.standing(),
+      recommendations: evidence === undefined ? [] : recommendationsOf(evidence)
+    }
+  }
+
+  #makeListeners (): { readonly [E in Heard]: CacheListener<E> } {
+    const traffic = this.#traffic
+    const groups = this.#groups
+    const study = this.#study
+    const { clock } = this.#cache.parts
+    return {
+      lookup (event) {
+        const nowMs = clock.now()
+        traffic.lookup(nowMs, event)
+        groups.lookup(nowMs, event)
+        study?.lookup(event)
+      },
+      load (event) {
+        const nowMs = clock.now()
+        traffic.load(nowMs, event)
+        groups.load(nowMs, event)
+      },
+      coalesced () { traffic.coalesced(clock.now()) },
+      store (event) {
+        traffic.stored(clock.now())
+        study?.stored(event)
+      },
+      evict (event) {
+        if (event.cause === 'entries' || event.cause === 'bytes') traffic.evicted(clock.now())
+        study?.evicted(event)
+      },
+      fault ({ where }: CacheEvents['fault']) { if (where !== WEBHOOK) traffic.faults(clock.now(), 1) }
+    }
+  }
+
+  #listen (): void {
+    if (this.#listening) return
+    this.#listening = true
+    const { lookup, load, coalesced, store, evict, fault } = this.#listeners
+    this.#cache.parts.events.on('lookup', lookup).on('load', load).on('coalesced', coalesced).on('store', store).on('evict', evict).on('fault', fault)
+  }
+
+  #lookLater (): Timer {
+    return this.#cache.parts.clock.after(this.#settings.intervalMs, () => {
+      this.#timer = this.#lookLater()
+      this.#look()
+    })
+  }
+
+  #look (): void {
+    this.#countFaults()
+    this.#study?.age()
+    const nowMs = this.#now()
+    for (const alert of this.#alerts.look(nowMs, this.#measurements())) this.#tell(alert)
+  }
+
+  #measurements (): Measurement[] {
+    const window = this.#window(5 * MINUTE_MS)
+    const tried = Math.max(window.lookups, window.loads)
+    return [
+      { name: 'hitRate', subject: 'cache', value: window.hitRate, sample: window.lookups },
+      { name: 'errorRate', subject: 'cache', value: window.errorRate, sample: tried },
+      { name: 'responseTime', subject: 'cache', value: window.responseTime ?? 0, sample: window.hits },
+      ...this.#operations.figures(this.#now(), 5 * MINUTE_MS).flatMap(({ operation, count, errorRate, responseTime }): Measurement[] => [
+        { name: 'errorRate', subject: operation, value: errorRate, sample: count },
+        { name: 'responseTime', subject: operation, value: responseTime, sample: count }
+      ])
+    ]
+  }
+
+  #tell (alert: Alert): void {
+    const { events } = this.#cache.parts
+    if (events.heard('alert')) events.emit('alert', alert)
+    this.#post?.send(alert)
+    try {
+      this.#settings.onAlert?.({ ...alert })
+    } catch (error) {
+      events.emit('fault', { where: 'onAlert of the monitor', error })
+    }
+  }
+
+  /** Tiers count their failures themselves. */
+  #countFaults (): void {
+    const errorsNow = this.#countTierErrors()
+    this.#traffic.faults(this.#now(), errorsNow - this.#tierErrors)
+    this.#tierErrors = errorsNow
+  }
+
+  #countTierErrors (): number {
+    return this.#cache.parts.store.usage().reduce((sum, { errors }) => sum + errors, 0)
+  }
+
+  #memory (): ReturnType<EngineParts['store']['usage']>[number] | undefined {
+    return this.#cache.parts.store.usage().find(({ tier, maxEntries }) => tier === 'memory' && maxEntries > 0)
+  }
+
+  #evidence (): Evidence | undefined {
+    const memory = this.#memory()
+    if (this.#study === undefined || memory === undefined) return undefined
+    return { findings: this.#study.findings(), memory, policy: this.#cache.config.evictionPolicy, sampledEntries: Math.round(memory.maxEntries * this.#study.shadowRate) }
+  }
+
+  #window (spanMs: Milliseconds): WindowFigures {
+    return this.#traffic.window(this.#now(), spanMs)
+  }
+
+  #now (): number {
+    return this.#cache.parts.clock.now()
+  }
+}
+
+function curveOf ({ findings: { curve, policies }, memory, policy }: Evidence): CurveFigures {
+  const entries = entriesThatFit(memory)
+  return { current: { entries, hitRate: curve.hitRate(entries) }, points: curve.points(CURVE_POINTS), policies: [...policies], policy, lookups: curve.lookups }
+}

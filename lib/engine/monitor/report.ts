@@ -1,0 +1,65 @@
+import type { EpochMs, Seconds } from '../../clock.ts'
+import type { TierUsage } from '../../ports/base-cache.ts'
+import type { CacheStats } from '../../stats.ts'
+import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
+import type { Alert } from './alerts.ts'
+import type { GroupFigures } from './groups.ts'
+import type { CurvePoint } from './miss-ratio-curve.ts'
+import type { OperationFigures } from './operations.ts'
+import type { Recommendation } from './recommendations.ts'
+import type { PolicyFigures } from './shadow-policies.ts'
+import type { HistoryPoint, WindowFigures } from './traffic.ts'
+import type { HotKey } from './traffic-study.ts'
+
+/** A tier, and how full it is. */
+export interface TierFigures extends TierUsage {
+  /** How full it is, from 0 to 1: by entries or by bytes, whichever is more. `null` where it has no bounds. */
+  utilisation: number | null
+}
+
+/** The hit rate that the memory would have with other sizes. */
+export interface CurveFigures {
+  /** The size that the memory has now, in entries, and the hit rate of an LRU memory of that size. */
+  current: CurvePoint
+  points: CurvePoint[]
+  /** Other policies with the memory that is. */
+  policies: PolicyFigures[]
+  policy: EvictionPolicyName
+  /** Lookups it rests on, older ones counting less. */
+  lookups: number
+}
+
+/** The figures of the last hour. */
+export interface PerformanceMetrics {
+  lastMinute: WindowFigures
+  lastFiveMinutes: WindowFigures
+  lastHour: WindowFigures
+  /** The last hour, minute by minute. */
+  history: HistoryPoint[]
+  tiers: TierFigures[]
+  /** By route and by namespace, the busiest first. */
+  groups: GroupFigures[]
+  /** What was given to `recordMetric`. */
+  operations: OperationFigures[]
+  /** Loads avoided since the start of the hour, times what each would have taken, summed over the groups. */
+  timeSaved: Seconds
+  /** The keys that are asked for most. Empty without the study. */
+  hottest: HotKey[]
+  /** `null` without the study, and where nothing is kept in memory. */
+  curve: CurveFigures | null
+}
+
+export interface PerformanceReport {
+  generatedAtMs: EpochMs
+  cacheStats: CacheStats
+  performanceMetrics: PerformanceMetrics
+  alerts: Alert[]
+  recommendations: Recommendation[]
+}
+
+/** Instants of a report are epoch milliseconds, durations are seconds, rates lie between 0 and 1. */
+export function tierFigures (usage: TierUsage): TierFigures {
+  const { entries, bytes, maxEntries, maxBytes } = usage
+  const share = (part: number, whole: number): number => whole > 0 && Number.isFinite(whole) ? part / whole : 0
+  return { ...usage, utilisation: maxEntries > 0 ? Math.min(1, Math.max(share(entries, maxEntries), share(bytes, maxBytes))) : null }
+}

@@ -1,0 +1,182 @@
+import { createHash } from 'node:crypto'
+import type { Clock, EpochMs } from '../../clock.ts'
+import type { ValueSerializer } from '../../codec/serializer.ts'
+import type { CacheEvents } from '../../events.ts'
+import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
+import { keyHash } from '../../eviction/key-hash.ts'
+import { HotNames } from '../hot-names.ts'
+import { MissRatioCurve } from './miss-ratio-curve.ts'
+import { SampledKeys, noteEvicted, noteStored, wasHelpless } from './sampled-keys.ts'
+import { ShadowPolicies, type PolicyFigures } from './shadow-policies.ts'
+import { StackDistances } from './stack-distances.ts'
+import { TtlStudy, type TtlFigures } from './ttl-study.ts'
+
+/** So many sampled keys stand for a full memory: with them the curve is right to two points on recorded traffic. */
+const SAMPLED_ENTRIES = 512
+const MAX_RATE = 1 / 2
+/** The curve reaches to this many times the memory that is. */
+const REACH = 8
+/** Shadow policies are compared with each other, so half of the sample is enough. */
+const SHADOW_SHARE = 1 / 2
+
+const HOT_NAMES = 50
+const LOOKUPS_PER_HOT_SAMPLE = 16
+const HASHES = 2 ** 32
+const MAX_ROUTES = 100
+/** Larger values are not compared: that would cost more than it tells. */
+const MAX_DIGEST_BYTES = 64 * 1024
+const HALF_LIFE_MS = 1_800_000
+const HOUR_MS = 3_600_000
+
+/** How often the sampled keys of a route were asked for, and how often again. */
+export interface RouteReuse { route: string, lookups: number, repeated: number }
+
+/** A key that is asked for often, and its share of all lookups. */
+export interface HotKey { key: string, share: number }
+
+/** What the study has found. */
+export interface Findings {
+  readonly curve: MissRatioCurve
+  readonly policies: readonly PolicyFigures[]
+  readonly ttls: readonly TtlFigures[]
+  readonly routes: readonly RouteReuse[]
+  readonly hottest: readonly HotKey[]
+}
+
+export interface StudyParts {
+  readonly clock: Clock
+  readonly serializer: ValueSerializer
+  /** Entries that fit into the memory. */
+  readonly entries: number
+  readonly policy: EvictionPolicyName
+}
+
+/**
+ * Follows a sample of the keys through all that happens to them, to tell what another size, policy or lifetime would have
+ * come to. Other keys cost a hash and a comparison. Older observations fade, with a half-life of half an hour.
+ */
+export class TrafficStudy {
+  readonly #parts: StudyParts
+  readonly #rate: number
+  readonly #threshold: number
+  readonly #shadowThreshold: number
+  readonly #keys: SampledKeys
+  readonly #distances: StackDistances
+  readonly #curve: MissRatioCurve
+  readonly #shadows: ShadowPolicies
+  readonly #ttls = new TtlStudy()
+  readonly #routes = new Map<string, RouteReuse>()
+  readonly #hot = new HotNames(HOT_NAMES)
+  #hotSamples = 0
+  #lookups = 0
+  #agedAtMs: EpochMs
+  #hours = 0
+
+  constructor (parts: StudyParts) {
+    this.#parts = parts
+    this.#rate = Math.min(MAX_RATE, SAMPLED_ENTRIES / parts.entries)
+    const reach = Math.max(1, Math.ceil(parts.entries * this.#rate * REACH))
+    this.#threshold = this.#rate * HASHES
+    this.#shadowThreshold = this.#threshold * SHADOW_SHARE
+    this.#keys = new SampledKeys(2 * reach)
+    this.#distances = new StackDistances(reach, (id) => { this.#keys.forget(id) })
+    this.#curve = new MissRatioCurve(this.#rate, reach)
+    this.#shadows = new ShadowPolicies(this.shadowRate, parts.entries, parts.policy)
+    this.#agedAtMs = parts.clock.now()
+  }
+
+  /** The share of keys that shadow policies see. */
+  get shadowRate (): number {
+    return this.#rate * SHADOW_SHARE
+  }
+
+  lookup ({ key, result, route }: CacheEvents['lookup']): void {
+    if (result === 'bypass') return
+    this.#curve.count()
+    this.#shadows.count()
+    if (++this.#lookups % LOOKUPS_PER_HOT_SAMPLE === 0) {
+      this.#hot.add(key)
+      this.#hotSamples++
+    }
+    const id = keyHash(key) >>> 0
+    if (id >= this.#threshold) return
+    const distance = this.#distances.use(id)
+    const sampled = this.#keys.of(id)
+    const helpless = wasHelpless(sampled, result, route !== undefined)
+    this.#curve.use(helpless ? Infinity : distance)
+    if (id < this.#shadowThreshold) this.#shadows.use(sampled.name, helpless)
+    if (route !== undefined) this.#noteReuse(route, distance !== Infinity)
+  }
+
+  stored ({ key, bytes, route, freshForMs, value }: CacheEvents['store']): void {
+    const id = keyHash(key) >>> 0
+    if (id >= this.#threshold) return
+    const sampled = this.#keys.of(id)
+    noteStored(sampled)
+    const digest = freshForMs === undefined || bytes > MAX_DIGEST_BYTES ? undefined : this.#digestOf(value)
+    sampled.history = digest === undefined || freshForMs === undefined
+      ? undefined
+      : this.#ttls.stored(route ?? familyOf(key), this.#parts.clock.now(), freshForMs, digest, sampled.history)
+  }
+
+  evicted ({ key, cause }: CacheEvents['evict']): void {
+    const sampled = this.#keys.find(keyHash(key) >>> 0)
+    if (sampled !== undefined) noteEvicted(sampled, cause)
+  }
+
+  findings (): Findings {
+    const nowMs = this.#parts.clock.now()
+    const hours = Math.max(this.#hours + (nowMs - this.#agedAtMs) / HOUR_MS, 1 / 60)
+    return {
+      curve: this.#curve,
+      policies: this.#shadows.figures(),
+      ttls: this.#ttls.figures(this.#rate, hours),
+      routes: [...this.#routes.values()],
+      hottest: this.#hot.top().map(([key, count]) => ({ key, share: Math.min(1, count / Math.max(1, this.#hotSamples)) }))
+    }
+  }
+
+  /** To be called now and then: lets old observations fade. */
+  age (): void {
+    const nowMs = this.#parts.clock.now()
+    if (nowMs - this.#agedAtMs < HALF_LIFE_MS) return
+    this.#hours = (this.#hours + (nowMs - this.#agedAtMs) / HOUR_MS) / 2
+    this.#agedAtMs = nowMs
+    this.#curve.age()
+    this.#shadows.age()
+    this.#ttls.age()
+    this.#hot.age()
+    this.#hotSamples /= 2
+    for (const reuse of this.#routes.values()) {
+      reuse.lookups /= 2
+      reuse.repeated /= 2
+    }
+  }
+
+  #noteReuse (route: string, repeated: boolean): void {
+    let reuse = this.#routes.get(route)
+    if (reuse === undefined) {
+      if (this.#routes.size >= MAX_ROUTES) return
+      reuse = { route, lookups: 0, repeated: 0 }
+      this.#routes.set(route, reuse)
+    }
+    reuse.lookups++
+    if (repeated) reuse.repeated++
+  }
+
+  #digestOf (value: unknown): string | undefined {
+    try {
+      const bytes = Buffer.isBuffer(value) ? value : this.#parts.serializer.encode(value)
+      return createHash('sha1').update(bytes).digest('base64url').slice(0, 16)
+    } catch {
+      // Values that are kept as they are have no bytes to compare.
+      return undefined
+    }
+  }
+}
+
+/** Keys of data that begin alike are of one kind. */
+function familyOf (key: string): string {
+  const end = key.indexOf(':')
+  return end === -1 ? key : key.slice(0, end) + ':*'
+}

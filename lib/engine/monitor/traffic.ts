@@ -1,0 +1,153 @@
+import type { EpochMs, Milliseconds, Seconds } from '../../clock.ts'
+import type { CacheEvents } from '../../events.ts'
+import { DURATION_BINS, durationBin, durationQuantile } from './duration-bins.ts'
+import { Ring } from './ring.ts'
+
+const HIT = 0
+const STALE = 1
+const MISS = 2
+const BYPASS = 3
+const COALESCED = 4
+const LOAD = 5
+const LOAD_ERROR = 6
+const FAULT = 7
+const EVICTION = 8
+const STORE = 9
+const ANSWER_MS = 10
+const LOAD_MS = 11
+const ANSWER_BINS = 12
+const LOAD_BINS = ANSWER_BINS + DURATION_BINS
+const COLUMNS = LOAD_BINS + DURATION_BINS
+
+const ROW_MS = 10_000
+const HOUR_MS = 3_600_000
+const MINUTE_MS = 60_000
+
+const RESULT = { hit: HIT, stale: STALE, miss: MISS, bypass: BYPASS } as const
+
+/** Quantiles of durations in seconds; `null` where nothing was observed. */
+export interface Quantiles { p50: Seconds | null, p95: Seconds | null, p99: Seconds | null }
+
+/** What happened within a sliding window. Rates lie between 0 and 1, and are 0 while there was nothing. */
+export interface WindowFigures {
+  /** The length of the window in seconds. */
+  span: Seconds
+  /** Lookups, those aside that passed the cache by. */
+  lookups: number
+  /** Answers from the cache, stale ones included. */
+  hits: number
+  staleHits: number
+  misses: number
+  bypasses: number
+  hitRate: number
+  missRate: number
+  staleRate: number
+  /** Loads that failed and faults of the cache, of all lookups and loads. */
+  errorRate: number
+  loads: number
+  loadErrors: number
+  faults: number
+  coalesced: number
+  stores: number
+  evictions: number
+  evictionsPerSecond: number
+  lookupsPerSecond: number
+  /** Mean time of an answer from the cache, in seconds; `null` while there was none. */
+  responseTime: Seconds | null
+  /** Times of answers from the cache. */
+  answers: Quantiles
+  /** Times that loaders and handlers took. */
+  loadTimes: Quantiles
+  /** Loads avoided, times the mean time of a load, in seconds. */
+  timeSaved: Seconds
+}
+
+/** One point of the past, for charts. */
+export interface HistoryPoint { atMs: EpochMs, lookups: number, hitRate: number | null, answerP95: Seconds | null, loadP95: Seconds | null, evictions: number }
+
+/** Counts what the cache says, over the last hour. */
+export class Traffic {
+  readonly #ring = new Ring(COLUMNS, HOUR_MS / ROW_MS, ROW_MS)
+
+  lookup (nowMs: EpochMs, { result, durationMs }: CacheEvents['lookup']): void {
+    this.#ring.add(nowMs, RESULT[result])
+    if (result !== 'hit' && result !== 'stale') return
+    this.#ring.add(nowMs, ANSWER_MS, durationMs)
+    this.#ring.add(nowMs, ANSWER_BINS + durationBin(durationMs))
+  }
+
+  load (nowMs: EpochMs, { ok, durationMs }: CacheEvents['load']): void {
+    this.#ring.add(nowMs, ok ? LOAD : LOAD_ERROR)
+    if (!ok) return
+    this.#ring.add(nowMs, LOAD_MS, durationMs)
+    this.#ring.add(nowMs, LOAD_BINS + durationBin(durationMs))
+  }
+
+  coalesced (nowMs: EpochMs): void { this.#ring.add(nowMs, COALESCED) }
+  stored (nowMs: EpochMs): void { this.#ring.add(nowMs, STORE) }
+  evicted (nowMs: EpochMs): void { this.#ring.add(nowMs, EVICTION) }
+  faults (nowMs: EpochMs, count: number): void { if (count > 0) this.#ring.add(nowMs, FAULT, count) }
+
+  window (nowMs: EpochMs, spanMs: Milliseconds): WindowFigures {
+    return figuresOf(this.#ring.sum(nowMs, spanMs), spanMs / 1000)
+  }
+
+  /** The last hour, minute by minute, oldest first. */
+  history (nowMs: EpochMs): HistoryPoint[] {
+    return Array.from({ length: HOUR_MS / MINUTE_MS }, (_, index) => {
+      const untilMs = nowMs - (HOUR_MS - MINUTE_MS) + index * MINUTE_MS
+      const sums = this.#ring.sum(untilMs, MINUTE_MS)
+      const answered = at(sums, HIT) + at(sums, STALE)
+      const lookups = answered + at(sums, MISS)
+      return {
+        atMs: untilMs,
+        lookups,
+        hitRate: lookups === 0 ? null : answered / lookups,
+        answerP95: durationQuantile(sums, ANSWER_BINS, 0.95) ?? null,
+        loadP95: durationQuantile(sums, LOAD_BINS, 0.95) ?? null,
+        evictions: at(sums, EVICTION)
+      }
+    })
+  }
+}
+
+function figuresOf (sums: Float64Array, span: Seconds): WindowFigures {
+  const [staleHits, misses] = [at(sums, STALE), at(sums, MISS)]
+  const hits = at(sums, HIT) + staleHits
+  const lookups = hits + misses
+  const [loads, loadErrors, faults] = [at(sums, LOAD), at(sums, LOAD_ERROR), at(sums, FAULT)]
+  const share = (part: number, whole: number): number => whole === 0 ? 0 : Math.min(1, part / whole)
+  return {
+    span,
+    lookups,
+    hits,
+    staleHits,
+    misses,
+    bypasses: at(sums, BYPASS),
+    hitRate: share(hits, lookups),
+    missRate: share(misses, lookups),
+    staleRate: share(staleHits, lookups),
+    errorRate: share(loadErrors + faults, Math.max(lookups, loads + loadErrors, faults)),
+    loads: loads + loadErrors,
+    loadErrors,
+    faults,
+    coalesced: at(sums, COALESCED),
+    stores: at(sums, STORE),
+    evictions: at(sums, EVICTION),
+    evictionsPerSecond: at(sums, EVICTION) / span,
+    lookupsPerSecond: lookups / span,
+    responseTime: hits === 0 ? null : at(sums, ANSWER_MS) / hits / 1000,
+    answers: quantiles(sums, ANSWER_BINS),
+    loadTimes: quantiles(sums, LOAD_BINS),
+    timeSaved: loads === 0 ? 0 : hits * at(sums, LOAD_MS) / loads / 1000
+  }
+}
+
+function quantiles (sums: Float64Array, start: number): Quantiles {
+  const [p50 = null, p95 = null, p99 = null] = [0.5, 0.95, 0.99].map((q) => durationQuantile(sums, start, q))
+  return { p50, p95, p99 }
+}
+
+function at (sums: Float64Array, column: number): number {
+  return sums[column] ?? 0
+}
