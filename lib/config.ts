@@ -54,7 +54,7 @@ export interface CacheConfig {
   enableWarming: boolean
   /** Entries that warming stores at a time. */
   warmingBatchSize: number
-  /** How often an operation on Redis is tried again before the cache goes on without. */
+  /** How often work on Redis that nobody waits for, such as emptying the cache, is tried again. What a request waits for is tried once. */
   retryAttempts: number
   /** Seconds before the first of these tries; each further one waits longer. */
   retryDelay: Seconds

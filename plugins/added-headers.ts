@@ -5,9 +5,12 @@ import type { ReplyHeaders } from './exchange.ts'
 /** What the cache sends of itself, or counts anew for every answer. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'cache-status', 'content-length'])
 
-/** What the handler, and the hooks between the lookup and the capture, have added to the reply: all that a hit has to replay. */
-export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): HeaderList {
-  return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && String(before[name]) !== String(value))
+/**
+ * What the handler, and the hooks between the lookup and the capture, have added to the reply: all that a hit has to
+ * replay. The id of the request is not: it would lead whoever traces a later request to this one.
+ */
+export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders, requestId: string): HeaderList {
+  return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && value !== requestId && String(before[name]) !== String(value))
 }
 
 /** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */

@@ -18,6 +18,7 @@ import { RouteCache, type RouteCacheParts } from './route-cache.ts'
 import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './route-options.ts'
 import { beginScrape } from './scrape.ts'
 import { invalidateAfter } from './unsafe-methods.ts'
+import { addWarmup, type Warmup } from './warmup.ts'
 
 async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
   const settings = resolvePluginOptions(options)
@@ -34,8 +35,11 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   connectRoutes(app, settings, shared)
   if (settings.admin !== undefined) explainer.addHook(app)
   const scrape = beginScrape(app, manager, settings)
-  addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker) })
+  const warmup = warmupOf(app, manager, settings)
+  addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker), warming: warmup && { service: warmup.service, hot: warmup.hot, enabled: manager.config.enableWarming } })
   const close = async (): Promise<void> => {
+    // First, while there is still something to save to.
+    await warmup?.close()
     release?.()
     await refresher.close()
     scrape?.metrics.close()
@@ -52,11 +56,21 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   sayIfAlone(app.log, manager)
 }
 
+/** Asked for by its option; without that there is only what the guarded routes start. */
+function warmupOf (app: FastifyInstance, manager: CacheManager, { name, warmup: options, admin }: PluginSettings): Warmup | undefined {
+  if (options === undefined && admin === undefined) return undefined
+  const { leases } = manager.parts
+  const warmup = addWarmup(app, manager, options ?? { learn: false }, { name, ...leases && { leases } })
+  if (options !== undefined) app.decorate(`${name}Warmup`, warmup)
+  return warmup
+}
+
 /** What requests and replies carry; a second registration finds it there. */
 function decorateExchanges (app: FastifyInstance): void {
   if (app.hasRequestDecorator(noteSymbols.outcome)) return
   app.decorateRequest(noteSymbols.outcome, null)
   app.decorateRequest(noteSymbols.miss, null)
+  app.decorateRequest(noteSymbols.arrival, null)
   app.decorateReply(noteSymbols.tags, null)
   app.decorateRequest('cache', { getter (this: FastifyRequest) { return outcomeOf(this) } })
   app.decorateReply('cacheTags', function (this: FastifyReply, ...tags: string[]) {
@@ -78,7 +92,8 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
     route.handler = cache.around(policy, route.handler)
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
-    if (policy.serveFrom === 'onRequest') route.onRequest = [...[route.onRequest ?? []].flat(), lookupEarly(cache, policy)]
+    const hooks = [route.onRequest ?? []].flat()
+    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, policy)] : [noteArrivals(cache), ...hooks]
   })
 
   // Registered with the plugin, so that it runs before the onSend hooks of whatever is registered later.
@@ -101,10 +116,17 @@ function lookupEarly (cache: RouteCache, policy: RoutePolicy): onRequestHookHand
   return function cacheLookup (request, reply, done) {
     const answered = cache.lookup(policy, request, reply)
     if (typeof answered === 'boolean') {
-      if (!answered) done()
+      if (!answered) cache.goOn(request, done)
       return
     }
-    answered.then((served) => { if (!served) done() }, done)
+    answered.then((served) => { if (!served) cache.goOn(request, done) }, done)
+  }
+}
+
+/** What the hooks of the route load is part of the response too. */
+function noteArrivals (cache: RouteCache): onRequestHookHandler {
+  return function cacheArrival (request, _reply, done) {
+    cache.arrive(request, done)
   }
 }
 

@@ -46,6 +46,7 @@ export class Capture {
     const loadMs = performance.now() - miss.startedAt
     const failed = isFailure(reply.statusCode)
     if (failed) parts.stats.add('loadErrors')
+    if (failed && miss.job !== undefined) miss.job.failed = true
     if (parts.events.heard('load')) parts.events.emit('load', { key: miss.key, ok: !failed, durationMs: loadMs, route: miss.policy.route })
     const stale = failed ? standInFor(miss, parts) : undefined
     if (stale !== undefined) {
@@ -84,7 +85,7 @@ export class Capture {
     if (bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined) reply.header('etag', makeEtag(bytes))
     const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined })
     if (downstream !== undefined) reply.header('cache-control', downstream)
-    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
+    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders, request.id), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
     this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined })
 
     const finish = (kept: Buffer, judgement: Storing): void => {

@@ -10,6 +10,7 @@ import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { ObservedRequest } from './observed-request.ts'
 import type { RefreshJob } from './refresh.ts'
 import type { NamesOf, RoutePolicy } from './route-options.ts'
+import type { Arrival } from './visit.ts'
 
 /** What the cache did for a request, as `request.cache` tells it. */
 export interface CacheOutcome {
@@ -40,6 +41,8 @@ export interface Miss {
   readonly storable: boolean
   /** What may be served if the handler fails. */
   readonly stale: Entry<StoredResponse> | undefined
+  /** Where the log stood when that was found. */
+  readonly staleAt: number
   readonly flight: ResponseFlight | undefined
   observed: ObservedRequest | undefined
   entityTags: readonly string[]
@@ -50,14 +53,15 @@ export interface Miss {
 
 const kOutcome: unique symbol = Symbol('fastify-response-cache.outcome')
 const kMiss: unique symbol = Symbol('fastify-response-cache.miss')
+const kArrival: unique symbol = Symbol('fastify-response-cache.arrival')
 const kTags: unique symbol = Symbol('fastify-response-cache.tags')
 const kInvalidates: unique symbol = Symbol('fastify-response-cache.invalidates')
 
 /** What the cache notes on requests and replies, under symbols of its own. */
-interface NotedRequest { [kOutcome]: CacheOutcome | null, [kMiss]: Miss | null }
+interface NotedRequest { [kOutcome]: CacheOutcome | null, [kMiss]: Miss | null, [kArrival]: Arrival | null }
 interface NotedReply { [kTags]: string[] | null }
 
-export const noteSymbols = { outcome: kOutcome, miss: kMiss, tags: kTags } as const
+export const noteSymbols = { outcome: kOutcome, miss: kMiss, arrival: kArrival, tags: kTags } as const
 
 const noted = (request: FastifyRequest): NotedRequest => request as unknown as NotedRequest
 
@@ -65,6 +69,8 @@ const NOT_CONFIGURED: CacheOutcome = Object.freeze({ status: 'bypass', reason: '
 
 export const outcomeOf = (request: FastifyRequest): CacheOutcome => noted(request)[kOutcome] ?? NOT_CONFIGURED
 export const noteOutcome = (request: FastifyRequest, outcome: CacheOutcome): void => { noted(request)[kOutcome] = outcome }
+export const arrivalOf = (request: FastifyRequest): Arrival | null => noted(request)[kArrival]
+export const noteArrival = (request: FastifyRequest, arrival: Arrival): void => { noted(request)[kArrival] = arrival }
 export const missOf = (request: FastifyRequest): Miss | null => noted(request)[kMiss]
 export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { noted(request)[kMiss] = miss }
 

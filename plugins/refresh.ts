@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Milliseconds } from '../lib/clock.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
+import { isFailure } from '../lib/http/staleness.ts'
 import { repeatableHeaders } from './repeatable-headers.ts'
 import type { RoutePolicy } from './route-options.ts'
 
@@ -15,7 +16,15 @@ export interface RefreshJob {
   request: FastifyRequest | undefined
   /** Whether the new response has been stored. */
   kept: boolean
+  /** Whether the handler failed, whatever stood in for it. */
+  failed: boolean
 }
+
+/** How a refresh ended: stored; failed, so that what is stale may stand in; or answered with something that is not stored. */
+export type RefreshEnd = 'kept' | 'failed' | 'refused'
+
+/** How long closing waits for refreshes under way before it abandons them. */
+const CLOSE_MS: Milliseconds = 1000
 
 /**
  * Renews stored responses in the background, through `inject`, so that every hook and serialiser has its part in it. The
@@ -27,7 +36,8 @@ export class Refresher {
   readonly #credentials: readonly string[]
   readonly #timeoutMs: Milliseconds
   readonly #jobs = new AsyncLocalStorage<RefreshJob>()
-  readonly #running = new Map<string, Promise<boolean>>()
+  readonly #running = new Map<string, Promise<RefreshEnd>>()
+  readonly #abandon = new Set<() => void>()
   #closed = false
 
   constructor (app: FastifyInstance, parts: EngineParts, options: { credentials: readonly string[], timeoutMs: Milliseconds }) {
@@ -46,36 +56,42 @@ export class Refresher {
     return job.request === request ? job : undefined
   }
 
-  /** Renews what is stored under `key`, once however many ask. Resolves with whether it was stored; never rejects. */
-  refresh (key: string, request: FastifyRequest, policy: RoutePolicy): Promise<boolean> {
+  /** Renews what is stored under `key`, once however many ask. Never rejects. */
+  refresh (key: string, request: FastifyRequest, policy: RoutePolicy): Promise<RefreshEnd> {
     const running = this.#running.get(key)
     if (running !== undefined) return running
-    if (this.#closed) return Promise.resolve(false)
-    const job: RefreshJob = { key, url: request.raw.url ?? '/', encrypted: request.protocol === 'https', request: undefined, kept: false }
+    if (this.#closed) return Promise.resolve('failed')
+    const job: RefreshJob = { key, url: request.raw.url ?? '/', encrypted: request.protocol === 'https', request: undefined, kept: false, failed: false }
     const done = this.#parts.dependencies.apart(() => this.#jobs.run(job, async () => await this.#run(job, request, policy)))
       .finally(() => { this.#running.delete(key) })
     this.#running.set(key, done)
     return done
   }
 
-  /** Starts no more jobs, and waits for those that run. */
+  /** Starts no more jobs; waits a moment for those that run, and abandons the rest. */
   async close (): Promise<void> {
     this.#closed = true
+    const timer = this.#parts.clock.after(CLOSE_MS, () => { for (const abandon of this.#abandon) abandon() })
     await Promise.all(this.#running.values())
+    timer.cancel()
   }
 
-  async #run (job: RefreshJob, request: FastifyRequest, policy: RoutePolicy): Promise<boolean> {
+  async #run (job: RefreshJob, request: FastifyRequest, policy: RoutePolicy): Promise<RefreshEnd> {
     const { clock, events } = this.#parts
     const controller = new AbortController()
-    const timer = clock.after(this.#timeoutMs, () => { controller.abort() })
+    const abandon = (): void => { controller.abort() }
+    const timer = clock.after(this.#timeoutMs, abandon)
+    this.#abandon.add(abandon)
     try {
-      await this.#app.inject({ method: 'GET', url: job.url, headers: this.#headersOf(request, policy), remoteAddress: request.socket.remoteAddress ?? '127.0.0.1', signal: controller.signal })
+      const { statusCode } = await this.#app.inject({ method: 'GET', url: job.url, headers: this.#headersOf(request, policy), remoteAddress: request.socket.remoteAddress ?? '127.0.0.1', signal: controller.signal })
+      return job.kept ? 'kept' : job.failed || isFailure(statusCode) ? 'failed' : 'refused'
     } catch (error) {
-      events.emit('fault', { where: `background refresh of ${policy.route}`, error })
+      if (!this.#closed) events.emit('fault', { where: `background refresh of ${policy.route}`, error })
+      return 'failed'
     } finally {
       timer.cancel()
+      this.#abandon.delete(abandon)
     }
-    return job.kept
   }
 
   /** The client's headers, without its conditions, and without its credentials where the response is for everybody. */

@@ -1,26 +1,26 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import type { EpochMs } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
 import { DependencyScope } from '../lib/engine/dependencies.ts'
 import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
-import type { StoredResponse } from '../lib/http/response.ts'
 import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
 import type { LookupResult } from '../lib/events.ts'
-import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember, type ForwardReason } from '../lib/http/cache-status.ts'
+import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember } from '../lib/http/cache-status.ts'
+import type { StoredResponse } from '../lib/http/response.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
-import type { Ticket } from '../lib/ports/invalidation-log.ts'
-import { admit } from './admission.ts'
+import { admit, type BypassReason } from './admission.ts'
 import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
-import { missOf, noteMiss, noteOutcome, type Miss } from './exchange.ts'
-import { ObservedRequest } from './observed-request.ts'
+import { missOf, noteArrival, noteOutcome } from './exchange.ts'
 import type { Explainer } from './explain.ts'
+import { beginMiss, type MissOptions } from './miss.ts'
+import { ObservedRequest } from './observed-request.ts'
 import type { PluginSettings } from './options.ts'
-import type { Refresher, RefreshJob } from './refresh.ts'
+import type { Refresher } from './refresh.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored } from './serve-stored.ts'
+import type { Visit } from './visit.ts'
 
 export interface RouteCacheParts {
   readonly parts: EngineParts
@@ -29,14 +29,6 @@ export interface RouteCacheParts {
   readonly refresher: Refresher
   readonly explainer: Explainer
   readonly settings: PluginSettings
-}
-
-/** For whom the handler is to run. */
-interface Lead {
-  readonly flight?: ResponseFlight
-  readonly job?: RefreshJob
-  /** When Redis was first asked for the response: its time has been running since. */
-  readonly askedAtMs: EpochMs
 }
 
 /**
@@ -62,6 +54,13 @@ export class RouteCache {
     this.#statusName = settings.cacheStatus === false ? '' : cacheStatusName(settings.cacheStatus)
   }
 
+  /** Notes the arrival of a request, and runs the hooks behind inside the scope of what the response will be built from. */
+  arrive (request: FastifyRequest, next: () => void): void {
+    const scope = new DependencyScope()
+    noteArrival(request, { ticket: this.#parts.log.ticket(), scope })
+    this.#parts.dependencies.track(scope, next)
+  }
+
   /** The route's handler behind the lookup. It is the innermost layer: whatever guards the route has run before it. */
   around (policy: RoutePolicy, handler: RouteHandlerMethod): RouteHandlerMethod {
     const cache = this
@@ -75,68 +74,63 @@ export class RouteCache {
     }
   }
 
+  /** What comes after a lookup that found nothing, in the scope of the response that will be built. */
+  goOn (request: FastifyRequest, next: () => void): void {
+    const miss = missOf(request)
+    if (miss?.owner === this) this.#parts.dependencies.track(miss.scope, next)
+    else next()
+  }
+
   /** Answers the request from the store if it can; otherwise notes on it what the handler's response will need. */
   lookup (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): MaybePromise<boolean> {
     const question = this.#explainer.questionOf(request)
     if (question !== undefined) return this.#explainer.answer(question, policy, request, reply)
-    const { events } = this.#parts
+    const { events, clock, log } = this.#parts
     const startedAt = events.heard('lookup') ? performance.now() : 0
     const admission = admit(request, reply, policy, this.#settings.credentials)
-    if (!admission.admitted) {
-      this.#tell(request, 'bypass', admission.reason, policy, startedAt, request.url)
-      this.#status(reply, () => cacheStatusMember(this.#settings.cacheStatus || '', { fwd: admission.reason === 'method' ? 'method' : 'bypass', detail: admission.reason }))
-      return false
-    }
-    const { key } = admission
+    if (!admission.admitted) return this.#bypass(policy, request, reply, admission.reason, startedAt)
     const job = this.#refresher.jobOf(request)
-    const askedAtMs = this.#parts.clock.now()
-    const found = this.#responses.find(job?.key ?? key, request.headers)
-    return chain(found, (place) => this.#decide(policy, request, reply, job?.key ?? key, place, startedAt, askedAtMs, job))
+    const visit: Visit = { policy, request, reply, key: job?.key ?? admission.key, startedAt, askedAtMs: clock.now(), askedAt: log.tip, job }
+    return chain(this.#responses.find(visit.key, request.headers), (found) => this.#decide(visit, found))
   }
 
-  #decide (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, askedAtMs: EpochMs, job: RefreshJob | undefined): MaybePromise<boolean> {
+  #decide (visit: Visit, found: Found): MaybePromise<boolean> {
+    const { policy, request, key, job } = visit
     const { entry } = found
     const nowMs = this.#parts.clock.now()
-    if (job !== undefined) return this.#lead(policy, request, reply, key, found, startedAt, { job, askedAtMs })
+    if (job !== undefined) return this.#lead(visit, found, undefined)
     if (entry !== undefined) {
       if (nowMs < entry.freshUntilMs) {
         if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
-        this.#serve(policy, request, reply, key, entry, nowMs, 'hit', 'fresh', startedAt)
-        return true
+        return this.#serve(visit, entry, nowMs, 'hit', 'fresh')
       }
       if (nowMs < entry.staleWhileRevalidateUntilMs) {
         void this.#refresher.refresh(key, request, policy)
-        this.#serve(policy, request, reply, key, entry, nowMs, 'stale', 'stale-while-revalidate', startedAt)
-        return true
+        return this.#serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
       }
-      if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(policy, request, reply, key, entry, policy.softTimeoutMs, startedAt)
+      if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, policy.softTimeoutMs)
     }
-    if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) {
-      this.#beginMiss(policy, request, reply, key, found, startedAt, {})
-      return false
-    }
-    if (this.#flights.has(key)) return this.#follow(policy, request, reply, key, startedAt)
-    return this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key), askedAtMs })
+    if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) return this.#miss(visit, found, {})
+    return this.#flights.has(key) ? this.#follow(visit) : this.#lead(visit, found, this.#flights.lead(key))
   }
 
   /** Runs the handler for all who wait, in this process and, where there are leases, in the others. */
-  #lead (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: Lead): MaybePromise<boolean> {
-    if (this.#parts.leases !== undefined) return this.#leadFleet(policy, request, reply, key, found, startedAt, how)
-    this.#beginMiss(policy, request, reply, key, found, startedAt, how)
-    return false
+  #lead (visit: Visit, found: Found, flight: ResponseFlight | undefined): MaybePromise<boolean> {
+    if (this.#parts.leases !== undefined) return this.#leadFleet(visit, found, flight)
+    return this.#miss(visit, found, flight === undefined ? {} : { flight })
   }
 
-  async #leadFleet (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, { flight, job, askedAtMs }: Lead): Promise<boolean> {
+  async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined): Promise<boolean> {
+    const { clock } = this.#parts
     const fresh = async (): Promise<Entry | undefined> => {
-      const { entry } = await this.#responses.find(key, request.headers)
-      return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
+      const { entry } = await this.#responses.find(visit.key, visit.request.headers)
+      return entry !== undefined && clock.now() < entry.freshUntilMs ? entry : undefined
     }
-    const start = await beginFleetLoad(this.#parts, key, { fresh, askedAtMs, waitMs: this.#settings.coalesceTimeoutMs })
+    const start = await beginFleetLoad(this.#parts, visit.key, { fresh, askedAtMs: visit.askedAtMs, waitMs: this.#settings.coalesceTimeoutMs })
     if (start.found !== undefined) {
       flight?.end('stored')
-      if (job !== undefined) job.kept = true
-      this.#serve(policy, request, reply, key, start.found as Entry<StoredResponse>, this.#parts.clock.now(), 'hit', 'coalesced', startedAt)
-      return true
+      if (visit.job !== undefined) visit.job.kept = true
+      return this.#serve(visit, start.found as Entry<StoredResponse>, clock.now(), 'hit', 'coalesced')
     }
     const { ticket, release } = start
     // The lease ends with the flight; one that was given back with the entry is not given back twice.
@@ -146,106 +140,70 @@ export class RouteCache {
         void release()
       }
     }
-    this.#beginMiss(policy, request, reply, key, found, startedAt, { flight: leased, ticket, ...job !== undefined && { job } })
-    return false
+    return this.#miss(visit, found, { flight: leased, ticket })
   }
 
   /** Waits for whoever is getting the same response; goes alone when that is of no use, or takes too long. */
-  async #follow (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, startedAt: number): Promise<boolean> {
-    const { stats, events } = this.#parts
+  async #follow (first: Visit): Promise<boolean> {
+    const { stats, events, clock, log } = this.#parts
+    const { key, policy, request } = first
     stats.add('coalescedLoads')
     if (events.heard('coalesced')) events.emit('coalesced', { key, route: policy.route })
-    let found: Found | undefined
+    let visit = first
+    let found: Found = { key, entry: undefined, varyMiss: false }
     // The one who leads may be overtaken by a purge, and so may their successor: twice is enough.
     for (let attempt = 0; attempt < 2; attempt++) {
       const end = await this.#flights.wait(key, this.#settings.coalesceTimeoutMs)
-      const askedAtMs = this.#parts.clock.now()
+      visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
-      const nowMs = this.#parts.clock.now()
-      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) {
-        this.#serve(policy, request, reply, key, found.entry, nowMs, 'hit', 'coalesced', startedAt)
-        return true
-      }
-      if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
-        this.#serve(policy, request, reply, key, found.entry, nowMs, 'stale', 'stale-if-error', startedAt)
-        return true
-      }
+      const nowMs = clock.now()
+      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'coalesced')
+      if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.#serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
-      if (!this.#flights.has(key)) {
-        return await this.#lead(policy, request, reply, key, found, startedAt, { flight: this.#flights.lead(key), askedAtMs })
-      }
+      if (!this.#flights.has(key)) return await this.#lead(visit, found, this.#flights.lead(key))
     }
-    this.#beginMiss(policy, request, reply, key, found ?? { key, entry: undefined, varyMiss: false }, startedAt, { collapsed: true })
-    return false
+    return this.#miss(visit, found, { collapsed: true })
   }
 
-  /** A stale response that may stand in for a slow handler: renew it, and serve it as it is when that takes too long. */
-  async #refreshWithin (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, stale: Entry<StoredResponse>, softTimeoutMs: number, startedAt: number): Promise<boolean> {
-    const { clock } = this.#parts
+  /** A stale response may stand in for a slow handler: renew it, and serve it as it is when that fails or takes too long. */
+  async #refreshWithin (first: Visit, softTimeoutMs: number): Promise<boolean> {
+    const { clock, log } = this.#parts
+    const { key, request, policy } = first
     let timer = { cancel: (): void => {} }
     const tooSlow = new Promise<'too-slow'>((resolve) => { timer = clock.after(softTimeoutMs, () => { resolve('too-slow') }) })
-    const how = await Promise.race([this.#refresher.refresh(key, request, policy), tooSlow])
+    const end = await Promise.race([this.#refresher.refresh(key, request, policy), tooSlow])
     timer.cancel()
+    const visit: Visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
+    // A purge may have come while we waited: what it took must not be served from the copy in our hands.
     const found = await this.#responses.find(key, request.headers)
     const nowMs = clock.now()
-    if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) {
-      this.#serve(policy, request, reply, key, found.entry, nowMs, 'hit', 'refreshed', startedAt)
-      return true
+    if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'refreshed')
+    if ((end === 'too-slow' || end === 'failed') && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
+      return this.#serve(visit, found.entry, nowMs, 'stale', end === 'failed' ? 'stale-if-error' : 'soft-timeout')
     }
-    // A purge may have come while we waited: what it took must not be served from the copy in our hands.
-    if (how === 'too-slow' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
-      this.#serve(policy, request, reply, key, found.entry, nowMs, 'stale', 'soft-timeout', startedAt)
-      return true
-    }
-    this.#beginMiss(policy, request, reply, key, { key, entry: found.entry === undefined ? undefined : stale, varyMiss: false }, startedAt, {})
+    return this.#miss(visit, found, {})
+  }
+
+  #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string): true {
+    const { request, reply, policy, startedAt, key } = visit
+    this.#tell(request, result, reason, policy, startedAt, key)
+    const payload = putStored(request, reply, entry, nowMs)
+    const ttl = (entry.freshUntilMs - nowMs) / 1000
+    this.#status(reply, (name) => reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(name, { hit: true, ttl, detail: reason }))
+    reply.send(payload)
+    return true
+  }
+
+  #miss (visit: Visit, found: Found, options: MissOptions): false {
+    const { forward } = beginMiss(this, this.#parts, visit, found, options)
+    this.#tell(visit.request, 'miss', forward, visit.policy, visit.startedAt, visit.key)
     return false
   }
 
-  #serve (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, startedAt: number): void {
-    this.#tell(request, result, reason, policy, startedAt, key)
-    const payload = putStored(request, reply, entry, nowMs)
-    this.#status(reply, () => {
-      const ttl = (entry.freshUntilMs - nowMs) / 1000
-      return reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(this.#settings.cacheStatus || '', { hit: true, ttl, detail: reason })
-    })
-    reply.send(payload)
-  }
-
-  #beginMiss (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, key: string, found: Found, startedAt: number, how: { flight?: ResponseFlight, job?: RefreshJob, collapsed?: boolean, ticket?: Ticket }): void {
-    const { log, clock } = this.#parts
-    const nowMs = clock.now()
-    const stale = found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined
-    const forward: ForwardReason = found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss'
-    const { flight } = how
-    const miss: Miss = {
-      owner: this,
-      policy,
-      key,
-      ticket: how.ticket ?? log.ticket(),
-      scope: new DependencyScope(),
-      startedAt: performance.now(),
-      requestTimeMs: nowMs,
-      before: reply.getHeaders(),
-      forward,
-      collapsed: how.collapsed === true,
-      storable: request.method === 'GET',
-      stale,
-      flight,
-      job: how.job,
-      observed: undefined,
-      entityTags: [],
-      keeping: false
-    }
-    noteMiss(request, miss)
-    this.#tell(request, 'miss', forward, policy, startedAt, key)
-    if (how.job?.encrypted === true) Object.assign(request.raw.socket, { encrypted: true })
-    if (flight === undefined) return
-    // Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever. A client that leaves
-    // says nothing about the response: the next one leads.
-    // While the response is being stored, that decides.
-    const left = (): void => { if (!miss.keeping) flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken') }
-    if (reply.raw.destroyed) left()
-    else reply.raw.once('close', left)
+  #bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
+    this.#tell(request, 'bypass', reason, policy, startedAt, request.url)
+    this.#status(reply, (name) => cacheStatusMember(name, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
+    return false
   }
 
   /** Runs the handler; for a miss, inside the scope that notes what is read, and with the request under observation. */
@@ -257,10 +215,11 @@ export class RouteCache {
     return this.#parts.dependencies.track(miss.scope, () => handler.call(app, request, reply))
   }
 
-  #status (reply: FastifyReply, member: () => string): void {
-    if (this.#settings.cacheStatus === false) return
+  #status (reply: FastifyReply, member: (name: string) => string): void {
+    const { cacheStatus } = this.#settings
+    if (cacheStatus === false) return
     const existing = reply.getHeader('cache-status')
-    reply.header('cache-status', existing === undefined ? member() : appendCacheStatus(String(existing), member()))
+    reply.header('cache-status', existing === undefined ? member(cacheStatus) : appendCacheStatus(String(existing), member(cacheStatus)))
   }
 
   #tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, key: string): void {

@@ -78,6 +78,8 @@ export interface RoutePolicy {
   readonly refreshAhead: number
   /** The query parameters that count, when the route's schema names them all. */
   readonly query: ClosedQuery | undefined
+  /** The route has hooks before its handler, and who knows what they load. */
+  readonly hooksMayLoad: boolean
   /** Tells apart routes of one path that differ in their constraints. */
   readonly constraints: string | undefined
 }
@@ -119,6 +121,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     softTimeoutMs: options.softTimeout === undefined ? undefined : ms('softTimeout', 0),
     refreshAhead: options.refreshAhead === undefined ? 0 : fraction('config.cache.refreshAhead', options.refreshAhead),
     query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
+    hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
     constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : JSON.stringify(route.constraints, (_name, value: unknown) => value instanceof RegExp ? String(value) : value)
   })
 }

@@ -6,10 +6,10 @@ import type { Miss } from './exchange.ts'
 import { putStored } from './serve-stored.ts'
 
 /** The stale response that may be served in place of a failure (RFC 5861 §4), if there is one. */
-export function standInFor ({ stale, key, ticket }: Miss, { clock, log }: EngineParts): Entry<StoredResponse> | undefined {
+export function standInFor ({ stale, staleAt, key }: Miss, { clock, log }: EngineParts): Entry<StoredResponse> | undefined {
   if (stale === undefined || clock.now() >= stale.staleIfErrorUntilMs) return undefined
   // A purge that came while the handler ran has taken the stale copy as well.
-  return log.judge(key, stale.marks, ticket.at) === 'purged' ? undefined : stale
+  return log.judge(key, stale.marks, staleAt) === 'purged' ? undefined : stale
 }
 
 /** Puts a stale response onto the reply in place of what the handler has put there; answers the payload to send. */

@@ -16,6 +16,7 @@ const FRAMING: ReadonlySet<string> = new Set(['host', ':authority', 'connection'
  */
 export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, policy: RoutePolicy, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
   const { headers } = request.raw
+  if (policy.harmlessHeaders.has(ALL_HEADERS)) return undefined
   // A validator that lets other parameters pass shows them to the handler in `request.query`.
   if (policy.query !== undefined && hasOtherParameters(policy.query, request.query as Record<string, unknown>)) return TARGET
   const behindProxy = request.ips !== undefined

@@ -1,0 +1,65 @@
+import type { EngineParts } from '../lib/engine/parts.ts'
+import { DependencyScope } from '../lib/engine/dependencies.ts'
+import type { Found } from '../lib/engine/response-cache.ts'
+import type { ResponseFlight } from '../lib/engine/response-flights.ts'
+import type { Ticket } from '../lib/ports/invalidation-log.ts'
+import { arrivalOf, noteMiss, type Miss } from './exchange.ts'
+import type { Visit } from './visit.ts'
+
+/** For whom the handler is going to run. */
+export interface MissOptions {
+  readonly flight?: ResponseFlight
+  /** The ticket of a lease; otherwise one is taken now. */
+  readonly ticket?: Ticket
+  /** Whether the request waited for another one in vain. */
+  readonly collapsed?: boolean
+}
+
+/** Notes on the request that its handler is going to run, and all that the capture hook will need. */
+export function beginMiss (owner: object, { log, clock }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false }: MissOptions): Miss {
+  const { policy, request, reply, key, job } = visit
+  const nowMs = clock.now()
+  const arrival = arrivalOf(request)
+  const miss: Miss = {
+    owner,
+    policy,
+    key,
+    ticket: ticketFor(visit, ticket ?? log.ticket()),
+    scope: arrival?.scope ?? new DependencyScope(),
+    startedAt: performance.now(),
+    requestTimeMs: nowMs,
+    before: reply.getHeaders(),
+    forward: found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss',
+    collapsed,
+    storable: request.method === 'GET',
+    stale: found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
+    staleAt: visit.askedAt,
+    flight,
+    job,
+    observed: undefined,
+    entityTags: [],
+    keeping: false
+  }
+  noteMiss(request, miss)
+  if (flight !== undefined) endWithReply(miss, visit, flight)
+  return miss
+}
+
+/**
+ * The moment from which on a purge makes the response too old. It is the handler's start, unless the hooks before it have
+ * loaded something: then it is their start. (It cannot always be: those who wait for a handler arrived before a purge that
+ * came meanwhile, and would never be allowed to store what they load after it.)
+ */
+function ticketFor ({ policy, request }: Visit, now: Ticket): Ticket {
+  const arrival = arrivalOf(request)
+  if (arrival === null || (!policy.hooksMayLoad && arrival.scope.marks.size === 0)) return now
+  return now.lease === undefined ? arrival.ticket : { ...arrival.ticket, lease: now.lease }
+}
+
+/** Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever. */
+function endWithReply (miss: Miss, { reply: { raw } }: Visit, flight: ResponseFlight): void {
+  // A client that leaves says nothing about the response: the next one leads. While it is being stored, that decides.
+  const left = (): void => { if (!miss.keeping) flight.end(raw.writableFinished ? 'not-stored' : 'overtaken') }
+  if (raw.destroyed) left()
+  else raw.once('close', left)
+}

@@ -1,0 +1,121 @@
+import t from 'tap'
+import { cachedApp, cacheStatus, deferred } from '../support/cached-app.ts'
+
+t.test('what a hook in front of the handler reads through the cache is part of the response', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let name = 'one'
+  const items = new WeakMap<object, string>()
+  app.addHook('preHandler', async (request) => { items.set(request, await app.cache.getOrSet('item', () => name)) })
+  app.get('/page', { config: { cache: { ttl: 60 } } }, async (request) => ({ name: items.get(request) }))
+  t.same((await app.inject('/page')).json(), { name: 'one' })
+  t.match(cacheStatus(await app.inject('/page')), /^hit/)
+  name = 'two'
+  await app.cache.delete('item')
+  t.same((await app.inject('/page')).json(), { name: 'two' })
+})
+
+t.test('what the hook of a route loaded before a purge is not stored after it', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let price = 1
+  const prices = new WeakMap<object, number>()
+  const hooked = deferred()
+  const purged = deferred()
+  let first = true
+  app.get('/page', {
+    config: { cache: { ttl: 60, tags: ['prices'] } },
+    preHandler: async (request) => {
+      prices.set(request, price)
+      if (!first) return
+      first = false
+      hooked.resolve()
+      await purged.promise
+    }
+  }, async (request) => ({ price: prices.get(request) }))
+  const early = app.inject('/page')
+  await hooked.promise
+  price = 2
+  await app.cache.invalidate({ tags: ['prices'] })
+  purged.resolve()
+  t.match(cacheStatus(await early), /^fwd=uri-miss/)
+  t.same((await app.inject('/page')).json(), { price: 2 }, 'the next one is not given the old price')
+  t.match(cacheStatus(await app.inject('/page')), /^hit/)
+})
+
+t.test('a public route tells what the hooks behind its lookup read, too', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let name = 'one'
+  const items = new WeakMap<object, string>()
+  app.addHook('preValidation', async (request) => { items.set(request, await app.cache.getOrSet('item', () => name)) })
+  app.get('/page', { config: { cache: { ttl: 60, public: true } } }, async (request) => ({ name: items.get(request) }))
+  await app.inject('/page')
+  t.match(cacheStatus(await app.inject('/page')), /^hit/)
+  name = 'two'
+  await app.cache.delete('item')
+  t.same((await app.inject('/page')).json(), { name: 'two' })
+})
+
+t.test('a route that declares all headers harmless may copy them all', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/proxy', { config: { cache: { ttl: 60, harmlessHeaders: ['*'] } } }, async ({ headers }) => ({ forwarded: Object.keys({ ...headers }).length > 0 }))
+  await app.inject('/proxy')
+  t.match(cacheStatus(await app.inject('/proxy')), /^hit/)
+})
+
+t.test('the id of one request is not replayed to another', async (t) => {
+  const { app } = await cachedApp({}, { genReqId: ({ headers }) => String(headers['x-trace']) })
+  t.teardown(() => app.close())
+  app.get('/page', { config: { cache: { ttl: 60 } } }, async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    return 'page'
+  })
+  t.equal((await app.inject({ url: '/page', headers: { 'x-trace': 'first' } })).headers['x-request-id'], 'first')
+  const hit = await app.inject({ url: '/page', headers: { 'x-trace': 'second' } })
+  t.match(cacheStatus(hit), /^hit/)
+  t.equal(hit.headers['x-request-id'], undefined)
+})
+
+t.test('with a soft timeout, a refresh that fails at once lets the stale response stand in, and the handler run once', async (t) => {
+  const { app, clock } = await cachedApp({ staleIfError: 600 })
+  t.teardown(() => app.close())
+  let runs = 0
+  app.get('/page', { config: { cache: { ttl: 10, softTimeout: 1 } } }, async () => {
+    if (++runs > 1) throw new Error('down')
+    return 'page'
+  })
+  await app.inject('/page')
+  clock.advance(20_000)
+  const stale = await app.inject('/page')
+  t.equal(stale.statusCode, 200)
+  t.equal(stale.body, 'page')
+  t.match(cacheStatus(stale), /detail=stale-if-error/)
+  t.equal(runs, 2)
+})
+
+t.test('closing abandons a refresh that does not end', async (t) => {
+  const { app, clock } = await cachedApp()
+  const started = deferred()
+  const never = deferred()
+  let runs = 0
+  app.get('/page', { config: { cache: { ttl: 10, staleWhileRevalidate: 60 } } }, async () => {
+    if (++runs === 1) return 'page'
+    started.resolve()
+    await never.promise
+    return 'late'
+  })
+  await app.inject('/page')
+  clock.advance(20_000)
+  t.match(cacheStatus(await app.inject('/page')), /stale-while-revalidate/)
+  await started.promise
+  const closed = app.close()
+  for (let turn = 0; turn < 20; turn++) {
+    await new Promise((resolve) => { setImmediate(resolve) })
+    clock.advance(100)
+  }
+  await closed
+  t.pass('closed')
+  never.resolve()
+})
