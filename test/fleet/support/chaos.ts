@@ -31,15 +31,17 @@ export interface ChaosReport {
   readonly slowestReadMs: number
   /** What should not have happened. */
   readonly violations: readonly string[]
-  /** Of each process, when all is over. */
+  /** Of each process that lived long enough for both, early and when all was over; in the same order. */
+  readonly heapAfterWarmUp: readonly number[]
   readonly heapBytes: readonly number[]
   readonly redisBytes: number
 }
 
 const PREFIX = 'chaos:'
+const WARM_UP_FAULTS = 10
 const keys = Array.from({ length: 20 }, (_, index) => `product${10 + index}`)
 
-interface Place { member: Member, readonly proxy: TcpProxy, frozen: boolean, ownPurges: Map<string, number> }
+interface Place { member: Member, readonly proxy: TcpProxy, frozen: boolean, ownPurges: Map<string, number>, heapBytes: number | undefined }
 
 export async function chaos ({ seed, forMs, members: count, strict, onFault = () => {} }: ChaosOptions): Promise<ChaosReport> {
   const random = randomFrom(seed)
@@ -64,7 +66,7 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
   }
   const places: Place[] = await Promise.all(Array.from({ length: count }, async (_, index) => {
     const proxy = await startTcpProxy(server.port)
-    return { member: await start(`process ${index}`, proxy), proxy, frozen: false, ownPurges: new Map() }
+    return { member: await start(`process ${index}`, proxy), proxy, frozen: false, ownPurges: new Map(), heapBytes: undefined }
   }))
   const open = new AbortController()
 
@@ -116,7 +118,12 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
   const replace = async (place: Place): Promise<void> => {
     await place.member.kill()
     place.ownPurges = new Map()
+    place.heapBytes = undefined
     place.member = await start(place.member.name, place.proxy)
+  }
+  /** Once for each process, when it has been through some faults. */
+  const weigh = async (): Promise<void> => {
+    for (const place of places) place.heapBytes ??= (await place.member.do({ op: 'tell' })).heapBytes
   }
   const stand = async (place: Place, ms: number): Promise<void> => {
     place.frozen = true
@@ -177,6 +184,7 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
       if (round % Object.keys(faults).length === 0) names.sort(() => random() - 0.5)
       const name = names[round % names.length] ?? ''
       onFault(name)
+      if (round % WARM_UP_FAULTS === WARM_UP_FAULTS - 1) await weigh()
       await faults[name]?.()
       report.faults++
       await sleep(random() * 300)
@@ -200,7 +208,8 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
     const accounts = await Promise.all(places.map(async ({ member }) => await member.do({ op: 'tell' })))
     violations.push(...accounts.flatMap(({ unhandled }) => unhandled.map((error) => `unhandled: ${error}`)))
     const redisBytes = Number(/used_memory:(\d+)/.exec(await admin.info('memory'))?.[1])
-    return { ...report, violations, heapBytes: accounts.map(({ heapBytes }) => heapBytes), redisBytes }
+    const weighed = places.flatMap(({ heapBytes }, index) => heapBytes === undefined ? [] : [{ early: heapBytes, late: accounts[index]?.heapBytes ?? NaN }])
+    return { ...report, violations, heapAfterWarmUp: weighed.map(({ early }) => early), heapBytes: weighed.map(({ late }) => late), redisBytes }
   } finally {
     open.abort()
     await Promise.all(places.map(async ({ member, proxy }) => {

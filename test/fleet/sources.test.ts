@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import fastifyRedis from '@fastify/redis'
+import Fastify, { type FastifyInstance } from 'fastify'
+import cache, { type CachePluginOptions } from 'fastify-response-cache'
+import { Cluster, Redis } from 'ioredis'
+import t from 'tap'
+import { startCluster } from '../support/redis-cluster.ts'
+import { startSentinels } from '../support/redis-sentinel.ts'
+import { startRedis } from '../support/redis-server.ts'
+
+const unhandled: unknown[] = []
+process.on('unhandledRejection', (error) => { unhandled.push(error) })
+
+type Test = Parameters<Parameters<typeof t.test>[0]>[0]
+
+interface Instance { readonly app: FastifyInstance, readonly runs: () => number }
+
+async function start (options: CachePluginOptions, before: (app: FastifyInstance) => Promise<CachePluginOptions> = async () => ({})): Promise<Instance> {
+  const app = Fastify()
+  let runs = 0
+  await app.register(cache, { strategy: 'hybrid', ...options, ...await before(app) })
+  app.get('/value/:key', { config: { cache: { ttl: 60, tags: ['all'] } } }, async () => ({ run: ++runs }))
+  await app.ready()
+  return { app, runs: () => runs }
+}
+
+/** What one stores the other has, and what one purges is gone in the other; nothing is asked of the handler twice. */
+async function share (t: Test, one: Instance, other: Instance): Promise<void> {
+  const keys = Array.from({ length: 12 }, (_, index) => `/value/${index}`)
+  for (const url of keys) await one.app.inject(url)
+  for (const url of keys) t.match((await other.app.inject(url)).headers['cache-status'], /hit/, `${url} is shared`)
+  t.equal(other.runs(), 0)
+  t.equal((await one.app.cache.invalidate({ tags: ['all'] })).reach, 'everywhere')
+  t.equal(await other.app.cache.parts.log.sync(), true)
+  for (const url of keys) t.match((await other.app.inject(url)).headers['cache-status'], /fwd=/, `${url} was purged`)
+}
+
+t.test('one server', async (t) => {
+  const server = await startRedis()
+  const url = await start({ redisUrl: server.url, redisPrefix: 'url:' })
+  const handed = new Redis(server.port)
+  handed.on('error', () => {})
+  const client = await start({ redis: handed, redisPrefix: 'url:' })
+  const decorated = await start({ redisPrefix: 'url:' }, async (app) => {
+    await app.register(fastifyRedis, { url: server.url })
+    return { redis: app.redis }
+  })
+  const named = await start({ redisPrefix: 'url:' }, async (app) => {
+    await app.register(fastifyRedis, { url: server.url, namespace: 'cache' })
+    return { redis: app.redis['cache'] as Redis }
+  })
+  t.teardown(async () => {
+    handed.disconnect()
+    await server.stop()
+  })
+
+  await t.test('redisUrl and an ioredis client', async (t) => { await share(t, url, client) })
+  await t.test('the decorator of @fastify/redis, and a namespace of it', async (t) => { await share(t, decorated, named) })
+
+  await t.test('closing closes what is ours, once, and leaves the others', async (t) => {
+    await client.app.close()
+    t.equal(await handed.ping(), 'PONG', 'a client that was handed in goes on')
+    // @fastify/redis closes its own; a second QUIT would reject.
+    await decorated.app.close()
+    await named.app.close()
+    await url.app.close()
+    await url.app.close()
+    const left = async (): Promise<number> => String(await handed.client('LIST')).trim().split('\n').length
+    while (await left() > 1) await sleep(10)
+    t.equal(await left(), 1, 'no connection is left but the one that is not ours')
+  })
+})
+
+t.test('Cluster', async (t) => {
+  const cluster = await startCluster()
+  const own = await start({ redis: { cluster: [...cluster.nodes] } })
+  const handed = new Cluster([...cluster.nodes])
+  const client = await start({ redis: handed })
+  t.teardown(async () => {
+    await own.app.close()
+    await client.app.close()
+    handed.disconnect()
+    await cluster.stop()
+  })
+  await share(t, own, client)
+})
+
+t.test('Sentinel: shared before and after the master is gone, and no request fails in between', async (t) => {
+  const { master, sentinels, name, stop } = await startSentinels()
+  const source = { sentinels: [...sentinels], name }
+  const one = await start({ redis: source })
+  const other = await start({ redis: source })
+  t.teardown(async () => {
+    await one.app.close()
+    await other.app.close()
+    await stop()
+  })
+  await share(t, one, other)
+  await master.kill()
+  const killedAt = performance.now()
+  const statuses = new Set<number>()
+  let slowestMs = 0
+  for (let n = 0; (await one.app.cache.invalidate({ tags: [`probe${n}`] })).reach === 'here'; n++) {
+    const askedAt = performance.now()
+    statuses.add((await one.app.inject(`/value/during-${n}`)).statusCode)
+    slowestMs = Math.max(slowestMs, performance.now() - askedAt)
+    await sleep(20)
+  }
+  t.comment(`slowest ${slowestMs.toFixed(0)} ms, used again ${(performance.now() - killedAt).toFixed(0)} ms after the master was killed`)
+  t.same([...statuses], [200])
+  while (!await other.app.cache.parts.log.sync()) await sleep(20)
+  await one.app.inject('/value/after')
+  t.match((await other.app.inject('/value/after')).headers['cache-status'], /hit/)
+})
+
+t.test('nothing was left unhandled', async (t) => { t.same(unhandled, []) })
