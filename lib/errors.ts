@@ -25,7 +25,10 @@ export const errors = {
   FST_ERR_CACHE_UNAUTHORIZED: createError('FST_ERR_CACHE_UNAUTHORIZED', 'This route of the cache needs its bearer token', 401),
   FST_ERR_CACHE_CROSS_ORIGIN: createError('FST_ERR_CACHE_CROSS_ORIGIN', 'The request was sent by a page of another origin', 403),
   FST_ERR_CACHE_NOT_STORED: createError<[key: string]>('FST_ERR_CACHE_NOT_STORED', 'Nothing valid is stored under %s', 404),
-  FST_ERR_CACHE_MEDIA_TYPE: createError<[type: string]>('FST_ERR_CACHE_MEDIA_TYPE', 'The content type is %s, must be application/json', 415)
+  FST_ERR_CACHE_MEDIA_TYPE: createError<[type: string]>('FST_ERR_CACHE_MEDIA_TYPE', 'The content type is %s, must be application/json', 415),
+  FST_ERR_CACHE_WEBHOOK: createError<[why: string]>('FST_ERR_CACHE_WEBHOOK', 'An alert could not be posted: %s', 502),
+  FST_ERR_CACHE_WARM_JOB: createError<[id: string]>('FST_ERR_CACHE_WARM_JOB', 'There is no warming %s; the last twenty are remembered', 404),
+  FST_ERR_CACHE_WARM_CONFLICT: createError<[why: string]>('FST_ERR_CACHE_WARM_CONFLICT', 'No warming was started: %s', 409)
 }
 
 export type CacheErrorCode = keyof typeof errors

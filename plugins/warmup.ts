@@ -1,31 +1,19 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyInstance } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
-import type { Seconds } from '../lib/clock.ts'
 import { HotList } from '../lib/engine/hot-list.ts'
 import { createTextInCache } from '../lib/engine/text-in-cache.ts'
 import type { WarmingReport } from '../lib/engine/warming-job.ts'
-import type { InjectRequest, WarmingRequest, WarmingTarget } from '../lib/engine/warming-routes.ts'
 import { CacheWarmingService, type WarmingDeps } from '../lib/engine/warming-service.ts'
-import type { TextStorage } from '../lib/ports/text-storage.ts'
+import { createWarmingRequests } from './warming-requests.ts'
+import type { WarmupOptions } from './warmup-options.ts'
 
-/** What is fetched as soon as the application is ready. */
-export interface WarmupOptions {
-  /** Paths of this application, the most important first. @default none */
-  paths?: ReadonlyArray<string | WarmingTarget>
-  /** Remember what is asked for most, and fetch that as well. @default true */
-  learn?: boolean
-  /** Where that is kept over a restart. @default the cache itself, which is of use where it is in Redis */
-  storage?: TextStorage
-  /** Seconds after which the warm-up ends, wherever it is. @default 5 */
-  timeBudget?: Seconds
-  /** Requests at the same time. @default 4 */
-  concurrency?: number
-}
+export type { WarmupOptions }
 
 /** The warm-up of an application. */
 export interface Warmup {
   readonly service: CacheWarmingService
+  /** What is asked for most; `undefined` where nothing is learned. */
+  readonly hot: HotList | undefined
   /** Whether it has ended: what a readiness probe waits for. Never longer than the time budget after the start. */
   readonly done: boolean
   /** Resolves when it has ended; never rejects. */
@@ -34,15 +22,22 @@ export interface Warmup {
   readonly close: () => Promise<void>
 }
 
+/** What a warm-up may be given. */
+export interface WarmupDeps extends Omit<WarmingDeps, 'inject'> {
+  /** Name of the route option of the cache. @default 'cache' */
+  readonly name?: string
+}
+
 /**
  * Warms the application up by its own requests. They cannot run before it is ready (an `inject` in an onReady hook waits
  * for that very hook), so boot is not held up: it is the readiness probe that should wait for `done`.
  */
-export function addWarmup (app: FastifyInstance, manager: CacheManager, options: WarmupOptions = {}, deps: Omit<WarmingDeps, 'inject'> = {}): Warmup {
+export function addWarmup (app: FastifyInstance, manager: CacheManager, options: WarmupOptions = {}, { name = 'cache', ...deps }: WarmupDeps = {}): Warmup {
   const { paths = [], learn = true, storage = createTextInCache(manager), timeBudget = 5, concurrency = 4 } = options
-  const service = new CacheWarmingService(manager, { ...deps, inject: injector(app) })
+  const service = new CacheWarmingService(manager, { ...deps, inject: createWarmingRequests(app, name) })
   const hot = learn ? new HotList(manager, { storage }) : undefined
   let done = false
+  let loaded = false
   let finish = (_reports: readonly WarmingReport[]): void => {}
   const ended = new Promise<readonly WarmingReport[]>((resolve) => {
     finish = (reports) => {
@@ -58,9 +53,10 @@ export function addWarmup (app: FastifyInstance, manager: CacheManager, options:
     const timer = clock.after(timeBudget * 1000, () => { cut.abort() })
     const reports: WarmingReport[] = []
     try {
+      // First, whatever becomes of the rest: what is saved at the end must contain what was known before.
+      if (hot !== undefined) loaded = await hot.load()
       if (paths.length > 0) reports.push(await service.warmRoutes(paths, { name: 'warm-up', concurrency, signal: cut.signal }))
       if (hot !== undefined && !cut.signal.aborted) {
-        await hot.load()
         reports.push(await service.warmLearned(hot, { concurrency, timeBudget: Math.max(0, untilMs - clock.now()) / 1000 }))
       }
     } finally {
@@ -77,24 +73,16 @@ export function addWarmup (app: FastifyInstance, manager: CacheManager, options:
   })
   return {
     service,
+    hot,
     get done () { return done },
     ended,
     async close () {
       await service.close()
       if (hot === undefined) return
       hot.close()
-      await hot.save()
+      const { keys, targets } = hot.top()
+      // A list that could not be read, and that nothing was added to, is not overwritten with an empty one.
+      if (loaded || keys.length + targets.length > 0) await hot.save()
     }
   }
-}
-
-/** Requests of the application to itself, which pass for TLS where they stand for such requests. */
-function injector (app: FastifyInstance): InjectRequest {
-  const requests = new AsyncLocalStorage<WarmingRequest>()
-  app.addHook('onRequest', function cacheWarming (request, _reply, next) {
-    const warming = requests.getStore()
-    if (warming?.encrypted === true && warming.url === request.raw.url) Object.assign(request.raw.socket, { encrypted: true })
-    next()
-  })
-  return async (warming) => await requests.run(warming, async () => await app.inject({ method: warming.method, url: warming.url, headers: { ...warming.headers }, signal: warming.signal }))
 }

@@ -15,7 +15,8 @@ const failure = (description: string): object => ({
 })
 
 export const BAD_REQUEST = failure('Something in the request cannot be used; the message says what.')
-export const NOT_FOUND = failure('There is no such entry.')
+export const NOT_FOUND = failure('There is nothing of that name.')
+export const CONFLICT = failure('That is not possible as things stand; the message says what is in the way.')
 
 /** What the guard in front of a route may answer. */
 export const GUARD_RESPONSES = {

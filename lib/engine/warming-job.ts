@@ -53,6 +53,7 @@ export class WarmingJob {
   readonly #statuses: Record<string, number> = {}
   #expected: number | undefined
   #endedAtMs: EpochMs | undefined
+  #result: WarmingReport | undefined
   #cut: 'cancelled' | 'out-of-time' | undefined
 
   /** @param run does the work; may reject, which makes the outcome `failed` */
@@ -66,9 +67,10 @@ export class WarmingJob {
     this.report = Promise.resolve().then(async () => await run(this)).then((outcome) => ({ outcome }), (error: unknown) => ({ outcome: 'failed' as const, error })).then((end) => {
       signal?.removeEventListener('abort', cancel)
       this.#endedAtMs = clock.now()
+      this.#result = Object.freeze({ ...this.progress, ...end, faults: this.#faults, statuses: this.#statuses })
       this.tell()
       this.#listeners.clear()
-      return Object.freeze({ ...this.progress, ...end, faults: this.#faults, statuses: this.#statuses })
+      return this.#result
     })
   }
 
@@ -79,6 +81,11 @@ export class WarmingJob {
 
   get ended (): boolean {
     return this.#endedAtMs !== undefined
+  }
+
+  /** The report, once the job has ended. */
+  get result (): WarmingReport | undefined {
+    return this.#result
   }
 
   get progress (): WarmingProgress {

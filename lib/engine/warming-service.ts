@@ -109,16 +109,24 @@ export class CacheWarmingService {
   startWarmRoutes (paths: Iterable<string | WarmingTarget>, options: WarmRoutesOptions = {}): WarmingJob {
     const { name = 'routes', ...rest } = options
     const warmer = this.#routeWarmer(rest)
-    return this.#start(name, rest, async (job, pace) => await warmer.run(job, pace, paths))
+    return this.#start(name, rest, async (job, pace) => {
+      if (Array.isArray(paths)) job.expect(paths.length)
+      return await warmer.run(job, pace, paths)
+    })
   }
 
   /** Fetches what was asked for most before: data that Redis still has, and responses. Ends within its time budget. */
   async warmLearned (hot: HotList, options: WarmLearnedOptions = {}): Promise<WarmingReport> {
+    return await this.startWarmLearned(hot, options).report
+  }
+
+  /** The same as a job to watch and to cancel. */
+  startWarmLearned (hot: HotList, options: WarmLearnedOptions = {}): WarmingJob {
     const { name = 'learned', timeBudget = 10, ...rest } = options
     const budgetMs = durationMs('timeBudget', timeBudget)
     const warmer = this.#deps.inject === undefined ? undefined : this.#routeWarmer(rest)
     const { clock, store } = this.#host.parts
-    return await this.#start(name, rest, async (job, pace) => {
+    return this.#start(name, rest, async (job, pace) => {
       const timer = clock.after(budgetMs, () => { job.cancel('out-of-time') })
       try {
         const { keys, targets } = hot.top()
@@ -133,7 +141,7 @@ export class CacheWarmingService {
       } finally {
         timer.cancel()
       }
-    }).report
+    })
   }
 
   /** The running warmings and the last ended ones, oldest first. */

@@ -494,7 +494,7 @@ t.test('the routes', async (t) => {
     const { paths = {} } = app.swagger() as { paths?: Document }
     const own = Object.entries(paths).filter(([path]) => path.startsWith('/cache') || path === '/metrics')
     t.same(own.flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)).sort(), [
-      'delete /cache/entries/{key}', 'get /cache/entries', 'get /cache/entries/{key}', 'get /cache/explain', 'get /cache/stats', 'get /metrics', 'post /cache/flush', 'post /cache/invalidate'
+      'delete /cache/entries/{key}', 'delete /cache/warm/{id}', 'get /cache/entries', 'get /cache/entries/{key}', 'get /cache/explain', 'get /cache/stats', 'get /cache/warm', 'get /cache/warm/{id}', 'get /cache/warm/{id}/events', 'get /metrics', 'post /cache/flush', 'post /cache/invalidate', 'post /cache/warm'
     ])
     for (const [path, methods] of own) {
       for (const { tags, summary, responses } of Object.values(methods)) {
@@ -531,7 +531,12 @@ t.test('the routes', async (t) => {
       ['POST /cache/invalidate', { method: 'POST', url: '/cache/invalidate', payload: { keys: ['a'], tags: ['x'], patterns: ['y*'], paths: ['/z'], soft: true } }],
       ['POST /cache/invalidate', { method: 'POST', url: '/cache/invalidate', payload: {} }],
       ['DELETE /cache/entries/:key', { method: 'DELETE', url: '/cache/entries/x' }],
-      ['POST /cache/flush', { method: 'POST', url: '/cache/flush', payload: {} }]
+      ['POST /cache/flush', { method: 'POST', url: '/cache/flush', payload: {} }],
+      ['POST /cache/warm', { method: 'POST', url: '/cache/warm', payload: { learned: true } }],
+      ['POST /cache/warm', { method: 'POST', url: '/cache/warm', payload: { paths: ['/nowhere'], host: 'shop.example' } }],
+      ['POST /cache/warm', { method: 'POST', url: '/cache/warm', payload: { paths: ['//x'] } }],
+      ['GET /cache/warm', { url: '/cache/warm' }],
+      ['GET /cache/warm/:id', { url: '/cache/warm/missing' }]
     ]
     for (const [route, request] of asked) {
       const response = await asAdmin(app, request)

@@ -1,0 +1,30 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { FastifyInstance } from 'fastify'
+import type { InjectRequest, WarmingRequest } from '../lib/engine/warming-routes.ts'
+
+/** RFC 9110 §15.5.21: the request is understood, and there is nothing to be gained by it. */
+const NOT_CACHED = 422
+
+/**
+ * Requests of the application to itself, which pass for TLS where they stand for such requests. They run the handlers of
+ * cached routes only: a path from outside must not set off what a route without a cache does.
+ * @param name of the route option that makes a route a cached one
+ */
+export function createWarmingRequests (app: FastifyInstance, name: string): InjectRequest {
+  const requests = new AsyncLocalStorage<WarmingRequest>()
+  app.addHook('onRequest', function cacheWarming (request, reply, next) {
+    const warming = requests.getStore()
+    if (warming === undefined || warming.url !== request.raw.url) {
+      next()
+      return
+    }
+    const configured = (request.routeOptions.config as unknown as Readonly<Record<string, unknown>>)[name] ?? false
+    if (configured === false && !request.is404) {
+      void reply.code(NOT_CACHED).send()
+      return
+    }
+    if (warming.encrypted) Object.assign(request.raw.socket, { encrypted: true })
+    next()
+  })
+  return async (warming) => await requests.run(warming, async () => await app.inject({ method: warming.method, url: warming.url, headers: { ...warming.headers }, signal: warming.signal }))
+}
