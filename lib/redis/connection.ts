@@ -138,10 +138,14 @@ export class RedisConnection implements RedisClient {
         const done = (): void => {
           timer.cancel()
           stop()
+          this.raw.off('close', refused)
           resolve()
         }
+        // Nothing listens there: whoever can do without need not wait for the next attempt.
+        const refused = (): void => { if (!required) done() }
         const timer = this.#clock.after(withinMs, done)
         const stop = this.onChange((ready) => { if (ready) done() })
+        this.raw.on('close', refused)
       })
     }
     if (!this.ready && required) throw new errors.FST_ERR_CACHE_REDIS_REQUIRED(this.where, withinMs, this.trouble)
