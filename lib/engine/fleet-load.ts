@@ -3,7 +3,6 @@ import type { Entry } from '../entry.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { LOST_LEASE, type LeaseAnswer, type Leases } from '../ports/leases.ts'
-import { deadline } from '../resilience/deadline.ts'
 import type { EngineParts } from './parts.ts'
 
 /** How a load begins: somebody else has just done it, or it is ours to do under this ticket. */
@@ -64,5 +63,11 @@ async function acquireWithin (leases: Leases, key: string, untilMs: EpochMs, clo
 }
 
 async function within<T> (answer: Promise<T>, untilMs: EpochMs, clock: Clock, late: T): Promise<T> {
-  return await deadline(answer, Math.max(0, untilMs - clock.now()), clock, () => new Error('late')).catch(() => late)
+  let timer = { cancel: (): void => {} }
+  const tooLate = new Promise<T>((resolve) => { timer = clock.after(Math.max(0, untilMs - clock.now()), () => { resolve(late) }) })
+  try {
+    return await Promise.race([answer.catch(() => late), tooLate])
+  } finally {
+    timer.cancel()
+  }
 }
