@@ -70,7 +70,7 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
   const { clock, serializer } = common
   const prefix = config.redisPrefix
   const strict = config.consistency === 'strict'
-  const client = openRedis(source ?? { url: config.redisUrl, db: config.redisDb, ...config.redisPassword !== null && { password: config.redisPassword } }, { clock, deadlineMs: toMs(config.redisTimeout) })
+  const client = openRedis(source ?? { url: addressOf(config), db: config.redisDb }, { clock, deadlineMs: toMs(config.redisTimeout) })
   client.onChange((ready) => { common.events.emit('connection', { ready, where: client.where, trouble: client.trouble }) })
   const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout) })
   const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), ...!config.enableCompression && { compression: { codec: 'none' } } })
@@ -85,6 +85,14 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
     },
     close: async () => { await client.close() }
   }
+}
+
+/** ioredis believes what the URL says before what stands beside it. */
+function addressOf ({ redisUrl, redisPassword }: Readonly<CacheConfig>): string {
+  if (redisPassword === null) return redisUrl
+  const url = new URL(redisUrl)
+  url.password = redisPassword
+  return url.href
 }
 
 function memory (config: Readonly<CacheConfig>, { clock, events }: Common, log: InvalidationLog): MemoryCache {
