@@ -19,6 +19,7 @@ import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './
 import { beginScrape } from './scrape.ts'
 import { invalidateAfter } from './unsafe-methods.ts'
 import { addWarmup, type Warmup } from './warmup.ts'
+import { beginWatch } from './watch.ts'
 
 async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
   const settings = resolvePluginOptions(options)
@@ -36,13 +37,15 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   if (settings.admin !== undefined) explainer.addHook(app)
   const scrape = beginScrape(app, manager, settings)
   const warmup = warmupOf(app, manager, settings)
-  addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker), warming: warmup && { service: warmup.service, hot: warmup.hot, enabled: manager.config.enableWarming } })
+  const monitor = beginWatch(app, manager, settings)
+  addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker), warming: warmup && { service: warmup.service, hot: warmup.hot, enabled: manager.config.enableWarming }, report: monitor && (() => monitor.getPerformanceReport()) })
   const close = async (): Promise<void> => {
     // First, while there is still something to save to.
     await warmup?.close()
     release?.()
     await refresher.close()
     scrape?.metrics.close()
+    await monitor?.stop()
     if (settings.manager === undefined) await manager.close()
   }
   app.addHook('onClose', close)

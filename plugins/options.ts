@@ -4,8 +4,11 @@ import type { CacheDeps } from '../lib/compose.ts'
 import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
 import { durationMs } from '../lib/engine/load-options.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
+import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
+import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
+import { checkMonitor } from './watch.ts'
 
 export type { AdminOptions }
 
@@ -39,10 +42,14 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   credentials?: readonly string[]
   /** Request headers that no handler's response depends on. @default none */
   harmlessHeaders?: readonly string[]
+  /** What is fetched as soon as the app is ready: paths, and what was asked for most before the restart. @default off */
+  warmup?: WarmupOptions
+  /** Watch the cache: alerts, and what would make it better; or false. @default true */
+  monitor?: boolean | MonitorOptions
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'warmup', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -60,6 +67,8 @@ export interface PluginSettings {
   readonly coalesceTimeoutMs: Milliseconds
   readonly credentials: readonly string[]
   readonly harmlessHeaders: readonly string[]
+  readonly warmup: WarmupOptions | undefined
+  readonly monitor: MonitorOptions | false
   readonly config: Partial<CacheConfig>
   readonly deps: CacheDeps
 }
@@ -100,6 +109,8 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
     credentials: headerNames('credentials', ['authorization', 'cookie']),
     harmlessHeaders: headerNames('harmlessHeaders', []),
+    warmup: checkWarmup(given.warmup),
+    monitor: checkMonitor(given.monitor),
     config,
     deps: { ...given.clock && { clock: given.clock }, ...given.random && { random: given.random }, ...given.serializer && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis } }
   }

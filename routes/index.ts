@@ -6,7 +6,10 @@ import { explainRoute, type ExplainRouteOptions } from './explain.ts'
 import { guardHooks, type AdminOptions } from './guard.ts'
 import { invalidateRoutes } from './invalidate.ts'
 import { metricsRoute } from './metrics.ts'
+import { reportRoute, type ReportRouteOptions } from './report.ts'
 import { statsRoute } from './stats.ts'
+import { warmRoutes } from './warm.ts'
+import type { Warming } from './warm-request.ts'
 
 export interface CacheRoutesOptions {
   readonly prefix: string
@@ -18,13 +21,17 @@ export interface CacheRoutesOptions {
   /** Without it the routes that name or change what is stored do not exist. */
   readonly admin: AdminOptions | undefined
   readonly explain: ExplainRouteOptions['explain']
+  /** What starts and knows warmings; there wherever the guarded routes are. */
+  readonly warming: Warming | undefined
+  /** What the monitor has to say. */
+  readonly report: ReportRouteOptions['report'] | undefined
 }
 
 /**
  * The routes of the cache. They stand on the app itself, not in a context of their own: a guard that the app hooks in
  * later is in front of them like in front of all others.
  */
-export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeStats, metrics, admin, explain }: CacheRoutesOptions): void {
+export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeStats, metrics, admin, explain, warming, report }: CacheRoutesOptions): void {
   if (exposeStats) statsRoute(app, { prefix, stats: () => cache.getStats(), tiers: () => cache.parts.store.usage() })
   if (metrics !== undefined) metricsRoute(app, metrics)
   if (admin === undefined) return
@@ -32,4 +39,6 @@ export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeSta
   invalidateRoutes(app, { prefix, cache, guard })
   entryRoutes(app, { prefix, cache, guard })
   explainRoute(app, { prefix, guard, explain })
+  if (report !== undefined) reportRoute(app, { prefix, guard, report })
+  if (warming !== undefined) warmRoutes(app, { prefix, cache, guard, warming })
 }

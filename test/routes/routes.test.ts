@@ -81,7 +81,7 @@ t.test('the figures', async (t) => {
     t.equal((await app.inject('/internal/metrics')).statusCode, 200)
     t.equal((await app.inject('/cache/stats')).statusCode, 404)
     t.equal((await app.inject('/metrics')).statusCode, 404)
-    const { app: silent } = await appOf(t, { exposeStats: false, metrics: false })
+    const { app: silent } = await appOf(t, { exposeStats: false, metrics: false, monitor: false })
     t.equal((await silent.inject('/cache/stats')).statusCode, 404)
     t.equal((await silent.inject('/metrics')).statusCode, 404)
     t.notOk(silent.cache.parts.events.heard('lookup'), 'what nobody can see is not counted')
@@ -494,7 +494,7 @@ t.test('the routes', async (t) => {
     const { paths = {} } = app.swagger() as { paths?: Document }
     const own = Object.entries(paths).filter(([path]) => path.startsWith('/cache') || path === '/metrics')
     t.same(own.flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)).sort(), [
-      'delete /cache/entries/{key}', 'delete /cache/warm/{id}', 'get /cache/entries', 'get /cache/entries/{key}', 'get /cache/explain', 'get /cache/stats', 'get /cache/warm', 'get /cache/warm/{id}', 'get /cache/warm/{id}/events', 'get /metrics', 'post /cache/flush', 'post /cache/invalidate', 'post /cache/warm'
+      'delete /cache/entries/{key}', 'delete /cache/warm/{id}', 'get /cache/entries', 'get /cache/entries/{key}', 'get /cache/explain', 'get /cache/report', 'get /cache/stats', 'get /cache/warm', 'get /cache/warm/{id}', 'get /cache/warm/{id}/events', 'get /metrics', 'post /cache/flush', 'post /cache/invalidate', 'post /cache/warm'
     ])
     for (const [path, methods] of own) {
       for (const { tags, summary, responses } of Object.values(methods)) {

@@ -1,0 +1,45 @@
+/*
+ * What does the monitor cost? Nanoseconds for each lookup event, with and without it, for a memory of the default size;
+ * and what that is of a hit over HTTP, whose CPU time is measured in the same run. Ratios are of the same run.
+ */
+import { CacheManager } from '../lib/cache-manager.ts'
+import { CacheMonitor } from '../lib/engine/monitor/cache-monitor.ts'
+import type { CacheEvents } from '../lib/events.ts'
+import { load, startServer } from './support/load.ts'
+
+const ROUNDS = Number(process.env['ROUNDS'] ?? 200_000)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 10_000)
+
+/** A stream in which few keys are popular and many are rare, made beforehand. */
+const events: Array<CacheEvents['lookup']> = Array.from({ length: 65_536 }, () => ({ key: `response:http://localhost/products/${Math.floor(5000 ** Math.random())}`, result: 'hit', durationMs: 0.004, namespace: '', route: '/products/:id', reason: 'fresh' }))
+
+interface Contestant { readonly name: string, readonly speak: (event: CacheEvents['lookup']) => void, best: number }
+
+function contestant (name: string, study: boolean | undefined): Contestant {
+  const cache = new CacheManager({ strategy: 'memory' })
+  if (study === undefined) cache.on('lookup', () => {})
+  else new CacheMonitor(cache, { study }).recordMetric({ operation: 'bench', duration: 0 })
+  return { name, speak: (event) => { cache.parts.events.emit('lookup', event) }, best: Infinity }
+}
+
+const contestants = [contestant('an event that somebody hears', undefined), contestant('counted by the monitor', false), contestant('and followed by the study', true)]
+for (let round = 0; round < 8; round++) {
+  for (const each of contestants) {
+    const start = process.hrtime.bigint()
+    for (let i = 0; i < ROUNDS; i++) each.speak(events[i & 65_535] as CacheEvents['lookup'])
+    // The best of several, so that a busy machine does not count.
+    each.best = Math.min(each.best, Number(process.hrtime.bigint() - start) / ROUNDS)
+  }
+}
+const silent = contestants[0]?.best ?? NaN
+const whole = contestants.at(-1)?.best ?? NaN
+
+const server = await startServer('guarded, no metrics', { MONITOR: 'false' })
+await load(server.port, REQUESTS, () => '/product')
+const before = await server.cpuMicros()
+await load(server.port, REQUESTS, () => '/product')
+const hitNanos = (await server.cpuMicros() - before) / REQUESTS * 1000
+server.stop()
+
+for (const { name, best } of contestants) console.log(`${name.padEnd(30)} ${best.toFixed(0).padStart(5)} ns`)
+console.log(`a hit over HTTP                ${hitNanos.toFixed(0).padStart(5)} ns of CPU; the monitor is ${((whole - silent) / hitNanos * 100).toFixed(1)} % of it`)

@@ -1,0 +1,84 @@
+import { Writable } from 'node:stream'
+import t from 'tap'
+import Fastify from 'fastify'
+import type { FastifyInstance } from 'fastify'
+import cache from '../../plugins/index.ts'
+import type { CachePluginOptions, PerformanceReport } from '../../plugins/index.ts'
+import { REPORT_SCHEMA } from '../../routes/report-schema.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+
+const token = 'token-of-this-test'
+const headers = { authorization: `Bearer ${token}` }
+
+async function appOf (options: CachePluginOptions = {}, lines: string[] = []): Promise<FastifyInstance> {
+  const stream = new Writable({ write (chunk, _encoding, done) { lines.push(String(chunk)); done() } })
+  const app: FastifyInstance = Fastify({ logger: { level: 'info', stream } })
+  t.teardown(async () => { await app.close() })
+  await app.register(cache, options)
+  app.get('/products/:id', { config: { cache: { ttl: 60 } } }, async () => 'x')
+  return app
+}
+
+interface Shape { type?: string | string[], properties?: Record<string, Shape>, items?: Shape, additionalProperties?: unknown }
+
+/** Where an answer has what its schema does not know. */
+function undocumented (value: unknown, schema: Shape, at = ''): string[] {
+  if (Array.isArray(value)) return value.flatMap((item) => undocumented(item, schema.items ?? {}, at + '[]'))
+  if (typeof value !== 'object' || value === null || schema.additionalProperties !== undefined) return []
+  return Object.entries(value).flatMap(([name, inner]) => schema.properties?.[name] === undefined ? [`${at}.${name}`] : undocumented(inner, schema.properties[name], `${at}.${name}`))
+}
+
+t.test('the report needs the token, and tells of routes and keys', async (t) => {
+  const app = await appOf({ admin: { token } })
+  for (let i = 0; i < 40; i++) await app.inject(`/products/${i % 2}`)
+  app.cacheMonitor?.recordMetric({ operation: 'search', duration: 0.01 })
+  t.equal((await app.inject('/cache/report')).statusCode, 401)
+  t.equal((await app.inject({ url: '/cache/report', headers: { ...headers, 'sec-fetch-site': 'cross-site' } })).statusCode, 403)
+  const response = await app.inject({ url: '/cache/report', headers })
+  t.equal(response.headers['cache-control'], 'no-store')
+  const report = response.json<PerformanceReport>()
+  t.match(report.cacheStats, { hits: 38, misses: 2 })
+  t.match(report.performanceMetrics.lastMinute, { lookups: 40, hits: 38, misses: 2, loads: 2, stores: 2, hitRate: 0.95 })
+  t.match(report.performanceMetrics.groups, [{ kind: 'route', name: '/products/:id', hits: 38, misses: 2, loads: 2 }])
+  t.match(report.performanceMetrics.operations, [{ operation: 'search', count: 1 }])
+  t.match(report.performanceMetrics.hottest[0]?.key, /^response:http:\/\/localhost.*\/products\//, 'hits tell their key')
+  t.equal(report.performanceMetrics.tiers[0]?.maxEntries, 1000)
+  t.same(undocumented(report, REPORT_SCHEMA as Shape), [], 'and its schema knows all of it')
+})
+
+t.test('alerts are written to the log, once', async (t) => {
+  const lines: string[] = []
+  const clock = fakeClock()
+  let told = 0
+  const app = await appOf({ clock, monitor: { minimumSample: 5, interval: 1, onAlert: () => { told++ } } }, lines)
+  for (let i = 0; i < 10; i++) await app.inject(`/products/${i}`)
+  clock.advance(10_000)
+  const warnings = lines.map((line) => JSON.parse(line) as { level: number, msg: string }).filter(({ level }) => level === 40)
+  t.match(warnings, [{ msg: 'cache: The hit rate of cache is 0.0 %, below 80.0 %' }])
+  t.equal(warnings.length, 1)
+  t.equal(told, 1)
+  for (let i = 0; i < 1000; i++) await app.inject('/products/1')
+  clock.advance(10_000)
+  t.match(lines.map((line) => JSON.parse(line) as { level: number, msg: string }).filter(({ msg }) => /recovered/.test(msg)), [{ level: 30 }])
+})
+
+t.test('without the monitor there is no report, and nobody listens', async (t) => {
+  const app = await appOf({ admin: { token }, monitor: false, metrics: false })
+  t.equal((await app.inject({ url: '/cache/report', headers })).statusCode, 404)
+  t.equal(app.cacheMonitor, undefined)
+  t.notOk(app.cache.parts.events.heard('store'))
+  await t.rejects(appOf({ monitor: { alertThresholds: { hitRate: 80 } } }), { code: 'FST_ERR_CACHE_OPTION', message: /hitRate is 80/ })
+  await t.rejects(appOf({ monitor: 'yes' as unknown as boolean }), { code: 'FST_ERR_CACHE_OPTION' })
+})
+
+t.test('it ends with the app, also where the cache lives on', async (t) => {
+  const first = await appOf()
+  await first.ready()
+  const { cache: manager } = first
+  const second = await appOf({ manager, metrics: false })
+  await second.ready()
+  await second.close()
+  manager.parts.events.emit('lookup', { key: 'k', result: 'hit', durationMs: 1, namespace: '' })
+  t.equal(second.cacheMonitor?.getPerformanceReport().performanceMetrics.lastMinute.lookups, 0)
+  t.equal(first.cacheMonitor?.getPerformanceReport().performanceMetrics.lastMinute.lookups, 1)
+})
