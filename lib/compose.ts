@@ -28,7 +28,7 @@ export interface CacheDeps {
   redis?: RedisSource
 }
 
-type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'open' | 'close'>
+type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'canStore' | 'open' | 'close'>
 type Common = Pick<EngineParts, 'clock' | 'events' | 'serializer'>
 
 /** How long the start waits for Redis; after that the cache works without it until it comes. */
@@ -63,7 +63,7 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
 function inProcess (config: Readonly<CacheConfig>, common: Common): Stores {
   const log = createLocalLog({ clock: common.clock, maxRecords: config.maxInvalidations })
   const nothingToDo = async (): Promise<void> => {}
-  return { log, store: memory(config, common, log), leases: undefined, connection: undefined, open: nothingToDo, close: nothingToDo }
+  return { log, store: memory(config, common, log), leases: undefined, connection: undefined, canStore: () => true, open: nothingToDo, close: nothingToDo }
 }
 
 function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSource | undefined): Stores {
@@ -79,6 +79,7 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
     store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy }),
     leases: createRedisLeases({ client, clock, prefix }),
     connection: client,
+    canStore: () => config.strategy === 'hybrid' || client.ready,
     open: async () => {
       // What is loaded before the place in the shared log is known could not be stored for others.
       if (await client.opened({ withinMs: config.redisRequired ? CONNECT_REQUIRED_MS : CONNECT_MS, required: config.redisRequired })) await log.sync()

@@ -1,6 +1,9 @@
+import type { FastifyReply } from 'fastify'
 import { makeEtag } from '../lib/http/etag.ts'
 import { headerListOf, headerOf, type HeaderList } from '../lib/http/headers.ts'
+import { addToVary, type EffectiveVary } from '../lib/http/vary.ts'
 import type { ReplyHeaders } from './exchange.ts'
+import type { RoutePolicy } from './route-options.ts'
 
 /** What the cache sends of itself, or counts anew for every answer. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'cache-status', 'content-length'])
@@ -11,6 +14,15 @@ const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'cache-status', 'content
  */
 export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders, requestId: string): HeaderList {
   return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && value !== requestId && String(before[name]) !== String(value))
+}
+
+/**
+ * Tells caches behind us which request headers the response was chosen by: those in the key of the route, and Origin where
+ * the response allows a single one. (Cookies and partitions go out as `private` instead.)
+ */
+export function varyOnKey (reply: FastifyReply, policy: RoutePolicy, vary: EffectiveVary): void {
+  const names = vary === 'star' ? policy.headers : [...policy.headers, ...vary.names]
+  for (const name of names) reply.header('vary', addToVary(reply.getHeader('vary')?.toString(), name))
 }
 
 /** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */

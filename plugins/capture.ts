@@ -12,7 +12,7 @@ import { stripUnstorable, type StoredResponse } from '../lib/http/response.ts'
 import { isFailure } from '../lib/http/staleness.ts'
 import { effectiveVary } from '../lib/http/vary.ts'
 import { chain } from '../lib/maybe-promise.ts'
-import { addedHeaders, headersUnchanged, withEtag } from './added-headers.ts'
+import { addedHeaders, headersUnchanged, varyOnKey, withEtag } from './added-headers.ts'
 import { captureBody, unwrapResponse, type BodyTee } from './body-capture.ts'
 import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
 import { onFinalHeaders } from './final-headers.ts'
@@ -83,10 +83,11 @@ export class Capture {
 
     if (reply.getHeader('date') === undefined) reply.header('date', formatHttpDate(nowMs))
     if (bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined) reply.header('etag', makeEtag(bytes))
-    const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined })
+    const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined || miss.policy.cookies.length > 0 })
     if (downstream !== undefined) reply.header('cache-control', downstream)
+    varyOnKey(reply, miss.policy, response.vary)
     const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders, request.id), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
-    this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined })
+    this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
 
     const finish = (kept: Buffer, judgement: Storing): void => {
       this.#keep(miss, request, { status, headers: bytes === undefined ? withEtag(headers, status, kept) : headers, body: kept }, judgement, marks, loadMs)

@@ -26,6 +26,8 @@ export interface EngineParts {
   readonly defaults: LoadDefaults
   /** A log of its own, to try a purge on. */
   readonly scratchLog: () => InvalidationLog
+  /** Whether there is anywhere to store right now. */
+  readonly canStore: () => boolean
   /** The connection to Redis, where there is one. */
   readonly connection: { readonly ready: boolean, readonly where: string, readonly trouble: string } | undefined
   /** Gets the connections ready that the parts need; bounded, and not in the way of working without them. */

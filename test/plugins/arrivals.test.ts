@@ -119,3 +119,21 @@ t.test('closing abandons a refresh that does not end', async (t) => {
   t.pass('closed')
   never.resolve()
 })
+
+t.test('caches behind us are told what is in the key', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/page', { config: { cache: { ttl: 60, clientTtl: 30, headers: ['accept-language'] } } }, async ({ headers }, reply) => {
+    reply.header('vary', 'Accept')
+    return headers['accept-language'] ?? 'none'
+  })
+  app.get('/shop', { config: { cache: { ttl: 60, clientTtl: 30, cookies: ['currency'] } } }, async () => 'shop')
+  const german = await app.inject({ url: '/page', headers: { 'accept-language': 'de' } })
+  t.equal(german.headers.vary, 'Accept, accept-language')
+  t.equal(german.headers['cache-control'], 'public, max-age=30')
+  const again = await app.inject({ url: '/page', headers: { 'accept-language': 'de' } })
+  t.match(cacheStatus(again), /^hit/)
+  t.equal(again.headers.vary, 'Accept, accept-language')
+  t.equal((await app.inject({ url: '/page', headers: { 'accept-language': 'fr' } })).body, 'fr')
+  t.equal((await app.inject({ url: '/shop', headers: { cookie: 'currency=EUR' } })).headers['cache-control'], 'private, max-age=30')
+})
