@@ -17,7 +17,7 @@ function run (command, ...args) {
 
 try {
   const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', project], { cwd: root, encoding: 'utf8' }))
-  const strays = packed.files.map((file) => file.path).filter((file) => !/^(?:dist\/|(?:lib|plugins|routes)\/.*\.ts$|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$)/.test(file))
+  const strays = packed.files.map((file) => file.path).filter((file) => !/^(?:dist\/|(?:bin|lib|plugins|routes)\/.*\.ts$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$)/.test(file))
   if (strays.length > 0) throw new Error(`the package contains ${strays.join(', ')}`)
 
   cpSync(path.join(root, 'test/consumer'), project, { recursive: true })
@@ -31,6 +31,7 @@ try {
   run('node', 'node_modules/typescript/bin/tsc', '-p', '.')
   process.stdout.write(run('node', 'out/esm.mjs'))
   process.stdout.write(run('node', 'out/cjs.cjs'))
+  if (!run('npx', 'fastify-response-cache', '--help').startsWith('Usage: ')) throw new Error('the command does not start')
   console.log(`${packed.filename}: ${packed.files.length} files, ${Math.round(packed.unpackedSize / 1024)} KB unpacked`)
 } catch (error) {
   if (error.stdout) process.stdout.write(error.stdout)

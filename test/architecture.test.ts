@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import {
-  findBadNames, findCycles, findEscapes, findInsiderImports, findLongFiles, findSharedPackages, findUpwardImports, importsOf
+  findBadNames, findCycles, findEscapes, findInsideKnowledge, findInsiderImports, findLongFiles, findSharedPackages, findUpwardImports, importsOf
 } from './support/architecture.ts'
 import { projectRoot, readSourceTree } from './support/source-tree.ts'
 import type { SourceTree } from './support/source-tree.ts'
@@ -10,7 +10,7 @@ interface Manifest { dependencies: Record<string, string>, peerDependencies: Rec
 
 const manifest = JSON.parse(readFileSync(projectRoot + 'package.json', 'utf8')) as Manifest
 const declared = new Set([...Object.keys(manifest.dependencies), ...Object.keys(manifest.peerDependencies)])
-const shipped = readSourceTree('lib', 'plugins', 'routes')
+const shipped = readSourceTree('lib', 'plugins', 'routes', 'bin')
 const example = readSourceTree('example-app')
 
 const tree = (files: Record<string, string>): SourceTree => new Map(Object.entries(files))
@@ -18,6 +18,7 @@ const tree = (files: Record<string, string>): SourceTree => new Map(Object.entri
 t.test('the package', async (t) => {
   t.ok(shipped.size > 0, 'there are sources to look at')
   t.same(findUpwardImports(shipped), [], 'imports only lower floors and siblings')
+  t.same(findInsideKnowledge(shipped), [], 'has a command that knows it from outside')
   t.same(findCycles(shipped), [], 'has no cycle of imports')
   t.same(findSharedPackages(shipped, 'fastify', declared), [], 'has one owner for each third-party package')
   t.same(findBadNames(shipped), [], 'has no drawers, and kebab-case names')
@@ -52,6 +53,7 @@ t.test('each rule finds what breaks it', async (t) => {
   t.same(findUpwardImports(tree({ 'lib/stores/a.ts': "await import('../invalidation/b.ts')", 'lib/invalidation/b.ts': '' })),
     ['lib/stores/a.ts imports lib/invalidation/b.ts of a neighbour on its floor'], 'dynamic imports count')
   t.same(findUpwardImports(tree({ 'routes/a.ts': "import '../test/b.ts'" })), ['routes/a.ts imports test/b.ts, which is not part of the package'])
+  t.same(findInsideKnowledge(tree({ 'bin/a.ts': "import '../lib/clock.ts'\nimport 'node:fs'\nimport './b.ts'", 'lib/b.ts': "import 'x'" })), ['bin/a.ts imports ../lib/clock.ts, which the command must do without'])
   t.same(findUpwardImports(tree({ 'lib/attic/a.ts': '' })), ['lib/attic/a.ts stands on no floor'])
   t.same(findUpwardImports(tree({ 'lib/a.ts': '', 'lib/b.ts': "import './a.ts'", 'lib/http/c.ts': "import '../b.ts'", 'lib/compose.ts': "import './config.ts'", 'lib/config.ts': "import './a.ts'" })),
     [], 'and nothing where nothing is broken')

@@ -6,7 +6,7 @@ import type { SourceTree } from './source-tree.ts'
  * The rules of the architecture, as functions from sources to what is wrong with them. Each finding is one line that
  * names the file, so that a test can compare with the empty list and print the rest.
  *
- *   8  plugins
+ *   8  plugins, bin
  *   7  routes
  *   6  lib/config.ts, lib/compose.ts, lib/cache-manager.ts, lib/default-manager.ts
  *   5  lib/engine
@@ -27,7 +27,7 @@ const floors: ReadonlyArray<readonly string[]> = [
   ['lib/engine'],
   ['lib/config.ts', 'lib/compose.ts', 'lib/cache-manager.ts', 'lib/default-manager.ts'],
   ['routes'],
-  ['plugins']
+  ['plugins', 'bin']
 ]
 
 const compositionFloor = 6
@@ -75,6 +75,13 @@ export function findUpwardImports (tree: SourceTree): string[] {
     }
   }
   return findings
+}
+
+/** The command is a client like any other: it knows the cache by what its routes say. */
+export function findInsideKnowledge (tree: SourceTree): string[] {
+  return [...tree].filter(([file]) => roomOf(file) === 'bin').flatMap(([file, source]) => importsOf(source)
+    .filter((specifier) => !/^(?:node:|\.\/)/.test(specifier))
+    .map((specifier) => `${file} imports ${specifier}, which the command must do without`))
 }
 
 /** Each cycle once, as the files on it. */
