@@ -27,6 +27,8 @@ const MIN_SAMPLED = 500
 const MIN_GAIN = 0.02
 /** A smaller memory that loses less than this is proposed. */
 const MAX_LOSS = 0.002
+/** A memory that answers less than this has other troubles than its size. */
+const MIN_HIT_RATE = 0.05
 const FULL = 0.9
 const LARGER = [1.5, 2, 3, 4, 6, 8] as const
 /** The smallest memory that brings this share of what the largest would. */
@@ -64,7 +66,7 @@ function judgeMemorySize ({ findings: { curve }, memory }: Evidence): Recommenda
   const most = Math.max(...gains.map(({ gain }) => gain))
   const factor = most >= MIN_GAIN
     ? gains.find(({ gain }) => gain >= Math.max(MIN_GAIN, most * ENOUGH))?.factor
-    : curve.hitRate(entries / 2) >= hitRate - MAX_LOSS ? 0.5 : undefined
+    : hitRate >= MIN_HIT_RATE && curve.hitRate(entries / 2) >= hitRate - MAX_LOSS ? 0.5 : undefined
   if (factor === undefined) return undefined
   const setting = byBytes ? 'memoryMaxBytes' : 'memoryMaxSize'
   const current = byBytes ? memory.maxBytes : memory.maxEntries

@@ -5,15 +5,19 @@ type Whereabouts = 'never-stored' | 'held' | 'made-room'
 
 /** What is known of a sampled key. */
 export interface SampledKey {
+  /** The hash of the key. */
+  readonly id: number
   /** Short, for maps; it stands for the key. */
   readonly name: string
+  /** Where it stands among the last used; see `stack-distances.ts`. */
+  place: number
   whereabouts: Whereabouts
   /** Where it was before the store that came last, until a lookup has told its result. */
   before: Whereabouts | undefined
   history: StoreHistory | undefined
 }
 
-/** The sampled keys, in bounded memory, and whether a larger memory would have helped where they were missed. */
+/** The sampled keys, in bounded memory: those that were looked up lately, and a number of others that were stored. */
 export class SampledKeys {
   readonly #keys = new Map<number, SampledKey>()
   readonly #limit: number
@@ -22,25 +26,28 @@ export class SampledKeys {
     this.#limit = limit
   }
 
-  /** What is known of a key by its hash; from now on something is. */
-  of (id: number): SampledKey {
-    const known = this.#keys.get(id)
-    if (known !== undefined) return known
-    if (this.#keys.size >= this.#limit) {
-      const oldest = this.#keys.keys().next()
-      if (oldest.done !== true) this.#keys.delete(oldest.value)
-    }
-    const key: SampledKey = { name: id.toString(36), whereabouts: 'never-stored', before: undefined, history: undefined }
-    this.#keys.set(id, key)
-    return key
+  /** What is known of a key that is looked up; from now on something is. */
+  lookedUp (id: number): SampledKey {
+    return this.#keys.get(id) ?? this.#add(id)
+  }
+
+  /** The same for a key that is stored; of those that nobody looks up, only so many are followed. */
+  stored (id: number): SampledKey | undefined {
+    return this.#keys.get(id) ?? (this.#keys.size < this.#limit ? this.#add(id) : undefined)
   }
 
   find (id: number): SampledKey | undefined {
     return this.#keys.get(id)
   }
 
-  forget (id: number): void {
+  forget ({ id }: SampledKey): void {
     this.#keys.delete(id)
+  }
+
+  #add (id: number): SampledKey {
+    const key: SampledKey = { id, name: id.toString(36), place: 0, whereabouts: 'never-stored', before: undefined, history: undefined }
+    this.#keys.set(id, key)
+    return key
   }
 }
 

@@ -1,72 +1,78 @@
-const SLACK = 4
+const SLACK = 2
+
+/** Something whose uses are followed. `place` belongs to the stack; 0 is nowhere. */
+export interface Stacked { place: number }
 
 /**
- * For each use of an id: how many different ids were used since its last use, itself included. An LRU cache of that
- * many entries, or more, would have had it. Ids not used for longer than `capacity` others are forgotten.
+ * For each use of an item: how many different items were used since its last use, itself included. An LRU cache of that
+ * many entries, or more, would have had it. Items not used for longer than `capacity` others are forgotten.
  *
- * The ids stand on a time line, each at its last use; a Fenwick tree counts how many stand behind a place, so that a use
- * costs a few steps (Olken, 1981). When the line is full, it is written anew without the gaps.
+ * The items stand on a time line, each at its last use; a Fenwick tree counts how many stand behind a place, so that a
+ * use costs a few steps (Olken, 1981). When the line is full, it is written anew without the gaps.
  */
-export class StackDistances {
+export class StackDistances<I extends Stacked> {
   readonly #capacity: number
-  readonly #places = new Map<number, number>()
-  readonly #idAt: Uint32Array
+  readonly #itemAt: Array<I | undefined>
   readonly #tree: Int32Array
-  readonly #onForget: (id: number) => void
+  readonly #onForget: (item: I) => void
   #next = 1
   #oldest = 1
+  #size = 0
 
-  constructor (capacity: number, onForget: (id: number) => void) {
+  constructor (capacity: number, onForget: (item: I) => void) {
     this.#capacity = capacity
-    this.#idAt = new Uint32Array(capacity * SLACK + 1)
+    this.#itemAt = new Array<I | undefined>(capacity * SLACK + 1).fill(undefined)
     this.#tree = new Int32Array(capacity * SLACK + 1)
     this.#onForget = onForget
   }
 
   get size (): number {
-    return this.#places.size
+    return this.#size
   }
 
-  /** @param id an unsigned number of 32 bits @returns 1 for what was used just before; infinite for what is not known */
-  use (id: number): number {
-    const place = this.#places.get(id)
+  /** @returns 1 for what was used just before; infinite for what is not known */
+  use (item: I): number {
+    const { place } = item
     let distance = Infinity
-    if (place !== undefined) {
-      distance = this.#places.size - this.#countBefore(place)
-      this.#mark(place, -1)
+    if (place === 0) {
+      if (this.#size === this.#capacity) this.#forgetOldest()
+      this.#size++
+    } else {
+      distance = this.#size - this.#countBefore(place)
+      this.#leave(place)
     }
-    if (this.#next === this.#idAt.length) this.#closeGaps(place)
-    this.#places.set(id, this.#next)
-    this.#idAt[this.#next] = id
-    this.#mark(this.#next++, 1)
-    if (this.#places.size > this.#capacity) this.#forgetOldest()
+    if (this.#next === this.#itemAt.length) this.#closeGaps()
+    this.#put(item)
     return distance
   }
 
+  #put (item: I): void {
+    item.place = this.#next
+    this.#itemAt[this.#next] = item
+    this.#mark(this.#next++, 1)
+  }
+
+  #leave (place: number): void {
+    this.#itemAt[place] = undefined
+    this.#mark(place, -1)
+  }
+
   #forgetOldest (): void {
-    while (!this.#stands(this.#oldest)) this.#oldest++
-    const id = this.#idAt[this.#oldest] as number
-    this.#mark(this.#oldest, -1)
-    this.#places.delete(id)
-    this.#onForget(id)
+    let item: I | undefined
+    while ((item = this.#itemAt[this.#oldest]) === undefined) this.#oldest++
+    this.#leave(this.#oldest)
+    this.#size--
+    item.place = 0
+    this.#onForget(item)
   }
 
-  #stands (place: number): boolean {
-    return this.#places.get(this.#idAt[place] as number) === place
-  }
-
-  /** @param left a place that is about to be left, and is no longer counted */
-  #closeGaps (left: number | undefined): void {
-    const kept: number[] = []
-    for (let place = this.#oldest; place < this.#next; place++) if (place !== left && this.#stands(place)) kept.push(this.#idAt[place] as number)
+  #closeGaps (): void {
+    const kept = this.#itemAt.filter((item) => item !== undefined)
+    this.#itemAt.fill(undefined)
     this.#tree.fill(0)
     this.#oldest = 1
     this.#next = 1
-    for (const id of kept) {
-      this.#places.set(id, this.#next)
-      this.#idAt[this.#next] = id
-      this.#mark(this.#next++, 1)
-    }
+    for (const item of kept) this.#put(item)
   }
 
   #mark (place: number, by: 1 | -1): void {

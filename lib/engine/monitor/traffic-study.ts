@@ -3,10 +3,10 @@ import type { Clock, EpochMs } from '../../clock.ts'
 import type { ValueSerializer } from '../../codec/serializer.ts'
 import type { CacheEvents } from '../../events.ts'
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
-import { keyHash } from '../../eviction/key-hash.ts'
 import { HotNames } from '../hot-names.ts'
 import { MissRatioCurve } from './miss-ratio-curve.ts'
-import { SampledKeys, noteEvicted, noteStored, wasHelpless } from './sampled-keys.ts'
+import { sampleHash } from './sample-hash.ts'
+import { SampledKeys, noteEvicted, noteStored, wasHelpless, type SampledKey } from './sampled-keys.ts'
 import { ShadowPolicies, type PolicyFigures } from './shadow-policies.ts'
 import { StackDistances } from './stack-distances.ts'
 import { TtlStudy, type TtlFigures } from './ttl-study.ts'
@@ -16,8 +16,8 @@ const SAMPLED_ENTRIES = 512
 const MAX_RATE = 1 / 2
 /** The curve reaches to this many times the memory that is. */
 const REACH = 8
-/** Shadow policies are compared with each other, so half of the sample is enough. */
-const SHADOW_SHARE = 1 / 2
+/** Shadow policies are compared with each other, so a part of the sample is enough. */
+const SHADOW_SHARE = 1 / 4
 
 const HOT_NAMES = 50
 const LOOKUPS_PER_HOT_SAMPLE = 16
@@ -61,7 +61,7 @@ export class TrafficStudy {
   readonly #threshold: number
   readonly #shadowThreshold: number
   readonly #keys: SampledKeys
-  readonly #distances: StackDistances
+  readonly #distances: StackDistances<SampledKey>
   readonly #curve: MissRatioCurve
   readonly #shadows: ShadowPolicies
   readonly #ttls = new TtlStudy()
@@ -79,7 +79,7 @@ export class TrafficStudy {
     this.#threshold = this.#rate * HASHES
     this.#shadowThreshold = this.#threshold * SHADOW_SHARE
     this.#keys = new SampledKeys(2 * reach)
-    this.#distances = new StackDistances(reach, (id) => { this.#keys.forget(id) })
+    this.#distances = new StackDistances(reach, (key) => { this.#keys.forget(key) })
     this.#curve = new MissRatioCurve(this.#rate, reach)
     this.#shadows = new ShadowPolicies(this.shadowRate, parts.entries, parts.policy)
     this.#agedAtMs = parts.clock.now()
@@ -98,10 +98,10 @@ export class TrafficStudy {
       this.#hot.add(key)
       this.#hotSamples++
     }
-    const id = keyHash(key) >>> 0
+    const id = sampleHash(key)
     if (id >= this.#threshold) return
-    const distance = this.#distances.use(id)
-    const sampled = this.#keys.of(id)
+    const sampled = this.#keys.lookedUp(id)
+    const distance = this.#distances.use(sampled)
     const helpless = wasHelpless(sampled, result, route !== undefined)
     this.#curve.use(helpless ? Infinity : distance)
     if (id < this.#shadowThreshold) this.#shadows.use(sampled.name, helpless)
@@ -109,9 +109,10 @@ export class TrafficStudy {
   }
 
   stored ({ key, bytes, route, freshForMs, value }: CacheEvents['store']): void {
-    const id = keyHash(key) >>> 0
+    const id = sampleHash(key)
     if (id >= this.#threshold) return
-    const sampled = this.#keys.of(id)
+    const sampled = this.#keys.stored(id)
+    if (sampled === undefined) return
     noteStored(sampled)
     const digest = freshForMs === undefined || bytes > MAX_DIGEST_BYTES ? undefined : this.#digestOf(value)
     sampled.history = digest === undefined || freshForMs === undefined
@@ -120,7 +121,7 @@ export class TrafficStudy {
   }
 
   evicted ({ key, cause }: CacheEvents['evict']): void {
-    const sampled = this.#keys.find(keyHash(key) >>> 0)
+    const sampled = this.#keys.find(sampleHash(key))
     if (sampled !== undefined) noteEvicted(sampled, cause)
   }
 

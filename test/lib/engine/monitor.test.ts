@@ -83,12 +83,13 @@ t.test('quantiles are right to an eighth, and what was not observed has none', a
 t.test('stack distances are those of a plain LRU list', async (t) => {
   fc.assert(fc.property(fc.array(fc.integer({ min: 0, max: 12 }), { maxLength: 200 }), fc.integer({ min: 1, max: 8 }), (uses, capacity) => {
     const forgotten: number[] = []
-    const stack = new StackDistances(capacity, (id) => { forgotten.push(id) })
+    const items = Array.from({ length: 13 }, (_, id) => ({ id, place: 0 }))
+    const stack = new StackDistances<{ id: number, place: number }>(capacity, ({ id }) => { forgotten.push(id) })
     let list: number[] = []
     const expected: number[] = []
     for (const id of uses) {
       const at = list.indexOf(id)
-      if (stack.use(id) !== (at === -1 ? Infinity : at + 1)) return false
+      if (stack.use(items[id] ?? { id, place: 0 }) !== (at === -1 ? Infinity : at + 1)) return false
       list = [id, ...list.filter((other) => other !== id)]
       expected.push(...list.splice(capacity))
     }
@@ -99,10 +100,11 @@ t.test('stack distances are those of a plain LRU list', async (t) => {
 t.test('a curve of all keys is exact, and fades', async (t) => {
   const curve = new MissRatioCurve(1, 4)
   const stack = new StackDistances(4, () => {})
+  const [a, b, c] = [{ place: 0 }, { place: 0 }, { place: 0 }]
   t.equal(curve.hitRate(4), 0, 'nothing is known yet')
-  for (const id of [1, 2, 1, 3, 2, 1, 1]) {
+  for (const item of [a, b, a, c, b, a, a]) {
     curve.count()
-    curve.use(stack.use(id))
+    curve.use(stack.use(item))
   }
   t.same([1, 2, 3, 4].map((entries) => Math.round(curve.hitRate(entries) * 7)), [1, 2, 4, 4])
   t.same(curve.points(2).map(({ entries }) => entries), [2, 4])
@@ -117,14 +119,14 @@ for (const trace of ['web07', 'web12', 'twitter-c025']) {
     const entries = 1376
     const exact = new MissRatioCurve(1, entries * 8)
     const stack = new StackDistances(entries * 8, () => {})
-    const ids = new Map<string, number>()
+    const items = new Map<string, { place: number }>()
     const here = watched(t, {}, { memoryMaxSize: entries, evictionPolicy: 'lru' })
     const { cache, monitor } = here
     for (const key of keys) {
-      const id = ids.get(key) ?? ids.size
-      ids.set(key, id)
+      const item = items.get(key) ?? { place: 0 }
+      items.set(key, item)
       exact.count()
-      exact.use(stack.use(id))
+      exact.use(stack.use(item))
       const found = cache.parts.store.read(key)
       if (found === undefined) await cache.set(key, 1)
       cache.parts.events.emit('lookup', { key, result: found === undefined ? 'miss' : 'hit', durationMs: 0.01, namespace: '' })
