@@ -17,6 +17,7 @@ import { Refresher } from './refresh.ts'
 import { RouteCache, type RouteCacheParts } from './route-cache.ts'
 import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './route-options.ts'
 import { beginScrape } from './scrape.ts'
+import { shareRedis } from './share-redis.ts'
 import { invalidateAfter } from './unsafe-methods.ts'
 import { addWarmup, type Warmup } from './warmup.ts'
 import { beginWatch } from './watch.ts'
@@ -57,6 +58,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
     throw error
   }
   sayIfAlone(app.log, manager)
+  if (settings.redisNamespace !== undefined) await shareRedis(app, parts, settings.redisNamespace)
 }
 
 /** Asked for by its option; without that there is only what the guarded routes start. */

@@ -20,6 +20,8 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   manager?: CacheManager
   /** Path under which the routes of the cache live. @default '/' + name */
   prefix?: string
+  /** Lend the connection of the cache to the app as `fastify.redis[redisNamespace]`, by way of @fastify/redis. @default off */
+  redisNamespace?: string
   /** `GET <prefix>/stats`; aggregate figures only. @default true */
   exposeStats?: boolean
   /** Path of the Prometheus scrape, or false. @default '/metrics' */
@@ -49,13 +51,14 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'warmup', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'warmup', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
   readonly name: string
   readonly manager: CacheManager | undefined
   readonly prefix: string
+  readonly redisNamespace: string | undefined
   readonly exposeStats: boolean
   readonly metricsPath: string | false
   readonly registry: MetricsRegistry | undefined
@@ -98,6 +101,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     name,
     manager: given.manager,
     prefix: check('prefix', `/${name}`, 'a path such as "/cache"', (value) => typeof value === 'string' && PATH.test(value)),
+    redisNamespace: check<string | undefined>('redisNamespace', undefined, 'a name such as "cache"', (value) => value === undefined || (typeof value === 'string' && IDENTIFIER.test(value))),
     exposeStats: check('exposeStats', true, 'true or false', (value) => typeof value === 'boolean'),
     metricsPath: check<string | false>('metrics', '/metrics', 'a path such as "/metrics", or false', (value) => value === false || (typeof value === 'string' && PATH.test(value))),
     registry: given.registry,

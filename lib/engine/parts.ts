@@ -4,6 +4,7 @@ import type { CacheEventHub } from '../events.ts'
 import type { BaseCache } from '../ports/base-cache.ts'
 import type { InvalidationLog } from '../ports/invalidation-log.ts'
 import type { Leases } from '../ports/leases.ts'
+import type { AnyRedis } from '../redis/source.ts'
 import type { StatsCounter } from '../stats.ts'
 import type { DependencyTracker } from './dependencies.ts'
 import type { LoadDefaults } from './load-options.ts'
@@ -29,7 +30,7 @@ export interface EngineParts {
   /** Whether there is anywhere to store right now. */
   readonly canStore: () => boolean
   /** The connection to Redis, where there is one. */
-  readonly connection: { readonly ready: boolean, readonly where: string, readonly trouble: string } | undefined
+  readonly connection: { readonly ready: boolean, readonly where: string, readonly trouble: string, readonly raw: AnyRedis } | undefined
   /** Gets the connections ready that the parts need; bounded, and not in the way of working without them. */
   readonly open: () => Promise<void>
   /** Closes the connections, after everything that uses them. */
