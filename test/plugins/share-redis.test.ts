@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import Fastify from 'fastify'
 import type { Redis } from 'ioredis'
 import t from 'tap'
@@ -13,7 +14,9 @@ t.test('the connection of the cache is lent to the app under a namespace, and cl
   const lent = app.redis['cache'] as Redis
   await lent.set('mine', '1')
   t.equal(await lent.get('mine'), '1')
+  const ended = once(lent, 'end')
   await app.close()
+  await ended
   t.equal(lent.status, 'end')
 })
 
