@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
+import { dashboardRoute } from './dashboard.ts'
 import { entryRoutes } from './entries.ts'
 import { explainRoute, type ExplainRouteOptions } from './explain.ts'
 import { guardHooks, type AdminOptions } from './guard.ts'
@@ -39,6 +40,9 @@ export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeSta
   invalidateRoutes(app, { prefix, cache, guard })
   entryRoutes(app, { prefix, cache, guard })
   explainRoute(app, { prefix, guard, explain })
-  if (report !== undefined) reportRoute(app, { prefix, guard, report })
+  if (report !== undefined) {
+    reportRoute(app, { prefix, guard, report })
+    dashboardRoute(app, { prefix, guard: admin.onRequest === undefined ? [] : [admin.onRequest] })
+  }
   if (warming !== undefined) warmRoutes(app, { prefix, cache, guard, warming })
 }

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { Writable } from 'node:stream'
+import { Script } from 'node:vm'
 import t from 'tap'
 import Fastify from 'fastify'
 import type { FastifyInstance } from 'fastify'
@@ -62,9 +64,38 @@ t.test('alerts are written to the log, once', async (t) => {
   t.match(lines.map((line) => JSON.parse(line) as { level: number, msg: string }).filter(({ msg }) => /recovered/.test(msg)), [{ level: 30 }])
 })
 
+t.test('the dashboard is a page without data that runs nothing but its own script', async (t) => {
+  const app = await appOf({ admin: { token } })
+  await app.inject('/products/1')
+  const page = await app.inject('/cache/dashboard')
+  t.equal(page.statusCode, 200, 'a browser shows no token when it is sent to a page')
+  t.equal(page.headers['content-type'], 'text/html; charset=utf-8')
+  t.notMatch(page.body, /\/products\/|token-of-this-test/)
+  t.notMatch(page.body, /\b(?:https?:)?\/\/(?!www\.w3\.org\/2000\/svg)\w|<link|innerHTML|\son\w+=|\sstyle=/, 'nothing from elsewhere, nothing that the policy forbids')
+  const policy = String(page.headers['content-security-policy'])
+  t.match(policy, /^default-src 'none'; /)
+  for (const tag of ['script', 'style']) {
+    const inline = [...page.body.matchAll(new RegExp(`<${tag}>([^]*?)</${tag}>`, 'g'))].map((found) => found[1] ?? '')
+    t.equal(inline.length, 1)
+    const hash = createHash('sha256').update(inline[0] ?? '').digest('base64')
+    t.ok(policy.includes(`${tag}-src 'sha256-${hash}';`), `the policy lets just this ${tag} through`)
+  }
+  t.doesNotThrow(() => new Script(/<script>([^]*?)<\/script>/.exec(page.body)?.[1] ?? '!'), 'the script can be read')
+  const ids = new Set([...page.body.matchAll(/\bid="([\w-]+)"/g)].map((found) => found[1]))
+  const used = [...page.body.matchAll(/\$\('([\w-]+)'\)|(?:chart|rows|list)\('([\w-]+)'/g)].map((found) => found[1] ?? found[2])
+  t.ok(used.length > 10)
+  t.same(used.filter((id) => !ids.has(id)), [], 'and uses no place that is not there')
+})
+
+t.test('an own guard stands in front of the dashboard as well', async (t) => {
+  const app = await appOf({ admin: { onRequest: async (_request, reply) => await reply.code(401).send() } })
+  t.equal((await app.inject('/cache/dashboard')).statusCode, 401)
+})
+
 t.test('without the monitor there is no report, and nobody listens', async (t) => {
   const app = await appOf({ admin: { token }, monitor: false, metrics: false })
   t.equal((await app.inject({ url: '/cache/report', headers })).statusCode, 404)
+  t.equal((await app.inject('/cache/dashboard')).statusCode, 404)
   t.equal(app.cacheMonitor, undefined)
   t.notOk(app.cache.parts.events.heard('store'))
   await t.rejects(appOf({ monitor: { alertThresholds: { hitRate: 80 } } }), { code: 'FST_ERR_CACHE_OPTION', message: /hitRate is 80/ })
