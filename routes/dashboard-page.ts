@@ -30,10 +30,10 @@ export const DASHBOARD_PAGE = `<!doctype html>
 <section><h2>Recommendations</h2><ul id="recommendations"></ul></section>
 ${chart('hit-rate', 'Hit rate')}
 ${chart('latency', 'Latency, 95th percentile', '<div class="soft"><span class="key0">answers from the cache</span><span class="key1">loads</span></div>')}
-<div id="curve-box" class="curve">${chart('curve', 'Hit rate by size of the memory', '<div class="soft" id="policies"></div>')}</div>
+<section id="curve-box"><h2>Hit rate by size of the memory</h2><div id="curve" data-title="Hit rate by size of the memory"></div><div class="soft" id="curve-now"></div><div class="soft" id="policies"></div></section>
 ${chart('evictions', 'Evictions a minute')}
 <section><h2>Tiers</h2><div id="tiers"></div></section>
-<section><h2>Hottest keys</h2><div class="scroll"><table id="hottest"></table></div></section>
+<section class="broad"><h2>Hottest keys</h2><div class="scroll"><table id="hottest"></table></div></section>
 <section class="wide"><h2>Routes and data, last hour</h2><div class="scroll"><table id="groups"></table></div></section>
 <section class="wide" id="operations-box" hidden><h2>Recorded operations, last hour</h2><div class="scroll"><table id="operations"></table></div></section>
 <form class="wide" id="purge" autocomplete="off">

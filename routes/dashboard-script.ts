@@ -41,7 +41,7 @@ function locked (wrong) {
   $('token').focus()
 }
 
-const W = 480, H = 190, LEFT = 44, RIGHT = 10, TOP = 10, BOTTOM = 22
+const W = 360, H = 175, LEFT = 46, RIGHT = 10, TOP = 10, BOTTOM = 22
 
 function chart (id, { xs, series, yMax, yText, xText, mark, bars }) {
   const known = series.flat().filter((y) => y !== null)
@@ -63,7 +63,7 @@ function chart (id, { xs, series, yMax, yText, xText, mark, bars }) {
     ys.forEach((y, i) => {
       if (y === null) { pen = false; return }
       path += (pen ? 'L' : 'M') + X(xs[i]).toFixed(1) + ' ' + Y(y).toFixed(1)
-      if (!pen && (i + 1 === ys.length || ys[i + 1] === null)) svg.append(el('circle', { class: 's' + index, cx: X(xs[i]), cy: Y(y), r: 2 }))
+      if (!pen && (i + 1 === ys.length || ys[i + 1] === null)) svg.append(el('circle', { class: 's' + index, cx: X(xs[i]), cy: Y(y), r: 3 }))
       pen = true
     })
     svg.append(el('path', { d: path, class: 's' + index }))
@@ -104,11 +104,14 @@ function show (report) {
   $('tiles').replaceChildren(...tiles.map(([name, value]) => el('div', { class: 'tile' }, el('b', {}, value), el('span', { class: 'soft' }, name))))
   list('alerts', alerts.map((alert) => el('li', { class: 'bad' }, alert.message + ' (since ' + clock(alert.atMs) + ')')), 'Nothing is wrong.')
   list('recommendations', recommendations.map(({ message }) => el('li', {}, message)), 'Nothing to propose so far.')
-  const xs = m.history.map(({ atMs }) => atMs)
+  // From the first minute of which something is known, ten minutes at least.
+  const first = m.history.findIndex(({ lookups }) => lookups > 0)
+  const history = m.history.slice(Math.min(first === -1 ? 50 : first, 50))
+  const xs = history.map(({ atMs }) => atMs)
   const past = { xs, xText: clock }
-  chart('hit-rate', { ...past, series: [m.history.map(({ hitRate }) => hitRate)], yMax: 1, yText: (y) => (y * 100).toFixed(0) + ' %' })
-  chart('latency', { ...past, series: [m.history.map(({ answerP95 }) => answerP95), m.history.map(({ loadP95 }) => loadP95)], yText: time })
-  chart('evictions', { ...past, series: [m.history.map(({ evictions }) => evictions)], yText: count, bars: true })
+  chart('hit-rate', { ...past, series: [history.map(({ hitRate }) => hitRate)], yMax: 1, yText: (y) => (y * 100).toFixed(0) + ' %' })
+  chart('latency', { ...past, series: [history.map(({ answerP95 }) => answerP95), history.map(({ loadP95 }) => loadP95)], yText: time })
+  chart('evictions', { ...past, series: [history.map(({ evictions }) => evictions)], yText: count, bars: true })
   $('curve-box').hidden = m.curve === null
   if (m.curve !== null) {
     const { current, points, policies, policy } = m.curve
@@ -118,7 +121,7 @@ function show (report) {
   }
   $('tiers').replaceChildren(...m.tiers.map((tier) => el('div', {}, el('div', {}, tier.tier + (tier.utilisation === null ? '' : ': ' + count(tier.entries) + ' of ' + count(tier.maxEntries) + ' entries, ' + bytes(tier.bytes) + ' of ' + bytes(tier.maxBytes))), ...tier.utilisation === null ? [] : [el('meter', { min: 0, max: 1, value: tier.utilisation })], el('div', { class: 'soft' }, count(tier.hits) + ' hits, ' + count(tier.misses) + ' misses, ' + count(tier.errors) + ' errors; left: ' + Object.entries(tier.evictions).map(([cause, n]) => count(n) + ' ' + cause).join(', ')))))
   rows('groups', ['route or namespace', 'lookups', 'hit rate', 'stale', 'bypassed', 'loads', 'failed', 'mean load', 'saved'], m.groups.slice(0, 50).map((g) => [g.kind === 'route' ? g.name : g.name === '' ? 'data' : 'data in ' + g.name, count(g.lookups), percent(g.lookups ? g.hitRate : null), count(g.staleHits), count(g.bypasses), count(g.loads), count(g.loadErrors), time(g.loadTime), time(g.timeSaved)]))
-  rows('hottest', ['key', 'share of lookups'], m.hottest.slice(0, 15).map(({ key, share }) => [key, percent(share)]))
+  rows('hottest', ['key', 'share of lookups'], m.hottest.slice(0, 10).map(({ key, share }) => [key.replace(/^response:/, ''), percent(share)]))
   $('operations-box').hidden = m.operations.length === 0
   rows('operations', ['operation', 'count', 'failed', 'mean', 'p95'], m.operations.map((o) => [o.operation, count(o.count), percent(o.errorRate), time(o.responseTime), time(o.p95)]))
   $('state').textContent = 'live, ' + new Date(report.generatedAtMs).toLocaleTimeString()

@@ -11,7 +11,7 @@ h1 { font-size: 20px; margin: 0 } h2 { font-size: 15px; margin: 0 0 8px }
 .grid { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)) }
 .tiles { display: grid; gap: 12px; grid-template-columns: repeat(auto-fit, minmax(130px, 1fr)); margin-bottom: 12px }
 section, form, .tile { background: var(--card); border: 1px solid var(--line); border-radius: 8px; padding: 12px 14px; min-width: 0 }
-.wide { grid-column: 1 / -1 } [hidden] { display: none }
+.wide { grid-column: 1 / -1 } @media (min-width: 760px) { .broad { grid-column: span 2 } } [hidden] { display: none }
 .tile b { display: block; font-size: 22px; font-variant-numeric: tabular-nums }
 ul { margin: 0; padding-left: 18px } li { margin: 4px 0; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }

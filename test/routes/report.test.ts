@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { Writable } from 'node:stream'
 import { Script } from 'node:vm'
 import t from 'tap'
@@ -7,6 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import cache from '../../plugins/index.ts'
 import type { CachePluginOptions, PerformanceReport } from '../../plugins/index.ts'
 import { REPORT_SCHEMA } from '../../routes/report-schema.ts'
+import { chromium, type Page } from 'playwright-core'
 import { fakeClock } from '../support/fake-clock.ts'
 
 const token = 'token-of-this-test'
@@ -85,6 +87,52 @@ t.test('the dashboard is a page without data that runs nothing but its own scrip
   const used = [...page.body.matchAll(/\$\('([\w-]+)'\)|(?:chart|rows|list)\('([\w-]+)'/g)].map((found) => found[1] ?? found[2])
   t.ok(used.length > 10)
   t.same(used.filter((id) => !ids.has(id)), [], 'and uses no place that is not there')
+})
+
+const browserPath = ['/usr/bin/chromium', '/usr/bin/google-chrome', process.env['CHROMIUM'] ?? ''].find((path) => existsSync(path))
+
+t.test('in a browser the dashboard asks for the token, shows the figures and purges', { skip: browserPath === undefined ? 'there is no Chromium here: install it, or say with CHROMIUM where it is' : false }, async (t) => {
+  const app = await appOf({ admin: { token } })
+  const url = await app.listen({ host: '127.0.0.1', port: 0 })
+  for (let i = 0; i < 20; i++) await app.inject(`/products/${i % 2}`)
+  await app.cache.set('<img src=x onerror=alert(1)>', 1)
+  for (let i = 0; i < 100; i++) await app.cache.get('<img src=x onerror=alert(1)>')
+  const browser = await chromium.launch({ executablePath: browserPath ?? '', args: ['--no-sandbox'] })
+  t.teardown(async () => { await browser.close() })
+  const look = async (colorScheme: 'light' | 'dark', width: number): Promise<{ page: Page, complaints: string[] }> => {
+    const page = await browser.newPage({ colorScheme, viewport: { width, height: 800 } })
+    const complaints: string[] = []
+    page.on('pageerror', ({ message }) => { complaints.push(message) })
+    page.on('console', (message) => { if (message.type() === 'error' && !/401/.test(message.text())) complaints.push(message.text()) })
+    await page.goto(`${url}/cache/dashboard`)
+    await page.fill('#token', 'another-token-than-that')
+    await page.click('#login button')
+    await page.waitForFunction("document.getElementById('login-error').textContent !== ''")
+    await page.fill('#token', token)
+    await page.click('#login button')
+    await page.waitForSelector('#groups td')
+    return { page, complaints }
+  }
+  const { page, complaints } = await look('light', 1200)
+  t.match(await page.textContent('#tiles'), /99\.\d %|98\.\d %/)
+  t.match(await page.textContent('#groups'), /\/products\/:id/)
+  t.match(await page.textContent('#hottest'), '<img src=x', 'what a key is called stays text')
+  t.equal(await page.locator('#board img').count(), 0)
+  t.ok(await page.locator('#curve svg .dot').count() === 1, 'with a dot where the memory is')
+  await page.selectOption('#what', 'paths')
+  await page.fill('#names', '/products/*')
+  await page.click('button[value=try]')
+  await page.waitForFunction("/It would touch 2/.test(document.getElementById('purged').textContent)")
+  await page.click('button[value=do]')
+  await page.waitForFunction("/Purged everywhere/.test(document.getElementById('purged').textContent)")
+  t.match((await app.inject('/products/1')).headers['cache-status'], /uri-miss/)
+  await page.click('#leave')
+  await page.waitForSelector('#login:not([hidden])')
+  t.equal(await page.evaluate('sessionStorage.length'), 0, 'the token is forgotten')
+  t.same(complaints, [], 'and no policy was broken')
+  const phone = await look('dark', 375)
+  t.equal(await phone.page.evaluate('document.documentElement.scrollWidth - innerWidth'), 0, 'a phone need not scroll sideways')
+  t.same(phone.complaints, [])
 })
 
 t.test('an own guard stands in front of the dashboard as well', async (t) => {
