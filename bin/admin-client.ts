@@ -68,12 +68,12 @@ export class AdminClient {
 
   #unreachable (error: unknown): string {
     const { url, timeoutMs } = this.#options
-    const { name, message, cause } = error as Error & { cause?: { code?: string } }
+    const { name, message, cause } = error as Error & { cause?: { code?: string, message?: string } }
     if (name === 'TimeoutError') return `${url} did not answer within ${timeoutMs / 1000} s; --timeout gives it longer`
     if (name === 'AbortError') return 'Interrupted'
     if (name === 'SyntaxError') return `What answers at ${url} is not the cache: it sends no JSON`
     if (cause?.code === 'ECONNREFUSED') return `Nobody listens at ${url}. Start the app, or say with --url where it is`
-    return `${url} cannot be reached: ${cause?.code ?? message}`
+    return `${url} cannot be reached: ${cause?.code ?? cause?.message ?? message}`
   }
 }
 

@@ -9,6 +9,8 @@ import { addRoutes } from './routes.ts'
 export interface AppOptions {
   /** A JSON file of products. @default the catalogue that comes with the example */
   catalogue?: string | URL | undefined
+  /** The file of the database, which several instances may share. @default none: the database lives in memory */
+  database?: string | undefined
   /** Bearer token of the guarded cache routes; without one they do not exist. */
   adminToken?: string | undefined
   /** @default false */
@@ -16,8 +18,8 @@ export interface AppOptions {
 }
 
 /** The whole application, not yet listening. */
-export async function buildApp ({ catalogue = ownCatalogue, adminToken, logger = false }: AppOptions = {}): Promise<FastifyInstance> {
-  const database = new ProductDatabase(await readCatalogue(catalogue))
+export async function buildApp ({ catalogue = ownCatalogue, database: file, adminToken, logger = false }: AppOptions = {}): Promise<FastifyInstance> {
+  const database = new ProductDatabase(await readCatalogue(catalogue), file)
   const app = Fastify({ logger })
   app.addHook('onClose', async () => { database.close() })
   await app.register(cache, { admin: { token: adminToken } })

@@ -13,19 +13,26 @@ const orders: Record<ProductOrder, string> = {
 const columns = ['title', 'description', 'category', 'brand', 'price', 'stock', 'rating'] as const
 const mentions = "instr(lower(title || ' ' || description || ' ' || coalesce(brand, '')), lower(:q)) > 0"
 
-/** The products in an SQL database that lives and dies with the process. It knows nothing of the cache. */
-export class ProductDatabase {
-  readonly #db = new sqlite.Database(':memory:')
+/** How long a writer waits for another process that writes to the same file. */
+const busyMs = 2000
 
-  constructor (products: readonly Product[]) {
+/** The products in an SQL database. It knows nothing of the cache. */
+export class ProductDatabase {
+  readonly #db: sqlite.Database
+
+  /** @param file keeps the products, for several instances; without one the database lives and dies with the process */
+  constructor (products: readonly Product[], file = ':memory:') {
+    this.#db = new sqlite.Database(file)
     this.#db.exec(`
-      CREATE TABLE product (
+      PRAGMA busy_timeout = ${busyMs};
+      CREATE TABLE IF NOT EXISTS product (
         id INTEGER PRIMARY KEY, title TEXT NOT NULL, description TEXT NOT NULL, category TEXT NOT NULL,
         brand TEXT, price REAL NOT NULL, stock INTEGER NOT NULL, rating REAL NOT NULL
       );
-      CREATE INDEX product_category ON product (category);
-      BEGIN`)
-    for (const product of products) this.#insert(product)
+      CREATE INDEX IF NOT EXISTS product_category ON product (category);
+      BEGIN IMMEDIATE`)
+    const { stored } = this.#db.get('SELECT count(*) AS stored FROM product') ?? {}
+    if (stored === 0) for (const product of products) this.#insert(product)
     this.#db.exec('COMMIT')
   }
 

@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util'
 import { buildApp } from './app.ts'
 
-// npm start [-- --catalogue FILE], with PORT and CACHE_ADMIN_TOKEN from the environment
-const { values: { catalogue } } = parseArgs({ options: { catalogue: { type: 'string' } } })
+// npm start [-- --catalogue FILE --database FILE], with PORT and CACHE_ADMIN_TOKEN from the environment
+const { values: { catalogue, database } } = parseArgs({ options: { catalogue: { type: 'string' }, database: { type: 'string' } } })
 const { PORT: port = '3000', CACHE_ADMIN_TOKEN: adminToken } = process.env
 
-const app = await buildApp({ catalogue, adminToken, logger: { level: 'warn' } })
+const app = await buildApp({ catalogue, database, adminToken, logger: { level: 'warn' } })
 const origin = await app.listen({ port: Number(port), host: '127.0.0.1' })
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => { void app.close() })
 

@@ -20,6 +20,7 @@ const BODY_LIMIT = 1024 * 1024
 const started = { type: 'object', required: ['id'], additionalProperties: false, properties: { id: { type: 'string' } } }
 const jobs = { type: 'object', required: ['jobs'], additionalProperties: false, properties: { jobs: { type: 'array', items: WARM_JOB } } }
 const events = { description: 'Server-sent events: `progress` now and then, and `end` when the warming has ended.', type: 'string' }
+const watched = { produces: ['text/event-stream'], response: { 200: events, 404: NOT_FOUND, ...GUARD_RESPONSES } }
 const params = { type: 'object', properties: { id: { type: 'string' } } }
 
 interface ById { Params: { id: string } }
@@ -56,7 +57,7 @@ export function warmRoutes (app: FastifyInstance, { prefix, cache, guard, warmin
   })
 
   app.get<ById>(`${prefix}/warm/:id/events`, {
-    ...routeShape('Watch a warming', { params, produces: ['text/event-stream'], response: { 200: events, 404: NOT_FOUND, ...GUARD_RESPONSES } }, guard),
+    ...routeShape('Watch a warming', { params, ...watched }, guard),
     // The answer to a HEAD would be a stream that nobody reads.
     exposeHeadRoute: false
   }, async (request, reply) => await watch(jobOf(request.params.id), reply))

@@ -109,6 +109,17 @@ t.test('a catalogue of one\'s own', async (t) => {
   await t.rejects(buildApp({ catalogue: join(folder, 'no-price.json') }), { message: /product 1 of .* has no number 'price'/ })
 })
 
+t.test('a database that several instances share', async (t) => {
+  const database = join(t.testdir(), 'products.db')
+  const one = await buildApp({ database })
+  const other = await buildApp({ database })
+  t.teardown(async () => { await Promise.all([one.close(), other.close()]) })
+  t.equal((await one.inject('/products')).json<Page>().total, (await other.inject('/products')).json<Page>().total, 'is filled once')
+  // Not one of the first page, which the other has in its own memory by now: without Redis it hears of no purge.
+  await one.inject({ method: 'PATCH', url: '/products/39', payload: { stock: 12345 } })
+  t.equal((await other.inject('/products/39')).json<{ stock: number }>().stock, 12345)
+})
+
 const large = process.env['PRODUCTS_FILE'] ?? join(projectRoot, '../shared/data/products.json')
 
 t.test('a large catalogue', { skip: existsSync(large) ? false : 'no such file here; PRODUCTS_FILE names one' }, async (t) => {

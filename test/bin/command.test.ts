@@ -13,6 +13,7 @@ import { run } from '../../bin/run.ts'
 import { table } from '../../bin/table.ts'
 import cache from '../../plugins/index.ts'
 import type { CachePluginOptions } from '../../plugins/index.ts'
+import { freePort } from '../support/redis-server.ts'
 import { projectRoot } from '../support/source-tree.ts'
 
 const token = 'token-of-this-test'
@@ -133,7 +134,8 @@ t.test('what the server says', async (t) => {
     t.match(await command(['stats', '--url', broken]), { code: 1, notes: 'The server answers with status 500' })
     const silent = await serve(t, () => {})
     t.match(await command(['stats', '--url', silent, '--timeout', '0.05']), { code: 1, notes: /did not answer within 0\.05 s/ })
-    t.match(await command(['stats', '--url', 'http://127.0.0.1:1']), { code: 1, notes: /Nobody listens at http:\/\/127\.0\.0\.1:1|cannot be reached/ })
+    t.match(await command(['stats', '--url', `http://127.0.0.1:${await freePort()}`]), { code: 1, notes: /^Nobody listens at http:\/\/127\.0\.0\.1:\d+\. Start the app, or say with --url/ })
+    t.match(await command(['stats', '--url', 'http://127.0.0.1:1']), { code: 1, notes: 'http://127.0.0.1:1 cannot be reached: bad port' })
   })
 })
 
