@@ -10,6 +10,7 @@ import { Operations, type RecordedMetric } from './operations.ts'
 import { resolveMonitorOptions, type MonitorOptions, type MonitorSettings } from './options.ts'
 import { entriesThatFit, recommendationsOf, type Evidence } from './recommendations.ts'
 import { tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
+import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
 import { TrafficStudy } from './traffic-study.ts'
 import { Traffic, type WindowFigures } from './traffic.ts'
 import { AlertPost } from './webhook.ts'
@@ -226,7 +227,7 @@ export class CacheMonitor {
   }
 }
 
-function curveOf ({ findings: { curve, policies }, memory, policy }: Evidence): CurveFigures {
+function curveOf ({ findings: { curve, policies }, memory, policy, sampledEntries }: Evidence): CurveFigures {
   const entries = entriesThatFit(memory)
-  return { current: { entries, hitRate: curve.hitRate(entries) }, points: curve.points(CURVE_POINTS), policies: [...policies], policy, lookups: curve.lookups }
+  return { current: { entries, hitRate: curve.hitRate(entries) }, points: curve.points(CURVE_POINTS), policies: sampledEntries < MIN_SHADOW_ENTRIES ? [] : [...policies], policy, lookups: curve.lookups }
 }

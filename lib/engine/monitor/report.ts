@@ -22,7 +22,7 @@ export interface CurveFigures {
   /** The size that the memory has now, in entries, and the hit rate of an LRU memory of that size. */
   current: CurvePoint
   points: CurvePoint[]
-  /** Other policies with the memory that is. */
+  /** The memory that is with each policy; empty where it is too small to tell. */
   policies: PolicyFigures[]
   policy: EvictionPolicyName
   /** Lookups it rests on, older ones counting less. */

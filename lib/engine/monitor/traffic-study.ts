@@ -17,7 +17,7 @@ const MAX_RATE = 1 / 2
 /** The curve reaches to this many times the memory that is. */
 const REACH = 8
 /** Shadow policies are compared with each other, so a part of the sample is enough. */
-const SHADOW_SHARE = 1 / 4
+const SHADOW_ENTRIES = 128
 
 const HOT_NAMES = 50
 const LOOKUPS_PER_HOT_SAMPLE = 16
@@ -77,7 +77,7 @@ export class TrafficStudy {
     this.#rate = Math.min(MAX_RATE, SAMPLED_ENTRIES / parts.entries)
     const reach = Math.max(1, Math.ceil(parts.entries * this.#rate * REACH))
     this.#threshold = this.#rate * HASHES
-    this.#shadowThreshold = this.#threshold * SHADOW_SHARE
+    this.#shadowThreshold = this.shadowRate * HASHES
     this.#keys = new SampledKeys(2 * reach)
     this.#distances = new StackDistances(reach, (key) => { this.#keys.forget(key) })
     this.#curve = new MissRatioCurve(this.#rate, reach)
@@ -87,7 +87,7 @@ export class TrafficStudy {
 
   /** The share of keys that shadow policies see. */
   get shadowRate (): number {
-    return this.#rate * SHADOW_SHARE
+    return Math.min(this.#rate, SHADOW_ENTRIES / this.#parts.entries)
   }
 
   lookup ({ key, result, route }: CacheEvents['lookup']): void {
