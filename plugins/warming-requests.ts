@@ -14,7 +14,7 @@ export function createWarmingRequests (app: FastifyInstance, name: string): Inje
   const requests = new AsyncLocalStorage<WarmingRequest>()
   app.addHook('onRequest', function cacheWarming (request, reply, next) {
     const warming = requests.getStore()
-    if (warming === undefined || warming.url !== request.raw.url) {
+    if (warming === undefined || warming.url !== request.originalUrl) {
       next()
       return
     }

@@ -87,6 +87,20 @@ t.test('a warming', async (t) => {
     t.equal((await app.inject('/uncached')).statusCode, 200, 'which clients still reach')
   })
 
+  t.test('keeps to that behind a rewritten URL', async (t) => {
+    const app = Fastify({ rewriteUrl: ({ url = '' }) => url.replace(/^\/shop/, '') })
+    t.teardown(async () => { await app.close() })
+    await app.register(cache, guarded)
+    const runs: string[] = []
+    app.get('/uncached', async () => { runs.push('uncached') })
+    app.get('/cached', { config: { cache: true } }, async (request) => {
+      runs.push(request.protocol)
+      return 'cached'
+    })
+    t.match(await ended(app, await start(app, { paths: ['/shop/uncached', '/shop/cached'], encrypted: true })), { statuses: { 200: 1, 422: 1 } })
+    t.same(runs, ['https'])
+  })
+
   t.test('goes nowhere but to paths of this app', async (t) => {
     const { app, runs } = await appOf(t)
     for (const path of ['http://evil.example/', '//evil.example/x', '/\\evil.example/x', '/../admin/flush', '/a/%2e%2e/b', 'file:///etc/passwd', '/p\r\nX: 1', 'evil.example/x', '', '/ü', '/x#y', 7, null, { path: '/products/1' }]) {
