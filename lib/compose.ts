@@ -92,7 +92,8 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
 function addressOf ({ redisUrl, redisPassword }: Readonly<CacheConfig>): string {
   if (redisPassword === null) return redisUrl
   const url = new URL(redisUrl)
-  url.password = redisPassword
+  // The setter leaves percent signs alone, and ioredis decodes them.
+  url.password = encodeURIComponent(redisPassword)
   return url.href
 }
 

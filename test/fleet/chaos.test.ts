@@ -2,7 +2,7 @@ import t from 'tap'
 import { chaos } from './support/chaos.ts'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-const forMs = Number(process.env['CHAOS_MS'] ?? 6000)
+const forMs = Number(process.env['CHAOS_MS'] ?? 4500)
 
 for (const strict of [true, false]) {
   t.test(`faults at random, ${strict ? 'strict' : 'bounded'}: no read fails, no acknowledged purge is lost; seed ${seed}`, async (t) => {

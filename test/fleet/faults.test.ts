@@ -31,10 +31,18 @@ const outages: Record<string, Outage> = {
   'F06 Redis stands still': { inject: ({ server }) => { server.freeze() }, heal: ({ server }) => { server.thaw() } },
   'F07 the network swallows everything': { inject: ({ proxy }) => { proxy.mode = 'blackhole' }, heal: ({ proxy }) => { proxy.mode = 'pass' } },
   'F08 every byte comes half a second late': { inject: ({ proxy }) => { proxy.mode = 500 }, heal: ({ proxy }) => { proxy.mode = 'pass' } },
-  'F09 CLIENT PAUSE ALL': { inject: async ({ admin }) => await admin.call('CLIENT', 'PAUSE', '1200', 'ALL'), heal: () => {} },
-  'F09 CLIENT PAUSE WRITE': { inject: async ({ admin }) => await admin.call('CLIENT', 'PAUSE', '1200', 'WRITE'), heal: () => {} },
-  'F10 a script blocks Redis': { inject: ({ admin }) => { admin.call('DEBUG', 'SLEEP', '1.2').catch(() => {}) }, heal: () => {} },
+  'F09 CLIENT PAUSE ALL': { inject: async ({ admin }) => await admin.call('CLIENT', 'PAUSE', '800', 'ALL'), heal: () => {} },
+  'F09 CLIENT PAUSE WRITE': { inject: async ({ admin }) => await admin.call('CLIENT', 'PAUSE', '800', 'WRITE'), heal: () => {} },
+  'F10 a script blocks Redis': { inject: ({ admin }) => { admin.call('DEBUG', 'SLEEP', '0.8').catch(() => {}) }, heal: () => {} },
   'F11 Redis is out of memory': { inject: async ({ admin }) => await admin.config('SET', 'maxmemory', '1'), heal: async ({ admin }) => await admin.config('SET', 'maxmemory', '0') },
+  'F13 the master becomes a replica': { inject: async ({ admin }) => await admin.replicaof('127.0.0.1', 1), heal: async ({ admin }) => await admin.replicaof('NO', 'ONE') },
+  'F14 MASTERDOWN': {
+    inject: async ({ admin }) => {
+      await admin.config('SET', 'replica-serve-stale-data', 'no')
+      await admin.replicaof('127.0.0.1', 1)
+    },
+    heal: async ({ admin }) => await admin.replicaof('NO', 'ONE')
+  },
   'F15 Redis loads its data': {
     inject: async ({ server, admin }) => {
       await admin.call('DEBUG', 'POPULATE', '1000', 'other')
@@ -110,6 +118,16 @@ t.test('F44 closing is bounded while Redis stands still, requests under way are 
   t.comment(`closed in ${closeMs.toFixed(0)} ms`)
   t.ok(closeMs < ENDLESS_MS)
   t.ok((await Promise.all(underWay)).every(({ statusCode }) => statusCode === 200))
+})
+
+t.test('F37 what is stored at one moment does not expire at one moment', async (t) => {
+  const app = await startApp(new VersionTable(), { strategy: 'memory', ttlJitter: 0.5 })
+  t.teardown(async () => { await app.close() })
+  for (let n = 0; n < 100; n++) await app.inject(`/value/${n}`)
+  const lives: number[] = []
+  for await (const { storedAtMs, freshUntilMs } of app.cache.entries()) lives.push(freshUntilMs - storedAtMs)
+  t.equal(lives.length, 100)
+  t.ok(Math.min(...lives) < 40_000 && Math.max(...lives) > 50_000, 'between 30 and 60 seconds')
 })
 
 t.test('F45 nothing was left unhandled, nothing was printed', async (t) => {

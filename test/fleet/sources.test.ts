@@ -74,10 +74,10 @@ t.test('one server', async (t) => {
 t.test('redisPassword wins over the one in redisUrl', async (t) => {
   const password = 'p%40 ss/:@?#'
   const server = await startRedis(['--requirepass', password])
+  t.teardown(async () => { await server.stop() })
   const { app } = await start({ redisUrl: server.url.replace('//', '//:wrong@'), redisPassword: password, redisRequired: true })
   t.equal(app.cache.parts.connection?.ready, true)
   await app.close()
-  await server.stop()
 })
 
 t.test('Cluster', async (t) => {

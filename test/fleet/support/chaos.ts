@@ -62,7 +62,7 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
   }
   const start = async (name: string, proxy: TcpProxy): Promise<Member> => {
     const member = await Member.start(name, database)
-    const options: CachePluginOptions = { strategy: 'hybrid', redisUrl: proxy.url, redisPrefix: PREFIX, consistency: strict ? 'strict' : 'bounded', maxInvalidations: 500 }
+    const options: CachePluginOptions = { strategy: 'hybrid', redisUrl: proxy.url, redisPrefix: PREFIX, consistency: strict ? 'strict' : 'bounded', writePolicy: any(['through', 'back']), maxInvalidations: 500 }
     await member.do({ op: 'join', options })
     return member
   }

@@ -63,7 +63,7 @@ async function isShared (app: FastifyInstance, probe: number): Promise<boolean> 
 }
 
 /** Customers come all the time; Redis fails and comes back; a product changes meanwhile. */
-export async function suffer (scene: Scene, { inject, heal, forMs = 1200, options = {} }: Outage): Promise<OutageFigures> {
+export async function suffer (scene: Scene, { inject, heal, forMs = 800, options = {} }: Outage): Promise<OutageFigures> {
   const table = new VersionTable()
   const app = await startApp(table, { redisUrl: scene.proxy.url, ...options })
   const other = await startApp(table, { redisUrl: scene.server.url, ...options })
