@@ -1,4 +1,5 @@
-import { resolveConfig, type CacheConfig } from './config.ts'
+import { inspect } from 'node:util'
+import { resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
 import { compose, type CacheDeps } from './compose.ts'
 import { CacheEngine } from './engine/cache-engine.ts'
 import type { EngineParts } from './engine/parts.ts'
@@ -36,6 +37,15 @@ export class CacheManager extends CacheEngine {
   async initialize (): Promise<this> {
     await this.parts.open()
     return this
+  }
+
+  /** What a log may show of the cache: its configuration, without passwords. */
+  toJSON (): { config: CacheConfig } {
+    return { config: withoutPasswords(this.config) }
+  }
+
+  [inspect.custom] (): unknown {
+    return { CacheManager: this.toJSON() }
   }
 
   /** Listens to what the cache says about itself. A listener that throws is reported as a `fault`, and harms nobody. */

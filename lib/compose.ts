@@ -4,13 +4,14 @@ import { verbatimSerializer } from './codec/verbatim.ts'
 import type { CacheConfig } from './config.ts'
 import { DependencyTracker } from './engine/dependencies.ts'
 import type { EngineParts } from './engine/parts.ts'
+import { errors, shown } from './errors.ts'
 import { CacheEventHub } from './events.ts'
 import { createLocalLog } from './invalidation/local-log.ts'
 import { createRedisLog } from './invalidation/redis-log.ts'
 import { createRedisLeases } from './leases/redis-leases.ts'
 import type { InvalidationLog } from './ports/invalidation-log.ts'
 import { openRedis } from './redis/open.ts'
-import type { RedisSource } from './redis/source.ts'
+import { checkSource, type RedisSource } from './redis/source.ts'
 import { StatsCounter } from './stats.ts'
 import { HybridCache } from './stores/hybrid.ts'
 import { MemoryCache } from './stores/memory.ts'
@@ -38,6 +39,7 @@ const CONNECT_REQUIRED_MS = 5000
 
 /** Builds what `config` describes. The only place where the parts meet. */
 export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): EngineParts {
+  checkDeps(deps)
   const clock = deps.clock ?? systemClock
   const events = new CacheEventHub()
   const serializer = deps.serializer ?? (config.enableSerialization ? jsonSerializer : verbatimSerializer)
@@ -58,6 +60,18 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
       loadTimeoutMs: toMs(config.loadTimeout)
     }
   }
+}
+
+/** @throws FST_ERR_CACHE_OPTION */
+function checkDeps ({ clock, random, serializer, redis }: CacheDeps): void {
+  if (clock !== undefined && !hasMethods(clock, ['now', 'after'])) throw new errors.FST_ERR_CACHE_OPTION('clock', shown(clock), 'an object with now() and after(delayMs, task)')
+  if (random !== undefined && typeof random !== 'function') throw new errors.FST_ERR_CACHE_OPTION('random', shown(random), 'a function that answers a number from 0 up to 1')
+  if (serializer !== undefined && !hasMethods(serializer, ['normalise', 'encode', 'decode', 'view'])) throw new errors.FST_ERR_CACHE_OPTION('serializer', shown(serializer), 'jsonSerializer, structuredSerializer, schemaSerializer(schema), or an object like these')
+  if (redis !== undefined) checkSource(redis)
+}
+
+function hasMethods (value: unknown, names: readonly string[]): boolean {
+  return typeof value === 'object' && value !== null && names.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'function')
 }
 
 function inProcess (config: Readonly<CacheConfig>, common: Common): Stores {

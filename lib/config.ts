@@ -1,5 +1,8 @@
+import { inspect } from 'node:util'
 import type { Seconds } from './clock.ts'
 import { errors, shown } from './errors.ts'
+import { suggest } from './nearest.ts'
+import { databaseOf, isRedisUrl, withoutSecrets } from './redis/url.ts'
 
 /** Where entries live. */
 export const CacheStrategy = Object.freeze({ MEMORY: 'memory', REDIS: 'redis', HYBRID: 'hybrid' } as const)
@@ -18,7 +21,7 @@ export interface CacheConfig {
   strategy: CacheStrategy
   /** Where Redis is, as `redis://[user:password@]host[:port][/db]` or `rediss://…`. */
   redisUrl: string
-  /** Number of the Redis database. */
+  /** Number of the Redis database; must not contradict the one in `redisUrl`. */
   redisDb: number
   /** Password for Redis; wins over the one in `redisUrl`. */
   redisPassword: string | null
@@ -101,15 +104,9 @@ const timerSeconds = (preset: number): Spec<number> => decimal(preset, `a number
 const lifetime = (preset: number): Spec<number> => decimal(preset, 'a number of seconds above 0', (value) => value > 0)
 const flag = (preset: boolean): Spec<boolean> => ({ default: preset, parse: (text) => ['true', '1'].includes(text) ? true : ['false', '0'].includes(text) ? false : undefined, valid: (value) => typeof value === 'boolean', allowed: 'true or false' })
 
-function isRedisUrl (value: unknown): boolean {
-  if (typeof value !== 'string' || !URL.canParse(value)) return false
-  const { protocol } = new URL(value)
-  return protocol === 'redis:' || protocol === 'rediss:'
-}
-
 const specs: { readonly [K in keyof CacheConfig]: Spec<CacheConfig[K]> } = {
   strategy: oneOf<CacheStrategy>(Object.values(CacheStrategy), CacheStrategy.MEMORY),
-  redisUrl: { default: 'redis://localhost:6379', parse: (text) => text, valid: isRedisUrl, allowed: 'a URL that begins with redis:// or rediss://' },
+  redisUrl: { default: 'redis://localhost:6379', parse: (text) => text, valid: isRedisUrl, allowed: 'a URL redis://[user:password@]host[:port][/db], or the same with rediss://, where db is a number' },
   redisDb: wholeNumber(0, 0),
   redisPassword: { default: null, parse: (text) => text, valid: (value) => value === null || typeof value === 'string', allowed: 'a string or null' },
   memoryMaxSize: wholeNumber(1000, 1, 2 ** 24),
@@ -153,16 +150,32 @@ export function envName (name: keyof CacheConfig): string {
  */
 export function resolveConfig (given: Partial<CacheConfig> = {}, env: Readonly<Record<string, string | undefined>> = {}): Readonly<CacheConfig> {
   for (const name in given) {
-    if (!Object.hasOwn(specs, name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, nearest(name))
+    if (!Object.hasOwn(specs, name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, CONFIG_NAMES))
   }
-  const config = Object.freeze(Object.fromEntries(CONFIG_NAMES.map((name) => [name, resolveOne(name, given[name], env)])) as unknown as CacheConfig)
+  const config = Object.fromEntries(CONFIG_NAMES.map((name) => [name, resolveOne(name, given[name], env)])) as unknown as CacheConfig
+  const database = databaseOf(config.redisUrl)
+  if (given.redisDb === undefined && (env[envName('redisDb')] ?? '') === '') config.redisDb = database ?? config.redisDb
+  if (database !== undefined && database !== config.redisDb) {
+    throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`redisDb: ${config.redisDb}`, `redisUrl: ${shown(withoutSecrets(config.redisUrl))}`, 'they name different databases')
+  }
   if (!config.enableSerialization && config.strategy !== CacheStrategy.MEMORY) {
     throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('enableSerialization: false', `strategy: ${shown(config.strategy)}`, 'what goes to Redis has to be serialised')
   }
   if (config.memoryMaxEntryBytes > config.memoryMaxBytes) {
     throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`memoryMaxEntryBytes: ${config.memoryMaxEntryBytes}`, `memoryMaxBytes: ${config.memoryMaxBytes}`, 'one entry cannot be larger than all')
   }
-  return config
+  return discreet(config)
+}
+
+/** The configuration as logs and messages may show it. */
+export function withoutPasswords (config: Readonly<CacheConfig>): CacheConfig {
+  return { ...config, redisUrl: withoutSecrets(config.redisUrl), redisPassword: config.redisPassword === null ? null : '***' }
+}
+
+/** Frozen, and without its passwords wherever it is printed. */
+function discreet (config: CacheConfig): Readonly<CacheConfig> {
+  const print = (): CacheConfig => withoutPasswords(config)
+  return Object.freeze(Object.defineProperties(config, { toJSON: { value: print }, [inspect.custom]: { value: print } }))
 }
 
 function resolveOne<K extends keyof CacheConfig> (name: K, given: CacheConfig[K] | undefined, env: Readonly<Record<string, string | undefined>>): CacheConfig[K] {
@@ -171,16 +184,15 @@ function resolveOne<K extends keyof CacheConfig> (name: K, given: CacheConfig[K]
   const text = env[variable]
   if (given === undefined && text !== undefined && text !== '') {
     const parsed = spec.parse(text)
-    if (parsed === undefined || !spec.valid(parsed)) throw new errors.FST_ERR_CACHE_OPTION(variable, shown(name === 'redisPassword' ? '***' : text), spec.allowed)
+    if (parsed === undefined || !spec.valid(parsed)) throw new errors.FST_ERR_CACHE_OPTION(variable, shownSetting(name, text), spec.allowed)
     return parsed
   }
   const value = given === undefined ? spec.default : given
-  if (!spec.valid(value)) throw new errors.FST_ERR_CACHE_OPTION(name, shown(value), spec.allowed)
+  if (!spec.valid(value)) throw new errors.FST_ERR_CACHE_OPTION(name, shownSetting(name, value), spec.allowed)
   return value
 }
 
-function nearest (name: string): string {
-  const plain = name.toLowerCase().replaceAll(/[^a-z]/g, '')
-  const found = CONFIG_NAMES.find((known) => known.toLowerCase() === plain) ?? CONFIG_NAMES.find((known) => known.toLowerCase().includes(plain) || plain.includes(known.toLowerCase()))
-  return found === undefined ? `Known are ${CONFIG_NAMES.join(', ')}` : `Did you mean ${found}?`
+function shownSetting (name: keyof CacheConfig, value: unknown): string {
+  if (name === 'redisPassword') return '***'
+  return shown(name === 'redisUrl' && typeof value === 'string' ? withoutSecrets(value) : value)
 }

@@ -1,6 +1,11 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
 
+/** How Redis says that it is there, and that we may not in. */
+const LOCKED = /\b(?:WRONGPASS|NOAUTH)\b|invalid password/
+/** The trouble itself says what to do about it. */
+const OTHER_DATABASE = /cannot be selected/
+
 /** Writes a line when Redis comes and when it goes; nothing in between, however long it is away. */
 export function logConnection (log: FastifyBaseLogger, manager: CacheManager): void {
   manager.on('connection', ({ ready, where, trouble }) => {
@@ -12,5 +17,8 @@ export function logConnection (log: FastifyBaseLogger, manager: CacheManager): v
 /** The one line for a start without Redis, with the cure. */
 export function sayIfAlone (log: FastifyBaseLogger, { parts: { connection }, config }: CacheManager): void {
   if (connection === undefined || connection.ready) return
-  log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${config.strategy === 'hybrid' ? 'serving from the memory of this process alone' : 'nothing is cached'} until it comes. Start it, name another with redisUrl, or choose strategy: 'memory'`)
+  const meanwhile = config.strategy === 'hybrid' ? 'serving from the memory of this process alone' : 'nothing is cached'
+  if (LOCKED.test(connection.trouble)) log.warn(`cache: Redis at ${connection.where} refuses us (${connection.trouble}); ${meanwhile} until it lets us in. Check redisPassword, and the user in redisUrl`)
+  else if (OTHER_DATABASE.test(connection.trouble)) log.warn(`cache: Redis at ${connection.where} cannot be used (${connection.trouble}); ${meanwhile}`)
+  else log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${meanwhile} until it comes. Start it, name another with redisUrl, or choose strategy: 'memory'`)
 }

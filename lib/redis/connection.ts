@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import type { Clock, EpochMs, Milliseconds, Timer } from '../clock.ts'
 import { errors } from '../errors.ts'
 import type { RedisArgument, RedisCallOptions, RedisClient, RedisCommand, RedisOutcome, RedisScanPage, RedisSubscriber } from '../ports/redis-client.ts'
@@ -41,11 +42,11 @@ export class RedisConnection implements RedisClient {
   readonly #subscribers = new Set<Subscriber>()
   readonly #onReady = (): void => { this.#greet() }
   readonly #onClose = (): void => { this.#lost() }
-  readonly #onError = (error: Error): void => { this.#lastError = error }
+  readonly #onError = (error: Error): void => { this.#trouble = error.message }
   #answering = false
   #announced = false
   #closed = false
-  #lastError: Error | undefined
+  #trouble: string | undefined
   #sync: Timer | undefined
 
   constructor ({ client, own, where }: Client, { clock, deadlineMs = 200 }: ConnectionSettings) {
@@ -76,7 +77,7 @@ export class RedisConnection implements RedisClient {
 
   /** Why the client is not ready, for a message. */
   get trouble (): string {
-    return this.#lastError?.message ?? (this.#answering ? 'it does not answer' : 'no connection')
+    return this.#trouble ?? (this.#answering ? 'it does not answer' : 'no connection')
   }
 
   call (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {
@@ -158,7 +159,6 @@ export class RedisConnection implements RedisClient {
     this.#closed = true
     this.#guard.close()
     this.#sync?.cancel()
-    this.#announce()
     this.raw.off('ready', this.#onReady)
     this.raw.off('close', this.#onClose)
     await Promise.all([...this.#subscribers].map(async (subscriber) => { await subscriber.close() }))
@@ -166,20 +166,41 @@ export class RedisConnection implements RedisClient {
     this.raw.off('error', this.#onError)
   }
 
+  /** What a log may show; the client itself knows the password. */
+  toJSON (): { where: string, ready: boolean } {
+    return { where: this.where, ready: this.ready }
+  }
+
+  [inspect.custom] (): unknown {
+    return { RedisConnection: this.toJSON() }
+  }
+
   /** The first word on a new connection is TIME: proof of life, and the clock. */
   #greet (): void {
-    this.#serverClock.sync(true).then(() => {
+    Promise.all([this.#chooseDatabase(), this.#serverClock.sync(true)]).then(() => {
       if (this.#closed || this.raw.status !== 'ready') return
       this.#answering = true
-      this.#lastError = undefined
+      this.#trouble = undefined
       this.#guard.reset()
       this.#announce()
       this.#syncLater()
     }, (error: unknown) => {
-      this.#lastError = error instanceof Error ? error : undefined
+      this.#trouble = error instanceof Error ? error.message : undefined
       // Connected, but no answer yet (a server that loads its data, an ACL without TIME): ask again.
       if (!this.#closed && this.raw.status === 'ready') this.#clock.after(500, () => { if (!this.#answering && !this.#closed && this.raw.status === 'ready') this.#greet() })
     })
+  }
+
+  /** ioredis goes on with database 0 when the server refuses the one that was asked for. */
+  async #chooseDatabase (): Promise<void> {
+    if (!this.#own || isCluster(this.raw)) return
+    const { db = 0 } = this.raw.options
+    if (db === 0) return
+    try {
+      await this.raw.select(db)
+    } catch (error) {
+      throw isReply(error) ? new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`database ${db} cannot be selected (${error.message}); check redisDb, and the end of redisUrl`) : error
+    }
   }
 
   #lost (): void {
@@ -196,7 +217,8 @@ export class RedisConnection implements RedisClient {
   }
 
   #announce (): void {
-    if (this.#announced === this.ready) return
+    // A connection that we close ourselves is no loss.
+    if (this.#closed || this.#announced === this.ready) return
     this.#announced = this.ready
     for (const listener of this.#listeners) listener(this.#announced)
   }

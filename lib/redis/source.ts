@@ -3,6 +3,7 @@ import { Cluster, Redis, type ClusterNode, type ClusterOptions, type RedisOption
 import type { Milliseconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import { ownClusterOptions, ownRedisOptions, socketTimeoutMs } from './options.ts'
+import { isRedisUrl, withoutSecrets } from './url.ts'
 
 /** What an ioredis client has of which the cache can tell that it is one, whatever its version. */
 export interface ForeignRedis {
@@ -39,27 +40,58 @@ export interface Client {
  * @throws FST_ERR_CACHE_OPTION
  */
 export function clientOf (source: RedisSource, deadlineMs: Milliseconds): Client {
+  checkSource(source)
   const socketTimeout = socketTimeoutMs(deadlineMs)
   if (isForeign(source)) return borrowed(source as unknown as AnyRedis, socketTimeout)
   if (typeof source === 'object' && 'cluster' in source) {
     const nodes = [...source.cluster]
-    if (nodes.length === 0) throw new errors.FST_ERR_CACHE_OPTION('redis.cluster', '[]', 'a list of at least one node')
     const options = { ...ownClusterOptions, ...source.options, redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, ...source.options?.redisOptions } }
     return { client: new Cluster(nodes, options), own: true, where: 'the Redis Cluster' }
   }
   const { url, ...options } = typeof source === 'string' ? { url: source } : source
-  if (url !== undefined && !/^(rediss?|unix):|^\//.test(url)) throw new errors.FST_ERR_CACHE_OPTION('redisUrl', shown(withoutPassword(url)), 'a URL that begins with redis:// or rediss://')
-  const all = { ...ownRedisOptions, socketTimeout, ...options }
+  // Not before everything is checked; the connection wakes it.
+  const all = { ...ownRedisOptions, socketTimeout, ...options, lazyConnect: true }
   const client = url === undefined ? new Redis(all) : new Redis(url, all)
+  checkDatabase(client.options.db)
   return { client, own: true, where: whereOf(client.options) }
 }
 
-function isForeign (source: RedisSource): source is ForeignRedis {
-  return typeof source === 'object' && 'duplicate' in source && typeof source.duplicate === 'function' && 'pipeline' in source && typeof source.pipeline === 'function'
+const SOURCES = 'a Redis client, options of ioredis, { cluster: [nodes] }, or a URL'
+
+/**
+ * Whether it can be used; says nothing about whether anybody answers there.
+ * @throws FST_ERR_CACHE_OPTION
+ */
+export function checkSource (source: unknown): void {
+  if (typeof source === 'string') checkUrl('redis', source)
+  else if (typeof source !== 'object' || source === null || Array.isArray(source)) throw new errors.FST_ERR_CACHE_OPTION('redis', shown(source), SOURCES)
+  else if (!isForeign(source)) checkOptions(source)
+}
+
+function checkOptions (options: object): void {
+  // Connecting to localhost is not what somebody meant whose settings are missing.
+  if (Object.values(options).every((value) => value === undefined)) throw new errors.FST_ERR_CACHE_OPTION('redis', '{}', SOURCES)
+  if ('cluster' in options && (!Array.isArray(options.cluster) || options.cluster.length === 0)) throw new errors.FST_ERR_CACHE_OPTION('redis.cluster', shown(options.cluster), 'a list of at least one node')
+  if ('url' in options && options.url !== undefined) checkUrl('redis.url', options.url)
+}
+
+function checkUrl (option: string, url: unknown): void {
+  const isSocket = typeof url === 'string' && /^\/[^/]/.test(url)
+  if (!isSocket && !isRedisUrl(url)) throw new errors.FST_ERR_CACHE_OPTION(option, typeof url === 'string' ? shown(withoutSecrets(url)) : shown(url), 'a URL redis://[user:password@]host[:port][/db], or the same with rediss://, where db is a number, or the path of a socket')
+}
+
+/** ioredis sends what is no number to Redis, and leaves the answer to nobody. */
+function checkDatabase (db: unknown): void {
+  if (db !== undefined && !(Number.isSafeInteger(db) && Number(db) >= 0)) throw new errors.FST_ERR_CACHE_OPTION('redis.db', shown(db), 'a whole number, 0 or more')
+}
+
+function isForeign (source: unknown): source is ForeignRedis {
+  return typeof source === 'object' && source !== null && 'duplicate' in source && typeof source.duplicate === 'function' && 'pipeline' in source && typeof source.pipeline === 'function'
 }
 
 function borrowed (client: AnyRedis, socketTimeout: Milliseconds): Client {
   const where = isCluster(client) ? 'the Redis Cluster that was handed in' : whereOf(client.options)
+  if (!isCluster(client)) checkDatabase(client.options.db)
   const { keyPrefix } = client.options
   if (keyPrefix === undefined || keyPrefix === '') return { client, own: false, where }
   return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, socketTimeout, keyPrefix: '' }), own: true, where }
@@ -72,8 +104,4 @@ export function isCluster (client: AnyRedis): client is Cluster {
 function whereOf ({ path, host, port, sentinels, name }: RedisOptions): string {
   if (sentinels !== undefined && sentinels !== null && sentinels.length > 0) return `the Sentinel master '${String(name)}'`
   return path ?? `${String(host)}:${String(port)}`
-}
-
-function withoutPassword (url: string): string {
-  return url.replace(/\/\/[^@/]*@/, '//***@')
 }

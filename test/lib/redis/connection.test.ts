@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 
 import { Redis } from 'ioredis'
 import t from 'tap'
@@ -214,6 +215,43 @@ t.test('TLS, by URL and by options', { skip: spawnSync('openssl', ['version']).s
 t.test('sources that are none are refused', async (t) => {
   t.throws(() => openRedis('http://user:secret@127.0.0.1'), { code: 'FST_ERR_CACHE_OPTION', message: /\/\/\*\*\*@127/ })
   t.throws(() => openRedis({ cluster: [] }), { code: 'FST_ERR_CACHE_OPTION' })
+  for (const source of [5, null, {}, [], { url: undefined }, { cluster: 'a' }, { db: Number.NaN, host: '127.0.0.1' }, '127.0.0.1:6379', 'redis://127.0.0.1/zz', 'redis://127.0.0.1?db=zz', 'redis://u:%zz@127.0.0.1', 'redis:']) {
+    t.throws(() => openRedis(source as string), { code: 'FST_ERR_CACHE_OPTION', message: /^Option redis/ }, JSON.stringify(source))
+  }
+  for (const source of ['redis://u:SECRET@127.0.0.1:abc', 'redis://u:SE/CR@T@h:abc', 'u:SECRET@127.0.0.1', 'redis://h:abc?password=SECRET', { url: 'redis://u:SECRET@h:abc' }]) {
+    t.throws(() => openRedis(source), { code: 'FST_ERR_CACHE_OPTION', message: /\*\*\*/, input: undefined }, JSON.stringify(source))
+    try { openRedis(source) } catch (error) { t.notMatch(inspect(error), /SECRET|SE\/|CR@T/) }
+  }
+})
+
+t.test('a database that the server does not have is never another one', async (t) => {
+  const server = await startRedis(['--databases', '4'])
+  const redis = openRedis(`${server.url}/9`)
+  const fine = openRedis({ url: server.url, db: 3 })
+  t.teardown(async () => { await redis.close(); await fine.close(); await server.stop() })
+  await t.rejects(redis.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /database 9 cannot be selected/ })
+  t.equal(redis.ready, false)
+  await t.rejects(redis.call(['SET', 'k', 'v']), UNAVAILABLE)
+  t.equal(await fine.opened({ withinMs: 5000 }), true)
+  await fine.call(['SET', 'k', 'in 3'])
+  const zero = new Redis(server.url)
+  t.equal(await zero.dbsize(), 0)
+  await zero.select(3)
+  t.equal(await zero.get('k'), 'in 3')
+  await zero.quit()
+})
+
+t.test('a connection that is closed here is no loss, and shows no password', async (t) => {
+  const server = await startRedis(['--requirepass', 'SECRET'])
+  const redis = openRedis(server.url.replace('//', '//:SECRET@'))
+  t.teardown(async () => { await server.stop() })
+  t.equal(await redis.opened({ withinMs: 5000 }), true)
+  t.notMatch(JSON.stringify(redis) + inspect(redis, { depth: 9, showHidden: true }), 'SECRET')
+  const changes: boolean[] = []
+  redis.onChange((ready) => { changes.push(ready) })
+  await redis.close()
+  t.equal(redis.ready, false)
+  t.same(changes, [])
 })
 
 t.test('a frozen server costs one deadline, then nothing, and is used again when it thaws', async (t) => {

@@ -1,0 +1,63 @@
+import { inspect } from 'node:util'
+import t from 'tap'
+import { CacheManager } from '../../lib/cache-manager.ts'
+import type { CacheDeps } from '../../lib/compose.ts'
+import { resolveConfig, type CacheConfig } from '../../lib/config.ts'
+import { suggest } from '../../lib/nearest.ts'
+
+const OPTION = { code: 'FST_ERR_CACHE_OPTION' }
+const CONFLICT = { code: 'FST_ERR_CACHE_OPTION_CONFLICT' }
+
+t.test('a URL names a database by its number, or none', async (t) => {
+  for (const redisUrl of ['redis://h/zz', 'redis://h/1/2', 'redis://h/1?db=x', 'redis:h', 'http://h', 'redis://h:abc', 'redis://u:%zz@h']) {
+    t.throws(() => resolveConfig({ redisUrl }), OPTION, redisUrl)
+    t.throws(() => resolveConfig({}, { CACHE_REDIS_URL: redisUrl }), { ...OPTION, message: /^Option CACHE_REDIS_URL/ }, redisUrl)
+  }
+  for (const [redisUrl, db] of [['redis://h', 0], ['redis://h/', 0], ['rediss://u:p@h:6380/7', 7], ['redis://h?db=2', 2]] as const) {
+    t.equal(resolveConfig({ redisUrl }).redisDb, db, redisUrl)
+  }
+})
+
+t.test('redisDb and the URL do not contradict each other', async (t) => {
+  const redisUrl = 'redis://u:SECRET@h/1'
+  t.equal(resolveConfig({ redisUrl, redisDb: 1 }).redisDb, 1)
+  t.equal(resolveConfig({ redisUrl: 'redis://h', redisDb: 3 }).redisDb, 3)
+  t.throws(() => resolveConfig({ redisUrl, redisDb: 3 }), { ...CONFLICT, message: /redisDb: 3 .*\/\/\*\*\*@h\/1/ })
+  t.throws(() => resolveConfig({ redisUrl, redisDb: 0 }), CONFLICT)
+  t.throws(() => resolveConfig({ redisUrl }, { CACHE_REDIS_DB: '3' }), CONFLICT)
+})
+
+t.test('no message and no print shows a password', async (t) => {
+  for (const [given, env] of [[{ redisUrl: 'redis://u:SECRET@127.0.0.1:abc' }, {}], [{}, { CACHE_REDIS_URL: 'redis://u:SECRET@127.0.0.1:abc' }], [{ redisPassword: ['SECRET'] }, {}]] as const) {
+    try {
+      resolveConfig(given as unknown as Partial<CacheConfig>, env)
+      t.fail('accepted')
+    } catch (error) {
+      t.match(error, OPTION)
+      t.notMatch(inspect(error), 'SECRET')
+    }
+  }
+  const cache = new CacheManager({ redisUrl: 'redis://u:SECRET@h/1', redisPassword: 'SECRET' })
+  t.teardown(async () => { await cache.close() })
+  t.equal(cache.config.redisPassword, 'SECRET', 'whoever asks for it has it')
+  for (const text of [cache, cache.config, { cache }].flatMap((value) => [JSON.stringify(value), inspect(value, { depth: 9 })])) {
+    t.notMatch(text, 'SECRET')
+    t.match(text, /\*\*\*@h\/1/)
+  }
+  t.same(resolveConfig(cache.config), cache.config, 'a configuration can be used again')
+})
+
+t.test('what a program brings along is looked at', async (t) => {
+  for (const deps of [{ redis: 5 }, { redis: {} }, { redis: 'redis://u:SECRET@h:abc' }, { clock: 5 }, { clock: {} }, { random: 0.5 }, { serializer: {} }, { serializer: null }]) {
+    const [name = ''] = Object.keys(deps)
+    t.throws(() => new CacheManager({}, deps as unknown as CacheDeps), { ...OPTION, message: new RegExp(`^Option ${name}`) }, JSON.stringify(deps))
+  }
+})
+
+t.test('a name that is none is answered with the one that was meant', async (t) => {
+  for (const [typo, meant] of [['memoryMaxsize', 'memoryMaxSize'], ['memory_ttl', 'memoryTtl'], ['redisTLL', 'redisTtl'], ['stratgey', 'strategy'], ['staleWhile', 'staleWhileRevalidate']] as const) {
+    t.throws(() => resolveConfig({ [typo]: 1 }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: `Option ${typo} does not exist. Did you mean ${meant}?` })
+  }
+  t.equal(suggest('tll', ['tags', 'ttl']), 'Did you mean ttl?')
+  t.equal(suggest('x', ['tags', 'ttl']), 'Known are tags, ttl')
+})
