@@ -8,12 +8,12 @@ import type { RoutePolicy } from './route-options.ts'
 /** What the cache sends of itself, or counts anew for every answer. */
 const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'cache-status', 'content-length'])
 
-/**
- * What the handler, and the hooks between the lookup and the capture, have added to the reply: all that a hit has to
- * replay. The id of the request is not: it would lead whoever traces a later request to this one.
- */
-export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders, requestId: string): HeaderList {
-  return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && value !== requestId && String(before[name]) !== String(value))
+/** Where the id of one request stands, which would lead whoever traces a later request to that one. */
+const TRACES: ReadonlySet<string> = new Set(['request-id', 'x-request-id', 'correlation-id', 'x-correlation-id', 'x-trace-id', 'traceparent', 'tracestate', 'x-amzn-trace-id', 'x-b3-traceid', 'x-b3-spanid'])
+
+/** What the handler, and the hooks between the lookup and the capture, have added to the reply: all that a hit has to replay. */
+export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): HeaderList {
+  return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && !TRACES.has(name) && String(before[name]) !== String(value))
 }
 
 /**

@@ -8,7 +8,7 @@ import type { CacheRequest, RoutePolicy } from './route-options.ts'
 import type { FastifyReply } from 'fastify'
 
 /** Why a request passes the cache by. */
-export type BypassReason = 'method' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition'
+export type BypassReason = 'method' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition' | 'moved'
 
 export type Admission =
   | { readonly admitted: true, readonly key: string }
@@ -27,19 +27,27 @@ export function admit (request: FastifyRequest, reply: FastifyReply, policy: Rou
   const { method, headers } = request
   if (method !== 'GET' && method !== 'HEAD') return METHOD
   // A body could change the answer, and it is not in the key.
-  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0')) return BODY
+  if (headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0') || hasHttp2Body(request)) return BODY
   if (!policy.public && policy.partition === undefined && carriesCredentials(request, policy, credentials)) return CREDENTIALS
   const target = request.raw.url ?? ''
   if (!isCleanTarget(target)) return TARGET
+  // The handler sees the host as it was written, so one that is written otherwise is another; and a proxy's word for the
+  // scheme is only a word.
   const host = validHost(request.host)
-  if (host === undefined) return HOST
+  const { protocol } = request
+  if (host === undefined || host !== request.host || (protocol !== 'http' && protocol !== 'https')) return HOST
   const partition = policy.partition?.(request as CacheRequest, reply)
   if (policy.partition !== undefined) {
     if (partition === undefined || partition === null || partition === '') return NO_PARTITION
     if (typeof partition !== 'string') throw new errors.FST_ERR_CACHE_OPTION('config.cache.partition', `a function that answered ${shown(partition)}`, 'a function that answers a string, or undefined for requests that are not to be cached')
   }
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
-  return { admitted: true, key: requestKey(request.protocol, host, counted, dimensions(request, policy, partition)) }
+  return { admitted: true, key: requestKey(protocol, host, counted, dimensions(request, policy, partition)) }
+}
+
+/** In HTTP/2 a body needs no header to announce it. */
+function hasHttp2Body ({ raw }: FastifyRequest): boolean {
+  return raw.httpVersionMajor === 2 && (raw as unknown as { stream?: { endAfterHeaders?: boolean } }).stream?.endAfterHeaders === false
 }
 
 function carriesCredentials (request: FastifyRequest, policy: RoutePolicy, credentials: readonly string[]): boolean {
@@ -53,12 +61,15 @@ function carriesCredentials (request: FastifyRequest, policy: RoutePolicy, crede
 }
 
 /** What is in the key beside scheme, host and target. */
-export function dimensions ({ headers }: FastifyRequest, policy: RoutePolicy, partition: string | undefined): KeyDimension[] | undefined {
-  if (policy.headers.length === 0 && policy.cookies.length === 0 && partition === undefined && policy.constraints === undefined) return undefined
+export function dimensions ({ headers, originalUrl, raw }: FastifyRequest, policy: RoutePolicy, partition: string | undefined): KeyDimension[] | undefined {
+  const rewritten = originalUrl !== raw.url
+  if (policy.headers.length === 0 && policy.cookies.length === 0 && partition === undefined && policy.constraints === undefined && !rewritten) return undefined
   const found: KeyDimension[] = []
   for (const name of policy.headers) found.push([`header ${name}`, headers[name]?.toString()])
   for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie, name)])
   if (partition !== undefined) found.push(['partition', partition])
   if (policy.constraints !== undefined) found.push(['constraints', policy.constraints])
+  // Behind `rewriteUrl` the handler can still see what the client asked for.
+  if (rewritten) found.push(['original-url', originalUrl])
   return found
 }

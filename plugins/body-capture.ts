@@ -40,10 +40,29 @@ export class BodyTee extends Transform {
   #chunks: Buffer[] = []
   #bytes = 0
   #whole: (body: Buffer | undefined) => void = () => {}
+  #start: (() => void) | undefined
 
-  constructor (maxBytes: number) {
+  constructor (maxBytes: number, start: (tee: BodyTee) => void) {
     super()
     this.#maxBytes = maxBytes
+    this.#start = () => { start(this) }
+  }
+
+  /** Called when somebody begins to read, just before the first byte is asked for. */
+  beforeStart (listener: () => void): void {
+    const start = this.#start
+    this.#start = () => {
+      listener()
+      start?.()
+    }
+  }
+
+  /** Nothing flows before somebody reads: what makes the bytes may look at the request, and is watched from then on. */
+  override _read (size: number): void {
+    const start = this.#start
+    this.#start = undefined
+    start?.()
+    super._read(size)
   }
 
   /** Told the whole body once it has ended cleanly, or `undefined` if it was too long. Never told about a body that broke off. */
@@ -65,10 +84,10 @@ export class BodyTee extends Transform {
 }
 
 function teed (source: Readable, maxBytes: number): BodyTee {
-  const tee = new BodyTee(maxBytes)
+  const tee = new BodyTee(maxBytes, (started) => { source.pipe(started) })
   source.once('error', (error) => { tee.destroy(error) })
   // A source that is destroyed without an error ends nothing; the client must not wait for the rest.
   source.once('close', () => { if (!source.readableEnded && !source.errored) tee.destroy() })
   tee.once('close', () => { if (!source.destroyed) source.destroy() })
-  return source.pipe(tee)
+  return tee
 }

@@ -64,8 +64,9 @@ export class Capture {
       this.#status(miss, reply, { stored: false })
       return body.payload
     }
-    if (body.kind === 'opaque') {
-      this.#giveUp(miss, request, reply, 'opaque-body')
+    // A hook behind the lookup of a public route has answered in place of the handler.
+    if (body.kind === 'opaque' || miss.observed === undefined) {
+      this.#giveUp(miss, request, reply, body.kind === 'opaque' ? 'opaque-body' : 'answered-before')
       return body.payload
     }
     const status = reply.statusCode
@@ -86,19 +87,29 @@ export class Capture {
     const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined || miss.policy.cookies.length > 0 })
     if (downstream !== undefined) reply.header('cache-control', downstream)
     varyOnKey(reply, miss.policy, response.vary)
-    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders, request.id), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
+    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
     this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
 
-    const finish = (kept: Buffer, judgement: Storing): void => {
-      this.#keep(miss, request, { status, headers: bytes === undefined ? withEtag(headers, status, kept) : headers, body: kept }, judgement, marks, loadMs)
-    }
     const ours = reply.getHeaders() as ReplyHeaders
     let decided: Judgement | undefined
     let whole: Buffer | undefined = bytes
     // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.
     // What we told browsers about their own copies says nothing about ours.
     const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream))
+    let final: ReplyHeaders = ours
+    // The handler of a stream has gone on while it flowed: what it read meanwhile counts as well.
+    const finish = (kept: Buffer, judgement: Storing): void => {
+      if (bytes !== undefined) {
+        this.#keep(miss, request, { status, headers, body: kept }, judgement, marks, loadMs)
+        return
+      }
+      const names = responseMarks(miss, request, reply, kept)
+      const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : judge(theirs(final))
+      if (last.store && names !== undefined) this.#keep(miss, request, { status, headers: withEtag(headers, status, kept), body: kept }, last, names, loadMs)
+      else this.#refused(miss, request, last.store ? 'tags-failed' : last.reason)
+    }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
+      final = { ...finalHeaders }
       if (finalStatus !== status && finalStatus !== 304) decided = { store: false, reason: `status; ${finalStatus}` }
       else decided = headersUnchanged(ours, finalHeaders) ? first : judge(theirs(finalHeaders))
       if (!decided.store) {
@@ -114,6 +125,8 @@ export class Capture {
     })
     if (body.kind === 'stream') {
       const declared = reply.getHeader('content-length')?.toString()
+      const { observed } = miss
+      body.payload.beforeStart(() => { observed.begin() })
       this.#watch(body.payload, miss, request, (kept) => {
         if (declared !== undefined && declared !== String(kept.length)) {
           this.#refused(miss, request, 'length-mismatch')
@@ -133,10 +146,14 @@ export class Capture {
 
   #watch (tee: BodyTee, miss: Miss, request: FastifyRequest, whole: (body: Buffer) => void): void {
     tee.onWhole((body) => {
+      miss.observed?.end()
       if (body === undefined) this.#refused(miss, request, 'too-large')
       else whole(body)
     })
-    tee.once('close', () => { if (!tee.readableEnded) this.#refused(miss, request, 'broken-body') })
+    tee.once('close', () => {
+      miss.observed?.end()
+      if (!tee.readableEnded) this.#refused(miss, request, 'broken-body')
+    })
   }
 
   #keep (miss: Miss, request: FastifyRequest, response: StoredResponse, judgement: Storing, marks: readonly Mark[], loadMs: number): void {

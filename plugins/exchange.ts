@@ -33,7 +33,7 @@ export interface Miss {
   readonly startedAt: number
   readonly requestTimeMs: number
   /** The headers of the reply as the handler found them: what it adds is what a hit has to replay. */
-  readonly before: ReplyHeaders
+  before: ReplyHeaders
   readonly forward: ForwardReason
   /** Whether the request waited for another one in vain. */
   readonly collapsed: boolean

@@ -53,7 +53,7 @@ export class Explainer {
   questionOf (request: FastifyRequest): Question | undefined {
     if (this.#open === 0) return undefined
     const question = this.#questions.getStore()
-    return question?.url === request.raw.url ? question : undefined
+    return question?.url === request.originalUrl ? question : undefined
   }
 
   /** What would become of a GET of `url`, from the client that sends `asker`. */

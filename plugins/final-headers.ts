@@ -6,7 +6,7 @@ import type { ReplyHeaders } from './exchange.ts'
  * only moment at which they are final. What `decide` changes in the headers is what goes out.
  *
  * Others may have replaced `writeHead` before (session middleware does), and add headers after us. `written` is called when
- * they are through; `late` are all headers, if there are any that `decide` has not seen.
+ * they are through; `late` are all headers, if there may be some that `decide` has not seen.
  */
 export function onFinalHeaders (raw: ServerResponse, decide: (status: number, headers: ReplyHeaders) => void, written: (late: ReplyHeaders | undefined) => void): void {
   const writeHead = raw.writeHead as (...args: unknown[]) => ServerResponse
@@ -18,14 +18,31 @@ export function onFinalHeaders (raw: ServerResponse, decide: (status: number, he
     const headers = given !== undefined && raw.getHeaderNames().length === 0 ? given : allHeaders(raw, given)
     decide(status, headers)
     const result = writeHead.call(raw, status, ...rest)
-    const late = raw.getHeaderNames().some((name) => !(name in headers) && !isPseudo(name))
-    written(late ? Object.fromEntries(Object.entries(raw.getHeaders()).filter(([name]) => !isPseudo(name))) : undefined)
+    const replaced = writeHead !== (Object.getPrototypeOf(raw) as ServerResponse).writeHead
+    const late = replaced || raw.getHeaderNames().some((name) => !(name in headers) && !isPseudo(name))
+    written(late ? writtenHeaders(raw) : undefined)
     return result
   } as ServerResponse['writeHead']
 }
 
 /** HTTP/2 keeps the status among the headers (RFC 9113 §8.3). */
 const isPseudo = (name: string): boolean => name.startsWith(':')
+
+/** What has been written. Node keeps the text of the head; what was given to `writeHead` stands nowhere else. */
+function writtenHeaders (raw: ServerResponse): ReplyHeaders {
+  const { _header: head } = raw as ServerResponse & { _header?: unknown }
+  const headers: ReplyHeaders = Object.fromEntries(Object.entries(raw.getHeaders()).filter(([name]) => !isPseudo(name)))
+  if (typeof head !== 'string') return headers
+  const written: Record<string, string> = {}
+  for (const line of head.split('\r\n').slice(1)) {
+    const colon = line.indexOf(':')
+    if (colon === -1) continue
+    const name = line.slice(0, colon).toLowerCase()
+    const value = line.slice(colon + 1).trim()
+    written[name] = name in written ? `${written[name] ?? ''}, ${value}` : value
+  }
+  return { ...headers, ...written }
+}
 
 /** Headers that were set on the response one by one, as Fastify does for streams, and those given besides. A change goes where the header is. */
 function allHeaders (raw: ServerResponse, given: ReplyHeaders = {}): ReplyHeaders {

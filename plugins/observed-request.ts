@@ -32,8 +32,11 @@ export class ObservedRequest {
   readonly #cookies: object | undefined
   readonly #url: string | undefined
 
-  /** @param watchTarget whether reading the raw target counts, because parts of it are not in the key */
-  constructor (request: FastifyRequest, watchTarget: boolean) {
+  /**
+   * @param watchTarget whether reading the raw target counts, because parts of it are not in the key
+   * @param idHeader the header from which the id of the request was taken, if it was
+   */
+  constructor (request: FastifyRequest, watchTarget: boolean, idHeader: string | undefined) {
     const { raw } = request
     this.#request = request as WithCookies
     this.#raw = raw
@@ -43,12 +46,19 @@ export class ObservedRequest {
     this.#url = watchTarget ? raw.url : undefined
     // The headers of an HTTP/2 request cannot be assigned until they are properties of its own.
     if (raw.httpVersionMajor === 2) Object.defineProperties(raw, { headers: { value: raw.headers, configurable: true, writable: true }, rawHeaders: { value: raw.rawHeaders, configurable: true, writable: true } })
-    raw.headers = new Proxy(raw.headers, new HeaderWatch(this.#inputs))
-    raw.rawHeaders = new Proxy(raw.rawHeaders, new AnyWatch(this.#inputs, ALL_HEADERS))
-    if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(this.#inputs, 'cookie'))
-    watched.set(request, this.#inputs)
-    Object.defineProperties(request, WATCHED)
-    if (watchTarget) watchUrl(raw, this.#inputs)
+    this.begin()
+    if (idHeader !== undefined) watchId(request, this.#inputs, idHeader)
+  }
+
+  /** Begins to watch, at first or again: a body that is streamed is made after the handler has returned. */
+  begin (): void {
+    const inputs = this.#inputs
+    this.#raw.headers = new Proxy(this.#headers, new HeaderWatch(inputs))
+    this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
+    if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(inputs, 'cookie'))
+    watched.set(this.#request, inputs)
+    Object.defineProperties(this.#request, WATCHED)
+    if (this.#url !== undefined) watchUrl(this.#raw, inputs)
   }
 
   /** Puts the request back as it was, and tells what was read. */
@@ -60,6 +70,19 @@ export class ObservedRequest {
     if (this.#url !== undefined) Object.defineProperty(this.#raw, 'url', { value: this.#url, configurable: true, enumerable: true, writable: true })
     return this.#inputs
   }
+}
+
+/** An id that the client has chosen is as good as the header that it came in. */
+function watchId (request: FastifyRequest, inputs: Set<ObservedInput>, header: string): void {
+  const { id } = request
+  Object.defineProperty(request, 'id', {
+    configurable: true,
+    enumerable: true,
+    get () {
+      inputs.add(header)
+      return id
+    }
+  })
 }
 
 class HeaderWatch implements ProxyHandler<IncomingHttpHeaders> {

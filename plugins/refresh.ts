@@ -51,8 +51,11 @@ export class Refresher {
   jobOf (request: FastifyRequest): RefreshJob | undefined {
     if (this.#running.size === 0) return undefined
     const job = this.#jobs.getStore()
-    if (job === undefined || job.url !== request.raw.url) return undefined
-    job.request ??= request
+    if (job === undefined || job.url !== request.originalUrl) return undefined
+    if (job.request === undefined) {
+      job.request = request
+      if (job.encrypted) Object.assign(request.raw.socket, { encrypted: true })
+    }
     return job.request === request ? job : undefined
   }
 
@@ -61,7 +64,7 @@ export class Refresher {
     const running = this.#running.get(key)
     if (running !== undefined) return running
     if (this.#closed) return Promise.resolve('failed')
-    const job: RefreshJob = { key, url: request.raw.url ?? '/', encrypted: request.protocol === 'https', request: undefined, kept: false, failed: false }
+    const job: RefreshJob = { key, url: request.originalUrl, encrypted: request.protocol === 'https', request: undefined, kept: false, failed: false }
     const done = this.#parts.dependencies.apart(() => this.#jobs.run(job, async () => await this.#run(job, request, policy)))
       .finally(() => { this.#running.delete(key) })
     this.#running.set(key, done)

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { errors, shown } from '../lib/errors.ts'
 import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
-import { originMark, pathMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
+import { originMark, pathMark, routeMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
 import { tagsOfReply, type Miss } from './exchange.ts'
@@ -13,7 +14,7 @@ import type { CacheRequest, NamesOf } from './route-options.ts'
 export function responseMarks (miss: Miss, request: FastifyRequest, reply: FastifyReply, body: Buffer | undefined): readonly Mark[] | undefined {
   const { policy } = miss
   const path = normalisePath(pathOf(request.raw.url ?? '/'))
-  const marks = new Set<Mark>([pathMark(path), originMark(request.protocol, request.host.toLowerCase(), path)])
+  const marks = new Set<Mark>([pathMark(path), originMark(request.protocol, request.host.toLowerCase(), path), markOfRoute(request, policy.route)])
   try {
     const entities = miss.entityTags.length > 0 || policy.entities === undefined || body === undefined ? miss.entityTags : entitiesOfText(policy.entities, body)
     for (const tag of [...resolveNames(policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
@@ -25,8 +26,18 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
   return [...marks]
 }
 
+/**
+ * The route that answers a request, and what it takes from the path. A router takes many spellings for the same (case,
+ * slashes, escapes, an absolute form), and a change made by one of them must reach what was stored under another.
+ */
+export function markOfRoute (request: FastifyRequest, route: string): Mark {
+  return routeMark(request.protocol, request.host.toLowerCase(), route, JSON.stringify(request.params))
+}
+
 export function resolveNames (names: NamesOf | undefined, request: FastifyRequest, reply: FastifyReply): readonly string[] {
-  return typeof names === 'function' ? names(request as CacheRequest, reply) : names ?? []
+  const resolved: unknown = typeof names === 'function' ? names(request as CacheRequest, reply) : names ?? []
+  if (!Array.isArray(resolved)) throw new errors.FST_ERR_CACHE_OPTION('config.cache', `a function of ${request.routeOptions.url ?? 'the route'} that answered ${resolved instanceof Promise ? 'a promise' : shown(resolved)}`, 'a function that answers an array of strings')
+  return resolved as readonly string[]
 }
 
 /** The entities in a body that was sent as text, for handlers that serialise by themselves. */

@@ -70,7 +70,9 @@ export class RouteCache {
       const answered = cache.lookup(policy, request, reply)
       if (answered === true) return undefined
       if (answered === false) return cache.#run(this, handler, request, reply)
-      return answered.then((served) => served ? reply : cache.#run(this, handler, request, reply))
+      // A handler that answers through `reply.send` returns nothing: the reply itself is what to wait for, else Fastify would
+      // take the nothing for the answer.
+      return answered.then((served) => served ? reply : cache.#run(this, handler, request, reply) ?? reply)
     }
   }
 
@@ -87,10 +89,12 @@ export class RouteCache {
     if (question !== undefined) return this.#explainer.answer(question, policy, request, reply)
     const { events, clock, log } = this.#parts
     const startedAt = events.heard('lookup') ? performance.now() : 0
+    const job = this.#refresher.jobOf(request)
     const admission = admit(request, reply, policy, this.#settings.credentials)
     if (!admission.admitted) return this.#bypass(policy, request, reply, admission.reason, startedAt)
-    const job = this.#refresher.jobOf(request)
-    const visit: Visit = { policy, request, reply, key: job?.key ?? admission.key, startedAt, askedAtMs: clock.now(), askedAt: log.tip, job }
+    // What the response depends on may have changed since the refresh was asked for, the user who is logged in above all.
+    if (job !== undefined && job.key !== admission.key) return this.#bypass(policy, request, reply, 'moved', startedAt)
+    const visit: Visit = { policy, request, reply, key: admission.key, startedAt, askedAtMs: clock.now(), askedAt: log.tip, job }
     return chain(this.#responses.find(visit.key, request.headers), (found) => this.#decide(visit, found))
   }
 
@@ -211,7 +215,9 @@ export class RouteCache {
     const miss = missOf(request)
     if (miss === null || miss.owner !== this) return handler.call(app, request, reply)
     const { policy } = miss
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query))
+    // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
+    if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request))
     return this.#parts.dependencies.track(miss.scope, () => handler.call(app, request, reply))
   }
 
@@ -235,6 +241,11 @@ export class RouteCache {
 function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery): boolean {
   const target = raw.url ?? '/'
   return target === pathOf(target) + canonicalQuery(closed, query as Record<string, unknown>)
+}
+
+/** The header from which Fastify has taken the id of the request, where it was told to. */
+function idHeaderOf ({ initialConfig: { requestIdHeader } }: FastifyInstance, { raw }: FastifyRequest): string | undefined {
+  return typeof requestIdHeader === 'string' && raw.headers[requestIdHeader] !== undefined ? requestIdHeader : undefined
 }
 
 const FRESH = Object.freeze({ status: 'hit', reason: 'fresh' } as const)

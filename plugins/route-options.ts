@@ -122,7 +122,18 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     refreshAhead: options.refreshAhead === undefined ? 0 : fraction('config.cache.refreshAhead', options.refreshAhead),
     query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
-    constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : JSON.stringify(route.constraints, (_name, value: unknown) => value instanceof RegExp ? String(value) : value)
+    constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
+  })
+}
+
+let nameless = 0
+
+/** Constraints as text. What has no text of its own (symbols, functions, objects of classes) gets a number: no other route has it. */
+function constraintsText (constraints: object): string {
+  return JSON.stringify(constraints, (_name, value: unknown) => {
+    if (value instanceof RegExp) return String(value)
+    const plain = value === null || ['string', 'number', 'boolean'].includes(typeof value) || value === constraints || Array.isArray(value)
+    return plain ? value : `#${++nameless}`
   })
 }
 

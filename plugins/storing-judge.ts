@@ -72,7 +72,7 @@ export class StoringJudge {
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
     if (vary === 'star') return { store: false, reason: 'vary-star' }
-    const unkeyed = unkeyedInput(inputs, request, policy, vary.names, this.#settings.credentials)
+    const unkeyed = unkeyedInput(inputs, request, miss, vary.names, this.#settings.credentials)
     if (unkeyed === undefined) return { store: true, freshness, vary: vary.names }
     this.#warn(request, policy.route, unkeyed)
     return { store: false, reason: `unkeyed-input; ${unkeyed}` }

@@ -1,11 +1,12 @@
 import type { FastifyRequest } from 'fastify'
+import { hasDimension } from '../lib/keyspace/request-key.ts'
 import { hasOtherParameters } from './closed-query.ts'
 import { ALL_HEADERS, TARGET, type ObservedInput } from './observed-request.ts'
 import { cookieNames } from './request-cookies.ts'
-import type { RoutePolicy } from './route-options.ts'
+import type { Miss } from './exchange.ts'
 
 /** What depends on the message's framing and on the connection, not on what is asked for. */
-const FRAMING: ReadonlySet<string> = new Set(['host', ':authority', 'connection', 'content-length', 'transfer-encoding', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range'])
+const FRAMING: ReadonlySet<string> = new Set(['connection', 'content-length', 'transfer-encoding', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range'])
 
 /**
  * What the handler read that two requests with the same key may differ in; `undefined` when there is nothing.
@@ -14,7 +15,7 @@ const FRAMING: ReadonlySet<string> = new Set(['host', ':authority', 'connection'
  * that was looked for and not there (a request that has it passes the cache by), and what a trusted proxy says, or does
  * not say, when that is just what the key contains.
  */
-export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, policy: RoutePolicy, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
+export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, { policy, key }: Pick<Miss, 'policy' | 'key'>, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
   const { headers } = request.raw
   if (policy.harmlessHeaders.has(ALL_HEADERS)) return undefined
   // A validator that lets other parameters pass shows them to the handler in `request.query`.
@@ -23,7 +24,10 @@ export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: Fasti
   for (const input of inputs) {
     if (input === ALL_HEADERS) return input
     if (FRAMING.has(input) || vary.includes(input) || policy.headers.includes(input) || policy.harmlessHeaders.has(input)) continue
-    if (policy.partition !== undefined && credentials.includes(input)) continue
+    // A partition that is the credential itself.
+    if (policy.partition !== undefined && credentials.includes(input) && hasDimension(key, ['partition', headers[input]?.toString()])) continue
+    // The host that the key contains; a proxy, or the two ways of HTTP/2 to say it, may have named another.
+    if ((input === 'host' || input === ':authority') && (headers[input] ?? request.host) === request.host) continue
     if (headers[input] === undefined && credentials.includes(input) && !policy.public) continue
     if (input === 'cookie' && policy.cookies.length > 0 && cookieNames(headers.cookie).every((name) => policy.cookies.includes(name))) continue
     if (behindProxy && input === 'x-forwarded-host' && (headers[input] ?? request.host) === request.host) continue

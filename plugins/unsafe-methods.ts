@@ -10,7 +10,7 @@ import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
 import type { PurgeRecord } from '../lib/ports/invalidation-log.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
-import { resolveNames } from './response-marks.ts'
+import { markOfRoute, resolveNames } from './response-marks.ts'
 import type { ReplyHeaders } from './exchange.ts'
 import type { NamesOf } from './route-options.ts'
 
@@ -26,8 +26,8 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
   try {
     names = resolveNames(invalidates, request, reply).map(checkTag)
   } catch (error) {
-    // The change has been made: what can be named without the route's help goes, whatever becomes of the answer.
-    await purge(parts, { marks: paths }, ['paths'])
+    // The change has been made, and nobody can tell to what: everything goes, whatever becomes of the answer.
+    await purge(parts, { everything: true }, ['everything'])
     throw error
   }
   const { keys = [], marks = [] } = nameRecord(names)
@@ -35,7 +35,6 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
 }
 
 async function purge (parts: EngineParts, record: PurgeRecord, kinds: CacheEvents['invalidate']['kinds']): Promise<void> {
-  if (record.marks?.length === 0) return
   const reach = await parts.log.append(record)
   parts.stats.add('invalidations')
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds, soft: false, reach })
@@ -44,11 +43,11 @@ async function purge (parts: EngineParts, record: PurgeRecord, kinds: CacheEvent
 function untruePaths (request: FastifyRequest, reply: FastifyReply): readonly Mark[] {
   const host = validHost(request.host)
   const target = request.raw.url ?? ''
-  // Nothing is stored for what is not a clean target, so there is nothing to make invalid.
-  if (host === undefined || !isCleanTarget(target)) return []
+  const route = markOfRoute(request, request.routeOptions.url ?? '')
+  if (host === undefined || !isCleanTarget(target)) return [route]
   const url = `${request.protocol}://${host}${target}`
   const named = invalidatedUris({ method: request.method, status: reply.statusCode, url, headers: headerListOf(reply.getHeaders() as ReplyHeaders) })
   // What was requested is known by the path as sent, not as a parser of URLs would spell it.
   const paths = [pathOf(target), ...named.filter((uri) => uri !== url).map((uri) => new URL(uri).pathname)]
-  return [...new Set(paths)].map((path) => originMark(request.protocol, host, normalisePath(path)))
+  return [route, ...[...new Set(paths)].map((path) => originMark(request.protocol, host, normalisePath(path)))]
 }

@@ -164,6 +164,8 @@ export class CacheEngine {
       // A purge that came during the load has taken the stale copy as well.
       if (found === undefined || nowMs >= found.staleIfErrorUntilMs || parts.log.judge(name, found.marks, arrivedAt) === 'purged') {
         this.#told(name, 'miss', startedAt)
+        // What is built without the value depends on it too.
+        parts.dependencies.note(name)
         throw error
       }
       this.#told(name, 'stale', startedAt)

@@ -6,6 +6,7 @@
  *   k:<key>              a cache key that was read while the entry was built
  *   p:<path>             the request path of a response, whatever its host and query
  *   u:<scheme>//<host><path>   the same with its origin (RFC 9111 §4.4 must not cross origins)
+ *   m:<host> <route> <parameters>   the route and its parameters, however the request spelled them
  */
 export type Mark = string
 
@@ -13,6 +14,8 @@ export const tagMark = (tag: string): Mark => 't:' + tag
 export const keyMark = (key: string): Mark => 'k:' + key
 export const pathMark = (path: string): Mark => 'p:' + path
 export const originMark = (scheme: string, host: string, path: string): Mark => `u:${scheme}//${withoutDefaultPort(scheme, host)}${path}`
+
+export const routeMark = (scheme: string, host: string, route: string, parameters: string): Mark => `m:${withoutDefaultPort(scheme, host)} ${route} ${parameters}`
 
 /** With its default port or without, it is the same origin (RFC 9110 §4.2.3). */
 function withoutDefaultPort (scheme: string, host: string): string {

@@ -34,11 +34,18 @@ export type KeyDimension = readonly [name: string, value: string | undefined]
  */
 export function requestKey (scheme: string, host: string, target: string, dimensions?: readonly KeyDimension[]): string {
   let key = `${RESPONSE_KEY_PREFIX}${scheme}://${host}${target}`
-  if (dimensions !== undefined) {
-    for (const [name, value] of dimensions) key += `\n${name.length}:${name}` + (value === undefined ? '-' : `${value.length}:${value}`)
-  }
+  if (dimensions !== undefined) for (const dimension of dimensions) key += dimensionText(dimension)
   if (key.length <= MAX_NAME_LENGTH) return key
   return `${RESPONSE_KEY_PREFIX}sha256:${createHash('sha256').update(key).digest('base64url')}`
+}
+
+/** Whether the key has just this dimension. A key that was too long to keep as it was has none that could be seen. */
+export function hasDimension (key: string, dimension: KeyDimension): boolean {
+  return key.includes(dimensionText(dimension))
+}
+
+function dimensionText ([name, value]: KeyDimension): string {
+  return `\n${name.length}:${name}` + (value === undefined ? '-' : `${value.length}:${value}`)
 }
 
 /** The key of one variant; `#` cannot stand in the key of a request, which is a clean target. */

@@ -1,0 +1,200 @@
+import { connect, type AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
+import t from 'tap'
+import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
+
+const token = 'a'.repeat(20)
+const authorization = `Bearer ${token}`
+
+t.test('a handler that answers through the reply is waited for, though the lookup took a while', async (t) => {
+  const { app } = await cachedApp({ strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1' })
+  t.teardown(() => app.close())
+  app.get('/page', { config: { cache: true } }, (_request, reply) => { setImmediate(() => { reply.send('the page') }) })
+  t.equal((await app.inject('/page')).body, 'the page')
+  t.equal((await app.inject('/page')).body, 'the page')
+})
+
+t.test('so is one that leads after it has waited for another', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  const sends: Array<() => void> = []
+  app.get('/page', { config: { cache: true } }, (_request, reply) => { sends.push(() => { reply.send('the page') }) })
+  const first = app.inject('/page')
+  const second = app.inject('/page')
+  await turns()
+  await app.cache.invalidate({ everything: true })
+  sends.shift()?.()
+  t.equal((await first).body, 'the page')
+  await turns()
+  sends.shift()?.()
+  t.equal((await second).body, 'the page')
+})
+
+t.test('a refresh does not store the page of whoever has logged in meanwhile', async (t) => {
+  const { app, clock } = await cachedApp()
+  t.teardown(() => app.close())
+  const sessions: Record<string, string> = { s1: 'anonymous' }
+  const users = new WeakMap<object, string>()
+  let gate = deferred()
+  gate.resolve()
+  app.addHook('onRequest', async (request) => {
+    const session = String(request.headers.cookie)
+    await gate.promise
+    users.set(request, sessions[session] ?? 'anonymous')
+  })
+  app.get('/me', { config: { cache: { ttl: 10, staleWhileRevalidate: 60, partition: (request) => users.get(request) } } }, async (request) => `page of ${users.get(request)}`)
+  await app.inject({ url: '/me', headers: { cookie: 's1' } })
+  clock.advance(11_000)
+  const passing = gate
+  const stale = app.inject({ url: '/me', headers: { cookie: 's1' } })
+  await turns(1)
+  gate = deferred()
+  await stale
+  sessions['s1'] = 'alice'
+  gate.resolve()
+  passing.resolve()
+  await turns(20)
+  t.equal((await app.inject('/me')).body, 'page of anonymous')
+})
+
+t.test('what a stream is made from counts, though it is made while it flows', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let price = 'old'
+  app.get('/greeting', { config: { cache: true } }, async ({ headers }) => Readable.from((async function * () {
+    yield 'hello '
+    yield headers['x-name'] ?? 'nobody'
+  })()))
+  app.get('/price', { config: { cache: true } }, async () => Readable.from((async function * () {
+    yield 'price: '
+    yield await app.cache.getOrSet('price', () => price)
+  })()))
+  await app.inject({ url: '/greeting', headers: { 'x-name': 'evil' } })
+  t.equal((await app.inject('/greeting')).body, 'hello nobody')
+  await app.inject('/price')
+  t.match(cacheStatus(await app.inject('/price')), /^hit/)
+  price = 'new'
+  await app.cache.delete('price')
+  t.equal((await app.inject('/price')).body, 'price: new')
+})
+
+t.test('a client that chooses the id of its request chooses nothing else', async (t) => {
+  const { app } = await cachedApp({}, { requestIdHeader: 'x-request-id' })
+  t.teardown(() => app.close())
+  app.get('/page', { config: { cache: true } }, async (_request, reply) => {
+    reply.header('x-frame-options', 'DENY')
+    return 'page'
+  })
+  app.get('/id', { config: { cache: true } }, async ({ id }) => id)
+  await app.inject({ url: '/page', headers: { 'x-request-id': 'DENY' } })
+  t.equal((await app.inject('/page')).headers['x-frame-options'], 'DENY')
+  await app.inject({ url: '/id', headers: { 'x-request-id': 'evil' } })
+  t.not((await app.inject('/id')).body, 'evil')
+})
+
+t.test('a host, a scheme and a rewritten target are what the handler sees of them', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/shop', { config: { cache: true } }, async ({ hostname }) => hostname)
+  await app.inject({ url: '/shop', headers: { host: 'Shop.example' } })
+  t.equal((await app.inject({ url: '/shop', headers: { host: 'shop.example' } })).body, 'shop.example')
+
+  const { app: rewriting } = await cachedApp({}, { rewriteUrl: () => '/page' })
+  t.teardown(() => rewriting.close())
+  rewriting.get('/page', { config: { cache: true } }, async ({ originalUrl }) => originalUrl)
+  await rewriting.inject('/evil')
+  t.equal((await rewriting.inject('/good')).body, '/good')
+
+  const { app: proxied } = await cachedApp({}, { trustProxy: true })
+  t.teardown(() => proxied.close())
+  proxied.get('/x', { config: { cache: true } }, async () => 'x')
+  proxied.get('/a', { config: { cache: true } }, async () => 'a')
+  await proxied.inject({ url: '/x', headers: { host: 'e.example', 'x-forwarded-proto': 'http://good.example/a?b' } })
+  t.equal((await proxied.inject({ url: '/a?b://e.example/x', headers: { host: 'good.example' } })).body, 'a')
+})
+
+t.test('a change reaches what is stored, however the change was addressed', async (t) => {
+  const { app } = await cachedApp({}, { routerOptions: { ignoreTrailingSlash: true, ignoreDuplicateSlashes: true, caseSensitive: false } })
+  t.teardown(() => app.close())
+  let version = 0
+  app.get('/products/:id', { config: { cache: true } }, async () => `version ${version}`)
+  app.put('/products/:id', async () => `changed to ${++version}`)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const ask = async (method: string, target: string): Promise<string> => await new Promise((resolve) => {
+    let text = ''
+    const socket = connect(port, '127.0.0.1', () => socket.write(`${method} ${target} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`))
+    socket.on('data', (chunk) => { text += String(chunk) }).on('close', () => { resolve(text) })
+  })
+  for (const target of ['http://shop.example/products/1', '/products/1#x', '//products/1', '/products/1/', '/PRODUCTS/1', '/products/%31']) {
+    await ask('GET', '/products/1')
+    t.match(await ask('PUT', target), /changed to/, target)
+    t.match(await ask('GET', '/products/1'), new RegExp(`version ${version}`), target)
+  }
+})
+
+t.test('what hooks behind the lookup of a public route answer or add is theirs', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('preHandler', async (request, reply) => {
+    reply.header('x-user', request.headers.authorization ?? 'nobody')
+    if (request.headers['user-agent'] === 'bot') return await reply.send('bots are not welcome')
+  })
+  app.get('/a', { config: { cache: { public: true } } }, async () => 'page')
+  app.get('/b', { config: { cache: { public: true } } }, async () => 'page')
+  await app.inject({ url: '/a', headers: { authorization: 'alice' } })
+  t.not((await app.inject('/a')).headers['x-user'], 'alice')
+  t.match(cacheStatus(await app.inject({ url: '/b', headers: { 'user-agent': 'bot' } })), /detail=answered-before/)
+  t.equal((await app.inject({ url: '/b', headers: { 'user-agent': 'person' } })).body, 'page')
+})
+
+t.test('what is built because a load failed goes when its key is set', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/price', { config: { cache: true } }, async () => await app.cache.getOrSet('price', () => { throw new Error('down') }).catch(() => 'not available'))
+  t.equal((await app.inject('/price')).body, 'not available')
+  await app.cache.set('price', '5 euros')
+  t.equal((await app.inject('/price')).body, '5 euros')
+})
+
+t.test('explaining and warming run no uncached handler, though targets are rewritten', async (t) => {
+  const { app } = await cachedApp({ admin: { token } }, { rewriteUrl: ({ url }) => (url ?? '').replace(/^\/api/, '') || '/' })
+  t.teardown(() => app.close())
+  let runs = 0
+  app.get('/danger', async () => ++runs)
+  await app.inject({ url: '/cache/explain?url=/api/danger', headers: { authorization } })
+  await app.inject({ method: 'POST', url: '/cache/warm', headers: { authorization }, payload: { paths: ['/api/danger'] } })
+  await turns(20)
+  t.equal(runs, 0)
+})
+
+t.test('a partition for many does not excuse what depends on one', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/page', { config: { cache: { partition: () => 'tenant' } } }, async ({ headers }) => `hello ${headers.authorization ?? 'nobody'}`)
+  await app.inject({ url: '/page', headers: { authorization: 'alice' } })
+  t.equal((await app.inject({ url: '/page', headers: { authorization: 'bob' } })).body, 'hello bob')
+})
+
+t.test('what is made private while the head is written is not stored', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('onRequest', async (_request, { raw }) => {
+    const writeHead = raw.writeHead.bind(raw) as (status: number, headers: object) => typeof raw
+    Object.assign(raw, { writeHead: (status: number, headers: object) => writeHead(status, { ...headers, 'cache-control': 'private' }) })
+  })
+  app.get('/page', { config: { cache: true } }, async () => 'page')
+  await app.inject('/page')
+  t.notMatch(cacheStatus(await app.inject('/page')), /^hit/)
+})
+
+t.test('a change whose consequences the route cannot name takes everything with it', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let version = 0
+  app.get('/list', { config: { cache: { tags: ['list'] } } }, async () => `version ${version}`)
+  app.put('/item', { config: { cache: { invalidates: () => { throw new Error('mine') } } } }, async () => ++version)
+  await app.inject('/list')
+  t.equal((await app.inject({ method: 'PUT', url: '/item' })).statusCode, 500)
+  t.equal((await app.inject('/list')).body, 'version 1')
+})
