@@ -5,14 +5,19 @@ export type Milliseconds = number
 /** A length of time in seconds: the unit of public options and of HTTP headers. */
 export type Seconds = number
 
+export interface TimerOptions {
+  /** Somebody waits for the task: the process must not end before it has run. @default false */
+  readonly keepAlive?: boolean
+}
+
 export interface Timer { cancel: () => void }
 
 /** Where time comes from. Tests hand in a clock that they move by hand. */
 export interface Clock {
   /** The current instant. */
   now: () => EpochMs
-  /** Runs `task` once after `delayMs`; never keeps the process alive. */
-  after: (delayMs: Milliseconds, task: () => void) => Timer
+  /** Runs `task` once after `delayMs`; keeps the process alive only if it is told to. */
+  after: (delayMs: Milliseconds, task: () => void, options?: TimerOptions) => Timer
 }
 
 /**
@@ -21,10 +26,10 @@ export interface Clock {
  */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  after (delayMs, task) {
+  after (delayMs, task, { keepAlive = false } = {}) {
     let turn: NodeJS.Immediate | undefined
     const handle = setTimeout(() => { turn = setImmediate(task) }, delayMs)
-    handle.unref()
+    if (!keepAlive) handle.unref()
     return {
       cancel: () => {
         clearTimeout(handle)

@@ -7,6 +7,7 @@ import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
+import { suggest } from '../lib/nearest.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
 import { checkMonitor } from './watch.ts'
 
@@ -83,7 +84,7 @@ const PATH = /^(?:\/[A-Za-z0-9\-._~]+)+$/
 export function resolvePluginOptions (given: CachePluginOptions): PluginSettings {
   const known = new Set<string>([...PLUGIN_OPTION_NAMES, ...CONFIG_NAMES])
   for (const name in given) {
-    if (!known.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${[...known].join(', ')}`)
+    if (!known.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, [...known]))
   }
   const check = <T>(option: keyof CachePluginOptions, preset: T, allowed: string, valid: (value: T) => boolean): T => {
     const value = (given[option] ?? preset) as T
@@ -99,12 +100,12 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
   if (given.manager !== undefined && own !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', own, 'the manager has a configuration of its own')
   return {
     name,
-    manager: given.manager,
+    manager: check<CacheManager | undefined>('manager', undefined, 'a CacheManager', (value) => value === undefined || isManager(value)),
     prefix: check('prefix', `/${name}`, 'a path such as "/cache"', (value) => typeof value === 'string' && PATH.test(value)),
     redisNamespace: check<string | undefined>('redisNamespace', undefined, 'a name such as "cache"', (value) => value === undefined || (typeof value === 'string' && IDENTIFIER.test(value))),
     exposeStats: check('exposeStats', true, 'true or false', (value) => typeof value === 'boolean'),
     metricsPath: check<string | false>('metrics', '/metrics', 'a path such as "/metrics", or false', (value) => value === false || (typeof value === 'string' && PATH.test(value))),
-    registry: given.registry,
+    registry: check<MetricsRegistry | undefined>('registry', undefined, 'a Registry of prom-client', (value) => value === undefined || isRegistry(value)),
     admin: adminOptions(given.admin),
     cacheStatus: check<string | false>('cacheStatus', 'fastify-response-cache', 'a name, or false', (value) => value === false || (typeof value === 'string' && /^[\x20-\x7e]+$/.test(value))),
     maxBodyBytes: count('maxBodyBytes', 5 * 1024 * 1024),
@@ -116,8 +117,17 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     warmup: checkWarmup(given.warmup),
     monitor: checkMonitor(given.monitor),
     config,
-    deps: { ...given.clock && { clock: given.clock }, ...given.random && { random: given.random }, ...given.serializer && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis } }
+    deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis } }
   }
+}
+
+/** By what it has: a program may hold two copies of this package, or of prom-client. */
+function isManager (value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'parts' in value && 'config' in value && 'getOrSet' in value && typeof value.getOrSet === 'function'
+}
+
+function isRegistry (value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'registerMetric' in value && typeof value.registerMetric === 'function'
 }
 
 /** A token that can be guessed is none, and one with other characters does not come through a header unchanged. */

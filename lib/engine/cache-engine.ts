@@ -1,6 +1,6 @@
 import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
-import { errors } from '../errors.ts'
+import { errors, shown } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
 import { checkDataKey } from '../keyspace/name.ts'
 import { escapeGlob } from '../keyspace/pattern.ts'
@@ -10,15 +10,13 @@ import { DataLoads, type Loaded } from './data-loads.ts'
 import { writeValues } from './data-writes.ts'
 import { Flights } from './flights.ts'
 import { describeEntries, previewPurge, type EntriesOptions, type EntryInfo, type PurgePreview } from './listing.ts'
-import { checkLoadOptions, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
+import { checkLoader, checkLoadOptions, storeOptionsOf, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
 import { loadMany, type ManyLoader } from './many.ts'
 import type { EngineParts } from './parts.ts'
 import { nameRecord, purgeKinds, toPurgeRecord, type Naming } from './purge-record.ts'
 
 /** What namespaces of one cache have in common. */
 export interface Shared { readonly parts: EngineParts, readonly loads: DataLoads, readonly flights: Flights<Loaded>, readonly background: Set<Promise<unknown>>, closed: boolean }
-
-const asOptions = <T>(ttlOrOptions: number | StoreOptions<T> | undefined): StoreOptions<T> => typeof ttlOrOptions === 'number' ? { ttl: ttlOrOptions } : ttlOrOptions ?? {}
 
 const nobody = (): void => {}
 
@@ -68,7 +66,7 @@ export class CacheEngine {
   async setMany<T> (items: Iterable<readonly [key: string, value: T]>, ttlOrOptions?: number | StoreOptions<T>): Promise<boolean[]> {
     const { parts, loads } = this.#shared
     this.#open('set')
-    const options = asOptions(ttlOrOptions)
+    const options = storeOptionsOf(ttlOrOptions)
     checkLoadOptions(options)
     const list = [...items].map(([key, value]) => [this.#key(key), value] as const)
     return list.length === 0 ? [] : await writeValues(parts, loads, list, options, this.#naming.tag)
@@ -83,7 +81,7 @@ export class CacheEngine {
   async deleteMany (keys: readonly string[]): Promise<number> {
     const { parts } = this.#shared
     this.#open('delete')
-    const names = keys.map((key) => this.#key(key))
+    const names = this.#keys(keys)
     if (names.length === 0) return 0
     await parts.log.append(nameRecord(names))
     const removed = await parts.store.remove(names)
@@ -110,7 +108,7 @@ export class CacheEngine {
   /** The fresh values of many keys, in one round trip; `undefined` where there is none. */
   async getMany<T = unknown> (keys: readonly string[]): Promise<Array<T | undefined>> {
     const { parts } = this.#shared
-    const names = keys.map((key) => this.#key(key))
+    const names = this.#keys(keys)
     const startedAt = performance.now()
     const found = await parts.store.readMany(names)
     return names.map((name, index) => {
@@ -129,6 +127,7 @@ export class CacheEngine {
    *   FST_ERR_CACHE_VALUE, FST_ERR_CACHE_OPTION
    */
   async getOrSet<T> (key: string, loader: Loader<T>, options: LoadOptions<T> = {}): Promise<T> {
+    checkLoader(loader)
     checkLoadOptions(options)
     return await this.#getOrSet(key, loader, options, nobody)
   }
@@ -178,7 +177,9 @@ export class CacheEngine {
    * key, or an array in the order of the keys it was given; a key that it leaves out is `undefined`.
    */
   async getOrSetMany<T> (keys: readonly string[], loader: ManyLoader<T>, options: LoadOptions<T> = {}): Promise<Array<T | undefined>> {
+    checkLoader(loader)
     checkLoadOptions(options)
+    this.#keys(keys)
     return await loadMany(async (key, load, decided) => await this.#getOrSet(key, load, options as LoadOptions<T | undefined>, decided), keys, loader)
   }
 
@@ -219,7 +220,11 @@ export class CacheEngine {
     return this.#stats.snapshot({ evictions: { entries: 0, bytes: 0, expired: 0, purged: 0, ...memory?.evictions }, entries: memory?.entries ?? 0, bytes: memory?.bytes ?? 0 })
   }
 
-  /** Gives up the loads that still run, finishes what is being written and closes the store. Closing twice is closing once. */
+  /**
+   * Gives up the loads that still run, finishes what is being written and closes the store. Closing twice is closing once.
+   * From then on the cache is empty: whoever only reads finds nothing, so that requests under way can end; what would
+   * store, load or purge fails with FST_ERR_CACHE_CLOSED.
+   */
   async close (): Promise<void> {
     const { parts, loads, background } = this.#shared
     if (this.#shared.closed) return
@@ -235,6 +240,11 @@ export class CacheEngine {
 
   #key (key: string): string {
     return this.#naming.key(checkDataKey(key))
+  }
+
+  #keys (keys: readonly string[]): string[] {
+    if (!Array.isArray(keys)) throw new errors.FST_ERR_CACHE_OPTION('keys', shown(keys), 'an array of keys')
+    return keys.map((key: string) => this.#key(key))
   }
 
   #open (operation: string): void {

@@ -1,6 +1,7 @@
 import type { Milliseconds, Seconds } from '../clock.ts'
 import { toMs } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
+import { suggest } from '../nearest.ts'
 
 /** What a loader is told. */
 export interface LoadContext {
@@ -62,17 +63,32 @@ export function ttlMsOf<T> (options: StoreOptions<T>, value: T, defaultMs: Milli
   return ttl === undefined ? defaultMs : durationMs('ttl', ttl)
 }
 
+/** The second argument of `set`: seconds, or options. */
+export function storeOptionsOf<T> (ttlOrOptions: Seconds | StoreOptions<T> | undefined): StoreOptions<T> {
+  if (ttlOrOptions === undefined) return {}
+  if (typeof ttlOrOptions === 'number') return { ttl: ttlOrOptions }
+  if (typeof ttlOrOptions !== 'object' || ttlOrOptions === null) throw new errors.FST_ERR_CACHE_OPTION('ttl', shown(ttlOrOptions), 'a number of seconds, 0 or more, or an object of options')
+  return ttlOrOptions
+}
+
+/** @throws FST_ERR_CACHE_OPTION */
+export function checkLoader (loader: unknown): void {
+  if (typeof loader !== 'function') throw new errors.FST_ERR_CACHE_OPTION('loader', shown(loader), 'a function that answers the value')
+}
+
 const KNOWN = new Set(['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'jitter', 'refreshAhead', 'timeout'])
 
 /** Checks what can be checked before the load, so that a mistake shows on the first call and not on the first miss. */
 export function checkLoadOptions (options: LoadOptions<never>): void {
+  if (typeof options !== 'object' || options === null) throw new errors.FST_ERR_CACHE_OPTION('options', shown(options), `an object with ${[...KNOWN].join(', ')}`)
   for (const name in options) {
-    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${[...KNOWN].join(', ')}`)
+    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, [...KNOWN]))
   }
   if (options.ttl !== undefined && typeof options.ttl !== 'function') durationMs('ttl', options.ttl)
   if (options.staleWhileRevalidate !== undefined) durationMs('staleWhileRevalidate', options.staleWhileRevalidate)
   if (options.staleIfError !== undefined) durationMs('staleIfError', options.staleIfError)
   if (options.timeout !== undefined) durationMs('timeout', options.timeout)
+  if (options.tags !== undefined && typeof options.tags !== 'function' && !Array.isArray(options.tags)) throw new errors.FST_ERR_CACHE_OPTION('tags', shown(options.tags), 'an array of strings, or a function of the value')
   if (options.jitter !== undefined) fraction('jitter', options.jitter)
   if (options.refreshAhead !== undefined) fraction('refreshAhead', options.refreshAhead)
 }

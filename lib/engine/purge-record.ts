@@ -4,6 +4,7 @@ import { pathMark, tagMark } from '../keyspace/mark.ts'
 import { checkKey, checkTag } from '../keyspace/name.ts'
 import { checkPattern } from '../keyspace/pattern.ts'
 import { normalisePath } from '../keyspace/request-path.ts'
+import { suggest } from '../nearest.ts'
 import type { PurgeRecord } from '../ports/invalidation-log.ts'
 import type { Purge } from '../purge.ts'
 
@@ -23,12 +24,17 @@ export function nameRecord (names: readonly string[]): Pick<PurgeRecord, 'keys' 
 
 /** Turns what a caller wrote into what the log keeps; a purge that names nothing is a mistake, not a no-op. */
 export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
+  if (typeof purge !== 'object' || purge === null) throw new errors.FST_ERR_CACHE_OPTION('purge', shown(purge), `an object with ${[...KNOWN].join(', ')}`)
   for (const name in purge) {
-    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${[...KNOWN].join(', ')}`)
+    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, [...KNOWN]))
   }
   for (const name of LISTS) {
     const list: unknown = purge[name]
     if (list !== undefined && !Array.isArray(list)) throw new errors.FST_ERR_CACHE_OPTION(name, shown(list), 'an array of strings')
+  }
+  for (const name of ['everything', 'soft'] as const) {
+    const flag: unknown = purge[name]
+    if (flag !== undefined && typeof flag !== 'boolean') throw new errors.FST_ERR_CACHE_OPTION(name, shown(flag), 'true or false')
   }
   if (purgeKinds(purge).length === 0) throw new errors.FST_ERR_CACHE_PURGE_EMPTY()
   const markPrefixes: string[] = []

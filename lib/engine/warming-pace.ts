@@ -61,7 +61,7 @@ export class Pace {
   }
 }
 
-/** Resolves after `ms`, or as soon as the signal aborts. */
+/** Resolves after `ms`, or as soon as the signal aborts. Whoever awaits a warming with nothing else to do gets its report. */
 export async function pauseFor (clock: Clock, ms: Milliseconds, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   await new Promise<void>((resolve) => {
@@ -70,7 +70,7 @@ export async function pauseFor (clock: Clock, ms: Milliseconds, signal: AbortSig
       signal.removeEventListener('abort', end)
       resolve()
     }
-    const timer = clock.after(ms, end)
+    const timer = clock.after(ms, end, { keepAlive: true })
     signal.addEventListener('abort', end)
   })
 }

@@ -80,6 +80,24 @@ t.test('redisPassword wins over the one in redisUrl', async (t) => {
   await app.close()
 })
 
+t.test('what the log says of a Redis that is well, of a wrong password, and of a database that is none', async (t) => {
+  const server = await startRedis(['--requirepass', 'right', '--databases', '4'])
+  t.teardown(async () => { await server.stop() })
+  const logged = async (options: CachePluginOptions): Promise<string> => {
+    let text = ''
+    const app = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { text += line } } } })
+    await app.register(cache, { strategy: 'hybrid', redisUrl: server.url, ...options })
+    await app.ready()
+    await app.close()
+    return text
+  }
+  t.notMatch(await logged({ redisPassword: 'right' }), /"level":[45]0/, 'closing is no loss')
+  t.match(await logged({ redisPassword: 'WRONG-SECRET' }), /WRONGPASS.*Check redisPassword/)
+  t.notMatch(await logged({ redisPassword: 'WRONG-SECRET' }), 'WRONG-SECRET')
+  t.match(await logged({}), /NOAUTH.*Check redisPassword/)
+  t.match(await logged({ redisPassword: 'right', redisDb: 9 }), /cannot be used.*database 9 cannot be selected.*check redisDb/)
+})
+
 t.test('Cluster', async (t) => {
   const cluster = await startCluster()
   const own = await start({ redis: { cluster: [...cluster.nodes] } })

@@ -4,6 +4,7 @@ import { CacheManager } from '../../lib/cache-manager.ts'
 import type { CacheDeps } from '../../lib/compose.ts'
 import { resolveConfig, type CacheConfig } from '../../lib/config.ts'
 import { suggest } from '../../lib/nearest.ts'
+import { resolvePluginOptions } from '../../plugins/options.ts'
 
 const OPTION = { code: 'FST_ERR_CACHE_OPTION' }
 const CONFLICT = { code: 'FST_ERR_CACHE_OPTION_CONFLICT' }
@@ -60,4 +61,15 @@ t.test('a name that is none is answered with the one that was meant', async (t) 
   }
   t.equal(suggest('tll', ['tags', 'ttl']), 'Did you mean ttl?')
   t.equal(suggest('x', ['tags', 'ttl']), 'Known are tags, ttl')
+})
+
+t.test('the plugin is as particular about its options', async (t) => {
+  for (const [typo, meant] of [['memoryMaxsize', 'memoryMaxSize'], ['memoryTTL', 'memoryTtl'], ['cacheState', 'cacheStatus']] as const) {
+    t.throws(() => resolvePluginOptions({ [typo]: 1 }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: `Option ${typo} does not exist. Did you mean ${meant}?` })
+  }
+  for (const given of [{ manager: {} }, { manager: 5 }, { registry: {} }, { registry: 'prom' }]) {
+    const [[name, value] = []] = Object.entries(given)
+    t.throws(() => resolvePluginOptions(given as object), { ...OPTION, message: `Option ${String(name)} is ${JSON.stringify(value)}, must be ${name === 'manager' ? 'a CacheManager' : 'a Registry of prom-client'}` })
+  }
+  t.equal(resolvePluginOptions({ clock: 0 } as object).deps.clock, 0, 'what is given is handed on, to be refused where it is used')
 })

@@ -274,6 +274,44 @@ t.test('close gives up what still loads, and lets nothing begin', async (t) => {
   await cache.close()
 })
 
+t.test('a closed cache is an empty one to readers, and nothing to others', async (t) => {
+  const cache = new CacheManager()
+  await cache.set('k', 1)
+  await cache.close()
+  t.equal(await cache.get('k'), undefined)
+  t.same(await cache.getMany(['k']), [undefined])
+  t.equal(await cache.exists('k'), false)
+  const closed = { code: 'FST_ERR_CACHE_CLOSED' }
+  await t.rejects(cache.getOrSet('k', () => 1), closed)
+  await t.rejects(cache.getOrSetMany(['k'], () => [1]), closed)
+  await t.rejects(cache.set('k', 1), closed)
+  await t.rejects(cache.delete('k'), closed)
+  await t.rejects(cache.invalidate({ keys: ['k'] }), closed)
+  await t.rejects(cache.clear(), closed)
+})
+
+t.test('arguments of other types are told by name', async (t) => {
+  const cache = new CacheManager()
+  t.teardown(async () => { await cache.close() })
+  const wrong = async (name: string, value: string, call: (given: never) => Promise<unknown>, given: unknown): Promise<void> => {
+    await t.rejects(call(given as never), { code: 'FST_ERR_CACHE_OPTION', message: new RegExp(`^Option ${name} is ${value}, must be `) }, `${name} ${value}`)
+  }
+  await wrong('loader', 'undefined', async (given) => await cache.getOrSet('k', given), undefined)
+  await wrong('loader', '5', async (given) => await cache.getOrSetMany(['k'], given), 5)
+  await wrong('keys', '"abc"', async (given) => await cache.getOrSetMany(given, () => []), 'abc')
+  await wrong('keys', '"abc"', async (given) => await cache.getMany(given), 'abc')
+  await wrong('keys', '"abc"', async (given) => await cache.deleteMany(given), 'abc')
+  await wrong('tags', '"abc"', async (given) => await cache.getOrSet('k', () => 1, { tags: given }), 'abc')
+  await wrong('options', '60', async (given) => await cache.getOrSet('k', () => 1, given), 60)
+  await wrong('ttl', '"60"', async (given) => await cache.set('k', 1, given), '60')
+  await wrong('tags', '"abc"', async (given) => await cache.set('k', 1, { tags: given }), 'abc')
+  await wrong('purge', 'undefined', async (given) => await cache.invalidate(given), undefined)
+  await wrong('purge', '"x"', async (given) => await cache.invalidate(given), 'x')
+  await wrong('everything', '"yes"', async (given) => await cache.invalidate(given), { everything: 'yes' })
+  await wrong('soft', '1', async (given) => await cache.invalidate(given), { keys: ['k'], soft: 1 })
+  t.equal(await cache.set('k', 1), true, 'the cache is none the worse for it')
+})
+
 t.test('namespaces keep to themselves, and count in the whole', async (t) => {
   const { cache } = kit()
   const [a, b] = [cache.namespace('a'), cache.namespace('a*')]

@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +19,7 @@ import type { WriteVerdict } from '../../../lib/ports/base-cache.ts'
 import { createTextFile } from '../../../lib/stores/text-file.ts'
 import fastifyResponseCache from '../../../plugins/cache.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
+import { projectRoot } from '../../support/source-tree.ts'
 
 const calm = { delayMs: () => 0, stop: () => {} }
 
@@ -451,4 +454,14 @@ t.test('learned warming', async (t) => {
     t.match(await report, { outcome: 'out-of-time', stored: 0, durationMs: 5000 })
     await t.rejects(warming.warmLearned(hot, { timeBudget: -1 }), { code: 'FST_ERR_CACHE_OPTION' })
   })
+})
+
+t.test('a script that does nothing but await a warming gets its report, retries and all', async (t) => {
+  const script = `
+    import { CacheManager } from './lib/cache-manager.ts'
+    import { CacheWarmingService } from './lib/engine/warming-service.ts'
+    const report = await new CacheWarmingService(new CacheManager()).warmCache(() => { throw new Error('boom') }, 'p')
+    process.exitCode = report.error.message === 'boom' ? 0 : 1`
+  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', script], { cwd: projectRoot, env: { PATH: process.env['PATH'] }, stdio: 'inherit' })
+  t.same(await once(child, 'exit'), [0, null])
 })
