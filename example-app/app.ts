@@ -3,8 +3,10 @@ import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import cache from 'fastify-response-cache'
 import { ownCatalogue, readCatalogue } from './catalogue.ts'
 import { ProductDatabase } from './database.ts'
+import type { Product } from './product.ts'
 import { ProductService } from './product-service.ts'
 import { addRoutes } from './routes.ts'
+import { messageOf, UnusableError } from './unusable.ts'
 
 export interface AppOptions {
   /** A JSON file of products. @default the catalogue that comes with the example */
@@ -19,10 +21,19 @@ export interface AppOptions {
 
 /** The whole application, not yet listening. */
 export async function buildApp ({ catalogue = ownCatalogue, database: file, adminToken, logger = false }: AppOptions = {}): Promise<FastifyInstance> {
-  const database = new ProductDatabase(await readCatalogue(catalogue), file)
+  const products = await readCatalogue(catalogue)
+  const database = openDatabase(products, file)
   const app = Fastify({ logger })
   app.addHook('onClose', async () => { database.close() })
   await app.register(cache, { admin: { token: adminToken } })
   addRoutes(app, new ProductService(database, app.cache))
   return app
+}
+
+function openDatabase (products: readonly Product[], file: string | undefined): ProductDatabase {
+  try {
+    return new ProductDatabase(products, file)
+  } catch (error) {
+    throw new UnusableError(`The database ${file ?? 'in memory'} cannot be used (${messageOf(error)}); name another with --database`)
+  }
 }

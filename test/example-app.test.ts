@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { once } from 'node:events'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { buildApp } from '../example-app/app.ts'
@@ -93,6 +94,34 @@ t.test('the command starts, answers and stops', async (t) => {
   t.equal((await fetch(`${origin}/cache/explain?url=/products/1`, { headers: { authorization: `Bearer ${adminToken}` } })).status, 200)
   child.kill('SIGTERM')
   t.same(await once(child, 'exit'), [0, null])
+})
+
+t.test('a start that cannot be is told in one line, with the cure', async (t) => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  await once(taken, 'listening')
+  t.teardown(() => { taken.close() })
+  const { port } = taken.address() as AddressInfo
+  const product = { id: 7, title: 'Chair', description: 'To sit on.', category: 'home', price: 5 }
+  const folder = t.testdir({ 'broken.json': '[{', 'twice.json': JSON.stringify([product, product]), 'no-database.db': 'x'.repeat(4096) })
+  const cases: Array<[env: Record<string, string>, args: string[], line: RegExp]> = [
+    [{ PORT: String(port) }, [], new RegExp(`^Port ${port} is taken; .*PORT=3001`)],
+    [{ PORT: 'abc' }, [], /^PORT is "abc", must be a number/],
+    [{}, ['--catalogue', join(folder, 'none.json')], /cannot be read \(ENOENT.*--catalogue$/],
+    [{}, ['--catalogue', join(folder, 'broken.json')], /broken\.json is not valid JSON/],
+    [{}, ['--catalogue', join(folder, 'twice.json')], /has two products with the id 7/],
+    [{}, ['--database', join(folder, 'no-database.db')], /no-database\.db cannot be used.*--database$/],
+    [{}, ['--catalog', 'a'], /'--catalog'/],
+    [{ CACHE_MEMORY_TTL: 'long' }, [], /^Option CACHE_MEMORY_TTL is "long"/]
+  ]
+  await Promise.all(cases.map(async ([env, args, line]) => {
+    const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', 'example-app/server.ts', ...args],
+      { cwd: projectRoot, env: { PATH: process.env['PATH'], PORT: '0', CACHE_STRATEGY: 'memory', ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => { said += text })
+    t.same(await once(child, 'close'), [1, null], `${line.source} ends with 1`)
+    t.match(said.trim(), line)
+    t.equal(said.trim().split('\n').length, 1, `${line.source} is one line`, { said })
+  }))
 })
 
 t.test('a catalogue of one\'s own', async (t) => {
