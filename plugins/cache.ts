@@ -9,7 +9,7 @@ import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
 import { isOwnRoute } from '../routes/route-shape.ts'
 import { Capture } from './capture.ts'
-import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf, withInvalidates } from './exchange.ts'
+import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
 import { logConnection, sayIfAlone } from './log-connection.ts'
@@ -93,7 +93,6 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
     if (given === undefined || given === false || isOwnRoute(route.config)) return
     const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, ownValidator: this.validatorCompiler !== undefined })
-    if (policy.invalidates !== undefined) route.config = withInvalidates(route.config, settings.name, policy.invalidates)
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
     route.handler = cache.around(policy, route.handler)
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]

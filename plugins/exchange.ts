@@ -55,7 +55,6 @@ const kOutcome: unique symbol = Symbol('fastify-response-cache.outcome')
 const kMiss: unique symbol = Symbol('fastify-response-cache.miss')
 const kArrival: unique symbol = Symbol('fastify-response-cache.arrival')
 const kTags: unique symbol = Symbol('fastify-response-cache.tags')
-const kInvalidates: unique symbol = Symbol('fastify-response-cache.invalidates')
 
 /** What the cache notes on requests and replies, under symbols of its own. */
 interface NotedRequest { [kOutcome]: CacheOutcome | null, [kMiss]: Miss | null, [kArrival]: Arrival | null }
@@ -74,12 +73,8 @@ export const noteArrival = (request: FastifyRequest, arrival: Arrival): void => 
 export const missOf = (request: FastifyRequest): Miss | null => noted(request)[kMiss]
 export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { noted(request)[kMiss] = miss }
 
-/** The configuration of a route as far as it is ours: what it invalidates in which cache travels with it under a symbol. */
-interface NotedConfig { [kInvalidates]?: Readonly<Record<string, NamesOf>> }
-
-export const withInvalidates = <C extends object>(config: C | undefined, cacheName: string, names: NamesOf): C =>
-  Object.assign({ ...config }, { [kInvalidates]: { ...(config as NotedConfig | undefined)?.[kInvalidates], [cacheName]: names } }) as C
-export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as NotedConfig)[kInvalidates]?.[cacheName]
+/** What a success of the route invalidates in this cache; also for a route that was there before the plugin. */
+export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as Record<string, { invalidates?: NamesOf } | undefined>)[cacheName]?.invalidates
 
 export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? []
 
