@@ -4,10 +4,10 @@
  *
  *   npm run build && node --import=tsx bench/http-hit.ts
  */
-import { cpuPerRequest, load, startServer } from './support/load.ts'
+import { cpuPerRequest, load, printCosts, startServer } from './support/load.ts'
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 7)
-const REQUESTS = Number(process.env['REQUESTS'] ?? 8000)
+const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 800)
 
 const hit = await startServer('public')
 await load(hit.port, 2, () => '/product', 1)
@@ -17,9 +17,6 @@ const raw = await startServer('raw', { RAW_RESPONSE: JSON.stringify({ headers, b
 
 const targets = [raw, hit]
 for (const name of process.env['ONLY']?.split('|') ?? ['guarded', 'guarded, no metrics', 'guarded, no statistics', 'guarded, no Cache-Status', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
-const results = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
+const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
 for (const target of targets) target.stop()
-
-const limit = results.get('raw') ?? NaN
-console.log(`median of ${ROUNDS} rounds of ${REQUESTS} requests, 16 connections`)
-for (const [name, micros] of results) console.log(`${name.padEnd(26)} ${micros.toFixed(1).padStart(6)} µs CPU  ${(micros / limit).toFixed(2)} × raw`)
+printCosts(costs, 'raw', { rounds: ROUNDS, requests: REQUESTS })

@@ -62,20 +62,36 @@ export async function load (port: number, count: number, pathOf: (n: number) => 
   }))
 }
 
-export const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN
+export const quantile = (numbers: readonly number[], part: number): number => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * part))] ?? NaN
+export const median = (numbers: readonly number[]): number => quantile(numbers, 0.5)
 
-/** CPU microseconds per request of each target, measured in turns, so that a busy moment strikes all of them. */
-export async function cpuPerRequest (targets: readonly Target[], { rounds, requests, pathOf }: { rounds: number, requests: number, pathOf: (n: number) => string }): Promise<Map<string, number>> {
-  const samples = new Map<string, number[]>()
+/** CPU microseconds per request: the middle of many short turns, and the quiet quarter of them. */
+export interface Cost { readonly median: number, readonly quiet: number }
+
+/**
+ * CPU time per request of each target. The targets take short turns, many of them, in changing order: what else the machine
+ * does strikes all of them alike.
+ */
+export async function cpuPerRequest (targets: readonly Target[], { rounds, requests, pathOf }: { rounds: number, requests: number, pathOf: (n: number) => string }): Promise<Map<string, Cost>> {
+  const samples = new Map<string, number[]>(targets.map(({ name }) => [name, []]))
   let n = 0
-  for (const target of targets) await load(target.port, requests, () => pathOf(n++))
+  for (const target of targets) await load(target.port, Math.max(requests, 5000), () => pathOf(n++))
   for (let round = 0; round < rounds; round++) {
-    for (const target of targets) {
+    for (let turn = 0; turn < targets.length; turn++) {
+      const target = targets[(turn + round) % targets.length] as Target
       const before = await target.cpuMicros()
       await load(target.port, requests, () => pathOf(n++))
-      const after = await target.cpuMicros()
-      samples.set(target.name, [...samples.get(target.name) ?? [], (after - before) / requests])
+      samples.get(target.name)?.push((await target.cpuMicros() - before) / requests)
     }
   }
-  return new Map([...samples].map(([name, values]) => [name, median(values)]))
+  return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.25) }]))
+}
+
+/** Prints costs beside that of one of them. */
+export function printCosts (costs: ReadonlyMap<string, Cost>, beside: string, { rounds, requests }: { rounds: number, requests: number }): void {
+  const limit = costs.get(beside) ?? { median: NaN, quiet: NaN }
+  console.log(`${rounds} turns of ${requests} requests each, 16 connections; CPU µs per request: median (quiet quarter), × ${beside}`)
+  for (const [name, { median, quiet }] of costs) {
+    console.log(`${name.padEnd(32)} ${median.toFixed(1).padStart(6)} (${quiet.toFixed(1)})   ${(median / limit.median).toFixed(2)} (${(quiet / limit.quiet).toFixed(2)})`)
+  }
 }

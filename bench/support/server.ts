@@ -9,15 +9,17 @@ import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
 import { Cacheable } from 'cacheable'
 import cache, { type RouteCacheOptions } from 'fastify-response-cache'
+import { ownCatalogue, readCatalogue } from '../../example-app/catalogue.ts'
+import { ProductDatabase } from '../../example-app/database.ts'
 import { product, productSchema } from './product.ts'
 
 type Variant = (app: FastifyInstance) => void | Promise<void>
 
-/** Work that a handler does before it answers: what a cache saves. */
-function work (): number {
-  let sum = 0
-  for (let n = 0; n < 20_000; n++) sum += Math.sqrt(n)
-  return sum
+/** What a list of the example costs: two queries on an embedded SQL database. */
+const database = new ProductDatabase(await readCatalogue(ownCatalogue))
+function list (): unknown {
+  const { ids, total } = database.page({ page: 1, pageSize: 20, sort: 'price' })
+  return { total, items: database.findMany(ids) }
 }
 
 const cachedRoute = (options: RouteCacheOptions, plugin = {}): Variant => async (app) => {
@@ -30,6 +32,9 @@ const variants: Record<string, Variant> = {
   public: cachedRoute({ ttl: 3600, public: true }),
   guarded: cachedRoute({ ttl: 3600 }),
   'guarded, no metrics': cachedRoute({ ttl: 3600 }, { metrics: false }),
+  'guarded, no monitor': cachedRoute({ ttl: 3600 }, { monitor: false }),
+  'guarded, no dependencies': cachedRoute({ ttl: 3600 }, { trackDependencies: false }),
+  'public, nothing else': cachedRoute({ ttl: 3600, public: true }, { metrics: false, monitor: false, enableStats: false, trackDependencies: false, cacheStatus: false }),
   'guarded, no Cache-Status': cachedRoute({ ttl: 3600 }, { cacheStatus: false }),
   'guarded, no statistics': cachedRoute({ ttl: 3600 }, { enableStats: false, metrics: false }),
   'async-cache-dedupe': (app) => {
@@ -49,17 +54,21 @@ const variants: Record<string, Variant> = {
       return product
     })
   },
-  'work, uncached': (app) => {
-    app.get('/product', { schema: productSchema }, async () => ({ ...product, price: work() }))
+  'list, uncached': (app) => {
+    app.get('/product', async () => list())
   },
-  'work, missed': async (app) => {
+  'list, missed': async (app) => {
     await app.register(cache, { memoryMaxSize: 1000 })
-    app.get('/product', { schema: productSchema, config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => ({ ...product, price: work() }))
+    app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
   },
-  'work, missed, no dependencies': async (app) => {
+  'list, missed, no dependencies': async (app) => {
     await app.register(cache, { memoryMaxSize: 1000, trackDependencies: false })
-    app.get('/product', { schema: productSchema, config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => ({ ...product, price: work() }))
-  }
+    app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
+  },
+  'nothing, uncached': (app) => {
+    app.get('/product', { schema: productSchema }, async () => product)
+  },
+  'nothing, missed': cachedRoute({ ttl: 3600 }, { memoryMaxSize: 1000 })
 }
 
 async function listen (name: string): Promise<number> {
