@@ -173,7 +173,7 @@ export class Capture {
       staleIfErrorMs: freshness.staleIfErrorMs,
       loadMs
     })
-    void chain(verdict, (done) => {
+    const settled = chain(verdict, (done) => {
       if (!done.stored) {
         this.#refused(miss, request, done.reason)
         return
@@ -184,6 +184,13 @@ export class Capture {
       this.#parts.flights.forgetUncacheable(miss.key)
       miss.flight?.end('stored')
     })
+    // A store does not throw; should one do so all the same, nobody waits for it, and the process lives on.
+    if (settled instanceof Promise) {
+      settled.catch((error: unknown) => {
+        parts.events.emit('fault', { where: `storing a response of ${miss.policy.route}`, error })
+        this.#refused(miss, request, 'unavailable')
+      })
+    }
   }
 
   /** A response that is not stored: said in Cache-Status, to the statistics, and to whoever waits for it. */
