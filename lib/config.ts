@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import type { Seconds } from './clock.ts'
 import { errors, shown } from './errors.ts'
-import { suggest } from './nearest.ts'
+import { refuseUnknown } from './unknown-option.ts'
 import { databaseOf, isRedisUrl, withoutSecrets } from './redis/url.ts'
 
 /** Where entries live. */
@@ -149,9 +149,7 @@ export function envName (name: keyof CacheConfig): string {
  * @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT
  */
 export function resolveConfig (given: Partial<CacheConfig> = {}, env: Readonly<Record<string, string | undefined>> = {}): Readonly<CacheConfig> {
-  for (const name in given) {
-    if (!Object.hasOwn(specs, name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, CONFIG_NAMES))
-  }
+  refuseUnknown(given, new Set(CONFIG_NAMES))
   const config = Object.fromEntries(CONFIG_NAMES.map((name) => [name, resolveOne(name, given[name], env)])) as unknown as CacheConfig
   const database = databaseOf(config.redisUrl)
   if (given.redisDb === undefined && (env[envName('redisDb')] ?? '') === '') config.redisDb = database ?? config.redisDb

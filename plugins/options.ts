@@ -7,7 +7,7 @@ import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
-import { suggest } from '../lib/nearest.ts'
+import { refuseUnknown } from '../lib/unknown-option.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
 import { checkMonitor } from './watch.ts'
 
@@ -82,10 +82,7 @@ const PATH = /^(?:\/[A-Za-z0-9\-._~]+)+$/
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
 export function resolvePluginOptions (given: CachePluginOptions): PluginSettings {
-  const known = new Set<string>([...PLUGIN_OPTION_NAMES, ...CONFIG_NAMES])
-  for (const name in given) {
-    if (!known.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, [...known]))
-  }
+  refuseUnknown(given, new Set<string>([...PLUGIN_OPTION_NAMES, ...CONFIG_NAMES]))
   const check = <T>(option: keyof CachePluginOptions, preset: T, allowed: string, valid: (value: T) => boolean): T => {
     const value = (given[option] ?? preset) as T
     if (!valid(value)) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), allowed)
@@ -133,12 +130,13 @@ function isRegistry (value: unknown): boolean {
 /** A token that can be guessed is none, and one with other characters does not come through a header unchanged. */
 const TOKEN = /^[!-~]{16,}$/
 
+const ADMIN_OPTION_NAMES: ReadonlySet<string> = new Set<keyof AdminOptions>(['token', 'onRequest'])
+
 function adminOptions (admin: unknown): AdminOptions | undefined {
   if (admin === undefined) return undefined
   if (typeof admin !== 'object' || admin === null) throw new errors.FST_ERR_CACHE_OPTION('admin', shown(admin), 'an object with token or onRequest')
-  const { token, onRequest, ...unknown } = admin as { token?: unknown, onRequest?: unknown }
-  const [stranger] = Object.keys(unknown)
-  if (stranger !== undefined) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(`admin.${stranger}`, 'Known are token, onRequest')
+  refuseUnknown(admin, ADMIN_OPTION_NAMES, 'admin.')
+  const { token, onRequest } = admin as { token?: unknown, onRequest?: unknown }
   // An environment variable that is not set must switch the routes off, not open them.
   if (token === undefined && onRequest === undefined) return undefined
   if (token !== undefined && (typeof token !== 'string' || !TOKEN.test(token))) throw new errors.FST_ERR_CACHE_OPTION('admin.token', 'none such', 'a string of at least 16 visible ASCII characters, without spaces')

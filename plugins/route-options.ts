@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import { fraction, durationMs } from '../lib/engine/load-options.ts'
 import { errors, shown } from '../lib/errors.ts'
-import { suggest } from '../lib/nearest.ts'
+import { refuseUnknown } from '../lib/unknown-option.ts'
 import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
@@ -91,9 +91,7 @@ type Given = RouteCacheOptions | true
 export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], ownValidator: boolean }): RoutePolicy {
   if (given !== true && (typeof given !== 'object' || given === null || Array.isArray(given))) throw new errors.FST_ERR_CACHE_OPTION('config.cache', shown(given), 'true, false or an object')
   const options: RouteCacheOptions = given === true ? {} : given
-  for (const name in options) {
-    if (!ROUTE_OPTION_NAMES.includes(name as never)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(`config.cache.${name}`, suggest(name, ROUTE_OPTION_NAMES))
-  }
+  refuseUnknown(options, new Set(ROUTE_OPTION_NAMES), 'config.cache.')
   const ms = (name: 'ttl' | 'staleWhileRevalidate' | 'staleIfError' | 'notFoundTtl' | 'clientTtl' | 'softTimeout', preset: Milliseconds): Milliseconds => options[name] === undefined ? preset : durationMs(`config.cache.${name}`, options[name])
   const isPublic = flag('public', options.public)
   if (isPublic && options.partition !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.public', 'config.cache.partition', 'a response is for everybody or for one partition')

@@ -4,6 +4,7 @@ import type { WarmingTarget } from '../lib/engine/warming-routes.ts'
 import { errors, shown } from '../lib/errors.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
 import type { TextStorage } from '../lib/ports/text-storage.ts'
+import { refuseUnknown } from '../lib/unknown-option.ts'
 
 /** What is fetched as soon as the application is ready. */
 export interface WarmupOptions {
@@ -25,8 +26,7 @@ const NAMES = ['paths', 'learn', 'storage', 'timeBudget', 'concurrency'] as cons
 export function checkWarmup (given: unknown): WarmupOptions | undefined {
   if (given === undefined) return undefined
   if (typeof given !== 'object' || given === null) throw new errors.FST_ERR_CACHE_OPTION('warmup', shown(given), `an object with ${NAMES.join(', ')}`)
-  const stranger = Object.keys(given).find((name) => !(NAMES as readonly string[]).includes(name))
-  if (stranger !== undefined) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(`warmup.${stranger}`, `Known are ${NAMES.join(', ')}`)
+  refuseUnknown(given, new Set<string>(NAMES), 'warmup.')
   const options = given as Readonly<Record<typeof NAMES[number], unknown>>
   const check = (name: keyof WarmupOptions, allowed: string, valid: (value: unknown) => boolean): void => {
     const value = options[name]

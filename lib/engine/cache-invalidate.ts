@@ -1,5 +1,6 @@
 import { errors, shown } from '../errors.ts'
 import { checkDataKey, checkTag } from '../keyspace/name.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import { decorate, type AnyMethod, type MethodWrapper } from './decorate.ts'
 import { findEngine, type EngineOf, type FallbackEngine } from './find-engine.ts'
 import { parsePurgeTemplate, parseTemplate } from './name-template.ts'
@@ -27,14 +28,12 @@ export interface CacheInvalidate {
   <This = unknown, Args extends readonly unknown[] = readonly unknown[], Value = unknown>(options: CacheInvalidateOptions<This, Args, Value>): MethodWrapper<This, [...Args, ...unknown[]], Value>
 }
 
-const KNOWN = ['keys', 'tags', 'soft', 'manager']
+const KNOWN: ReadonlySet<string> = new Set<keyof CacheInvalidateOptions>(['keys', 'tags', 'soft', 'manager'])
 
 /** Makes the `cacheInvalidate` of a program. @param fallback the cache that is used when nobody names one */
 export function createCacheInvalidate (fallback: FallbackEngine): CacheInvalidate {
   return ((options: CacheInvalidateOptions) => {
-    for (const name in options) {
-      if (!KNOWN.includes(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${KNOWN.join(', ')}`)
-    }
+    refuseUnknown(options, KNOWN)
     if (isEmpty(options?.keys) && isEmpty(options?.tags)) throw new errors.FST_ERR_CACHE_PURGE_EMPTY()
     return (...target: unknown[]) => decorate('cacheInvalidate', (method) => wrapInvalidating(method, options, fallback), target)
   }) as CacheInvalidate

@@ -1,10 +1,11 @@
 import { errors, shown } from '../errors.ts'
 import { MAX_NAME_LENGTH } from '../keyspace/name.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import { argumentKey } from './argument-key.ts'
 import type { CacheEngine } from './cache-engine.ts'
 import { decorate, type AnyMethod, type MethodWrapper } from './decorate.ts'
 import { findEngine, type EngineOf, type FallbackEngine } from './find-engine.ts'
-import { checkLoadOptions, type LoadOptions } from './load-options.ts'
+import { checkLoadOptions, LOAD_OPTION_NAMES, type LoadOptions } from './load-options.ts'
 import { isNameValue, parseTemplate, segmentOf, type ArgumentsOf } from './name-template.ts'
 import { parameterNames } from './parameter-names.ts'
 
@@ -28,8 +29,7 @@ export interface Cached {
   <const Key extends string = string, This = unknown, Args extends readonly unknown[] = readonly unknown[], Value = unknown>(options?: CachedOptions<Key, This, Args, Value>): MethodWrapper<This, [...Args, ...unknown[]] & ArgumentsOf<Key>, Value | undefined>
 }
 
-const OWN = new Set(['keyPrefix', 'key', 'tags', 'manager'])
-const OF_LOADS = new Set(['ttl', 'staleWhileRevalidate', 'staleIfError', 'jitter', 'refreshAhead', 'timeout'] satisfies Array<keyof LoadOptions>)
+const KNOWN: ReadonlySet<string> = new Set<keyof CachedOptions>(['keyPrefix', 'key', 'manager', ...LOAD_OPTION_NAMES])
 
 /** Makes the `cached` of a program. @param fallback the cache that is used when nobody names one */
 export function createCached (fallback: FallbackEngine): Cached {
@@ -41,9 +41,7 @@ export function createCached (fallback: FallbackEngine): Cached {
 
 function checkOptions (options: CachedOptions): void {
   const { keyPrefix, key } = options
-  for (const name in options) {
-    if (!OWN.has(name) && !OF_LOADS.has(name as never)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${[...OWN, ...OF_LOADS].join(', ')}`)
-  }
+  refuseUnknown(options, KNOWN)
   if (keyPrefix !== undefined && (typeof keyPrefix !== 'string' || keyPrefix === '')) throw new errors.FST_ERR_CACHE_OPTION('keyPrefix', shown(keyPrefix), 'a string with at least one character')
   if (keyPrefix !== undefined && key !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('keyPrefix', 'key', 'the key is the whole key')
   checkLoadOptions(loadOptions(options))

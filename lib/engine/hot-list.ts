@@ -3,6 +3,7 @@ import type { CacheEvents, CacheListener } from '../events.ts'
 import { isCleanTarget, validHost } from '../keyspace/request-key.ts'
 import { checkKey, RESPONSE_KEY_PREFIX } from '../keyspace/name.ts'
 import type { TextStorage } from '../ports/text-storage.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import type { CacheHost } from './host.ts'
 import { HotNames } from './hot-names.ts'
 import type { WarmingTarget } from './warming-routes.ts'
@@ -17,6 +18,7 @@ export interface HotListOptions {
 /** What was asked for most, hottest first. */
 export interface HotTop { readonly keys: string[], readonly targets: WarmingTarget[] }
 
+const KNOWN: ReadonlySet<string> = new Set<keyof HotListOptions>(['storage', 'limit'])
 const MAX_LIMIT = 1000
 const FORMAT = 1
 /** After so many lookups the counts are halved. */
@@ -36,8 +38,10 @@ export class HotList {
   readonly #listener: CacheListener<'lookup'>
   #lookups = 0
 
-  /** @throws FST_ERR_CACHE_OPTION */
-  constructor (manager: CacheHost, { storage, limit = 500 }: HotListOptions = {}) {
+  /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
+  constructor (manager: CacheHost, options: HotListOptions = {}) {
+    refuseUnknown(options, KNOWN)
+    const { storage, limit = 500 } = options
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT) throw new errors.FST_ERR_CACHE_OPTION('limit', shown(limit), `a whole number from 1 to ${MAX_LIMIT}`)
     this.#host = manager
     this.#storage = storage

@@ -1,7 +1,7 @@
 import type { Milliseconds, Seconds } from '../clock.ts'
 import { toMs } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
-import { suggest } from '../nearest.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 
 /** What a loader is told. */
 export interface LoadContext {
@@ -76,14 +76,14 @@ export function checkLoader (loader: unknown): void {
   if (typeof loader !== 'function') throw new errors.FST_ERR_CACHE_OPTION('loader', shown(loader), 'a function that answers the value')
 }
 
-const KNOWN = new Set(['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'jitter', 'refreshAhead', 'timeout'])
+/** The names of the options of `getOrSet`. */
+export const LOAD_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'jitter', 'refreshAhead', 'timeout'] as const satisfies ReadonlyArray<keyof LoadOptions>
+const KNOWN: ReadonlySet<string> = new Set(LOAD_OPTION_NAMES)
 
 /** Checks what can be checked before the load, so that a mistake shows on the first call and not on the first miss. */
 export function checkLoadOptions (options: LoadOptions<never>): void {
   if (typeof options !== 'object' || options === null) throw new errors.FST_ERR_CACHE_OPTION('options', shown(options), `an object with ${[...KNOWN].join(', ')}`)
-  for (const name in options) {
-    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, [...KNOWN]))
-  }
+  refuseUnknown(options, KNOWN)
   if (options.ttl !== undefined && typeof options.ttl !== 'function') durationMs('ttl', options.ttl)
   if (options.staleWhileRevalidate !== undefined) durationMs('staleWhileRevalidate', options.staleWhileRevalidate)
   if (options.staleIfError !== undefined) durationMs('staleIfError', options.staleIfError)

@@ -4,9 +4,9 @@ import { pathMark, tagMark } from '../keyspace/mark.ts'
 import { checkKey, checkTag } from '../keyspace/name.ts'
 import { checkPattern } from '../keyspace/pattern.ts'
 import { normalisePath } from '../keyspace/request-path.ts'
-import { suggest } from '../nearest.ts'
 import type { PurgeRecord } from '../ports/invalidation-log.ts'
 import type { Purge } from '../purge.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 
 const LISTS = ['keys', 'tags', 'patterns', 'paths'] as const
 const KNOWN = new Set<string>([...LISTS, 'everything', 'soft'])
@@ -25,9 +25,7 @@ export function nameRecord (names: readonly string[]): Pick<PurgeRecord, 'keys' 
 /** Turns what a caller wrote into what the log keeps; a purge that names nothing is a mistake, not a no-op. */
 export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   if (typeof purge !== 'object' || purge === null) throw new errors.FST_ERR_CACHE_OPTION('purge', shown(purge), `an object with ${[...KNOWN].join(', ')}`)
-  for (const name in purge) {
-    if (!KNOWN.has(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, suggest(name, [...KNOWN]))
-  }
+  refuseUnknown(purge, KNOWN)
   for (const name of LISTS) {
     const list: unknown = purge[name]
     if (list !== undefined && !Array.isArray(list)) throw new errors.FST_ERR_CACHE_OPTION(name, shown(list), 'an array of strings')

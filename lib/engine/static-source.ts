@@ -1,6 +1,7 @@
 import { toMs, type Clock, type EpochMs, type Milliseconds, type Seconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import { backoffMs } from '../resilience/backoff.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import { durationMs } from './load-options.ts'
 
 /** Where static data comes from. */
@@ -21,13 +22,11 @@ export interface StaticSourceOptions {
 const MAX_TIMER_MS = 2 ** 31 - 1
 const RETRY = { baseMs: 1000, maxMs: 60_000 }
 
-const KNOWN = ['ttl', 'tags', 'refreshEvery', 'expiresAt']
+const KNOWN: ReadonlySet<string> = new Set<keyof StaticSourceOptions>(['ttl', 'tags', 'refreshEvery', 'expiresAt'])
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
 export function checkSourceOptions (options: StaticSourceOptions): StaticSourceOptions {
-  for (const name in options) {
-    if (!KNOWN.includes(name)) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(name, `Known are ${KNOWN.join(', ')}`)
-  }
+  refuseUnknown(options, KNOWN)
   for (const name of ['ttl', 'refreshEvery'] as const) {
     if (options[name] !== undefined && durationMs(name, options[name]) === 0) throw new errors.FST_ERR_CACHE_OPTION(name, '0', 'a number of seconds above 0')
   }

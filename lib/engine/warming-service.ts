@@ -1,6 +1,7 @@
 import type { Milliseconds, Seconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import type { Leases } from '../ports/leases.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import type { HotList } from './hot-list.ts'
 import type { CacheHost } from './host.ts'
 import { durationMs, type StoreOptions } from './load-options.ts'
@@ -56,6 +57,10 @@ export interface WarmLearnedOptions extends WarmRoutesOptions {
   timeBudget?: Seconds
 }
 
+const JOB_OPTIONS = ['name', 'signal', 'onProgress'] as const satisfies ReadonlyArray<keyof JobOptions>
+const DATA_OPTIONS: ReadonlySet<string> = new Set<keyof WarmCacheOptions>([...JOB_OPTIONS, 'ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'batchSize', 'concurrency', 'retries', 'jitter'])
+const ROUTE_OPTIONS: ReadonlySet<string> = new Set<keyof WarmRoutesOptions>([...JOB_OPTIONS, 'concurrency', 'headers', 'retries'])
+const LEARNED_OPTIONS: ReadonlySet<string> = new Set([...ROUTE_OPTIONS, 'timeBudget' satisfies keyof WarmLearnedOptions])
 const MAX_ENDED_JOBS = 20
 
 /**
@@ -90,7 +95,9 @@ export class CacheWarmingService {
 
   /** The same as a job to watch and to cancel. */
   startWarmCache<T> (source: WarmingSource<T>, keyPattern: string, options: WarmCacheOptions<T> | number = {}): WarmingJob {
-    const { name = keyPattern, signal, onProgress, ...given } = typeof options === 'number' ? { batchSize: options } : options
+    const all: WarmCacheOptions<T> = typeof options === 'number' ? { batchSize: options } : options
+    refuseUnknown(all, DATA_OPTIONS)
+    const { name = keyPattern, signal, onProgress, ...given } = all
     const { parts, config } = this.#host
     const warming = { batchSize: config.warmingBatchSize, concurrency: 2, retries: 2, jitter: parts.defaults.jitter, ...given }
     checkDataWarming(keyPattern, warming)
@@ -107,6 +114,7 @@ export class CacheWarmingService {
 
   /** The same as a job to watch and to cancel. */
   startWarmRoutes (paths: Iterable<string | WarmingTarget>, options: WarmRoutesOptions = {}): WarmingJob {
+    refuseUnknown(options, ROUTE_OPTIONS)
     const { name = 'routes', ...rest } = options
     const warmer = this.#routeWarmer(rest)
     return this.#start(name, rest, async (job, pace) => {
@@ -122,6 +130,7 @@ export class CacheWarmingService {
 
   /** The same as a job to watch and to cancel. */
   startWarmLearned (hot: HotList, options: WarmLearnedOptions = {}): WarmingJob {
+    refuseUnknown(options, LEARNED_OPTIONS)
     const { name = 'learned', timeBudget = 10, ...rest } = options
     const budgetMs = durationMs('timeBudget', timeBudget)
     const warmer = this.#deps.inject === undefined ? undefined : this.#routeWarmer(rest)

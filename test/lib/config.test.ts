@@ -67,6 +67,9 @@ t.test('the plugin is as particular about its options', async (t) => {
   for (const [typo, meant] of [['memoryMaxsize', 'memoryMaxSize'], ['memoryTTL', 'memoryTtl'], ['cacheState', 'cacheStatus']] as const) {
     t.throws(() => resolvePluginOptions({ [typo]: 1 }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: `Option ${typo} does not exist. Did you mean ${meant}?` })
   }
+  for (const [given, meant] of [[{ admin: { tokn: 'x' } }, 'token'], [{ warmup: { path: [] } }, 'paths'], [{ monitor: { intervall: 1 } }, 'interval'], [{ monitor: { alertThresholds: { hitrate: 1 } } }, 'hitRate'], [{ monitor: { webhook: { url: 'http://h', header: {} } } }, 'headers']] as const) {
+    t.throws(() => resolvePluginOptions(given as object), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: new RegExp(`Did you mean ${meant}\\?$`) })
+  }
   for (const given of [{ manager: {} }, { manager: 5 }, { registry: {} }, { registry: 'prom' }]) {
     const [[name, value] = []] = Object.entries(given)
     t.throws(() => resolvePluginOptions(given as object), { ...OPTION, message: `Option ${String(name)} is ${JSON.stringify(value)}, must be ${name === 'manager' ? 'a CacheManager' : 'a Registry of prom-client'}` })

@@ -1,6 +1,7 @@
 import type { Seconds } from '../../clock.ts'
 import type { AlertName } from '../../events.ts'
 import { errors, shown } from '../../errors.ts'
+import { refuseUnknown } from '../../unknown-option.ts'
 import type { Alert } from './alerts.ts'
 
 /** From where on something is wrong; `false` watches it no more. */
@@ -47,13 +48,15 @@ export interface MonitorSettings {
 }
 
 const NAMES: ReadonlySet<string> = new Set<keyof MonitorOptions>(['alertThresholds', 'minimumSample', 'interval', 'onAlert', 'webhook', 'study'])
+const THRESHOLD_NAMES: ReadonlySet<string> = new Set<AlertName>(['hitRate', 'errorRate', 'responseTime'])
+const WEBHOOK_NAMES: ReadonlySet<string> = new Set<keyof AlertWebhook>(['url', 'headers', 'timeout'])
 const MAX_SECONDS = 2_000_000
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
 export function resolveMonitorOptions (given: MonitorOptions = {}): MonitorSettings {
-  refuseUnknown('monitor', given, NAMES)
+  refuseUnknown(given, NAMES, 'monitor.')
   const { alertThresholds = {}, minimumSample = 100, interval = 10, onAlert, webhook, study = true } = given
-  refuseUnknown('monitor.alertThresholds', alertThresholds, new Set(['hitRate', 'errorRate', 'responseTime']))
+  refuseUnknown(alertThresholds, THRESHOLD_NAMES, 'monitor.alertThresholds.')
   const { hitRate = 0.8, errorRate = 0.1, responseTime = 0.1 } = alertThresholds
   const isShare = (value: unknown): boolean => value === false || (typeof value === 'number' && value >= 0 && value <= 1)
   check('monitor.alertThresholds.hitRate', hitRate, isShare, 'a number from 0 to 1, or false')
@@ -68,8 +71,8 @@ export function resolveMonitorOptions (given: MonitorOptions = {}): MonitorSetti
 
 function resolveWebhook (given: string | AlertWebhook | undefined): MonitorSettings['webhook'] {
   if (given === undefined) return undefined
-  const { url, headers = {}, timeout = 5, ...unknown } = typeof given === 'string' ? { url: given } as AlertWebhook : given
-  refuseUnknown('monitor.webhook', unknown, new Set())
+  const { url, headers = {}, timeout = 5 }: AlertWebhook = typeof given === 'string' ? { url: given } : given
+  if (typeof given === 'object') refuseUnknown(given, WEBHOOK_NAMES, 'monitor.webhook.')
   // The URL may hold a secret: it is not repeated in the message.
   if (!isWebUrl(url)) throw new errors.FST_ERR_CACHE_OPTION('monitor.webhook', 'none such', 'an http or https URL without user and password')
   check('monitor.webhook.timeout', timeout, isSeconds, 'a number of seconds above 0')
@@ -88,9 +91,4 @@ function isSeconds (value: unknown): boolean {
 
 function check (option: string, value: unknown, valid: (value: unknown) => boolean, allowed: string): void {
   if (!valid(value)) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), allowed)
-}
-
-function refuseUnknown (option: string, given: object, known: ReadonlySet<string>): void {
-  const stranger = Object.keys(given).find((name) => !known.has(name))
-  if (stranger !== undefined) throw new errors.FST_ERR_CACHE_OPTION_UNKNOWN(`${option}.${stranger}`, known.size === 0 ? '' : `Known are ${[...known].join(', ')}`)
 }

@@ -209,7 +209,7 @@ t.test('a named source', async (t) => {
     t.throws(() => statics.addSource('b', () => 1, { ttl: -1 }), { code: 'FST_ERR_CACHE_OPTION' })
     t.throws(() => statics.addSource('b', 1 as never), { code: 'FST_ERR_CACHE_OPTION' })
     t.throws(() => statics.addSource('b', () => 1, { expiresAt: '0 0 * * *' as never }), { code: 'FST_ERR_CACHE_OPTION' })
-    t.throws(() => statics.addSource('b', () => 1, { every: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN' })
+    t.throws(() => statics.addSource('b', () => 1, { refreshevry: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean refreshEvery\?$/ })
   })
 })
 
