@@ -1,5 +1,5 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify'
-import { DASHBOARD_PAGE, DASHBOARD_POLICY } from './dashboard-page.ts'
+import { readDashboardPage, type DashboardPage } from './dashboard-page.ts'
 import { routeShape } from './route-shape.ts'
 
 export interface DashboardRouteOptions {
@@ -11,11 +11,14 @@ export interface DashboardRouteOptions {
 /** `GET <prefix>/dashboard`: a page without data, which asks for the token and fetches the report with it. */
 export function dashboardRoute (app: FastifyInstance, { prefix, guard }: DashboardRouteOptions): void {
   const schema = { produces: ['text/html'], response: { 200: { description: 'A page; it holds no data.', type: 'string' } } }
+  let page: Promise<DashboardPage> | undefined
   app.get(`${prefix}/dashboard`, routeShape('The cache on one page', schema, guard), async (_request, reply) => {
-    reply.header('content-security-policy', DASHBOARD_POLICY)
+    // Read when it is first asked for, so that nobody else pays for it.
+    const { html, policy } = await (page ??= readDashboardPage())
+    reply.header('content-security-policy', policy)
     reply.header('x-content-type-options', 'nosniff')
     reply.header('referrer-policy', 'no-referrer')
     reply.header('x-frame-options', 'DENY')
-    return await reply.type('text/html; charset=utf-8').send(DASHBOARD_PAGE)
+    return await reply.type('text/html; charset=utf-8').send(html)
   })
 }

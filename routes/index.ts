@@ -7,7 +7,7 @@ import { explainRoute, type ExplainRouteOptions } from './explain.ts'
 import { guardHooks, type AdminOptions } from './guard.ts'
 import { invalidateRoutes } from './invalidate.ts'
 import { metricsRoute } from './metrics.ts'
-import { reportRoute, type ReportRouteOptions } from './report.ts'
+import { reportRoutes, type ReportRouteOptions } from './report.ts'
 import { statsRoute } from './stats.ts'
 import { warmRoutes } from './warm.ts'
 import type { Warming } from './warm-request.ts'
@@ -41,7 +41,7 @@ export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeSta
   entryRoutes(app, { prefix, cache, guard })
   explainRoute(app, { prefix, guard, explain })
   if (report !== undefined) {
-    reportRoute(app, { prefix, guard, report })
+    reportRoutes(app, { prefix, guard, clock: cache.parts.clock, report })
     dashboardRoute(app, { prefix, guard: admin.onRequest === undefined ? [] : [admin.onRequest] })
   }
   if (warming !== undefined) warmRoutes(app, { prefix, cache, guard, warming })

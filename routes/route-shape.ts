@@ -17,6 +17,7 @@ const failure = (description: string): object => ({
 export const BAD_REQUEST = failure('Something in the request cannot be used; the message says what.')
 export const NOT_FOUND = failure('There is nothing of that name.')
 export const CONFLICT = failure('That is not possible as things stand; the message says what is in the way.')
+export const UNAVAILABLE = failure('As many streams are open as may be; ask for the figures instead.')
 
 /** What the guard in front of a route may answer. */
 export const GUARD_RESPONSES = {

@@ -1,9 +1,10 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { errors, shown } from '../lib/errors.ts'
 import type { WarmingJob } from '../lib/engine/warming-job.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { atClientsRisk } from './bad-request.ts'
-import { EventStream } from './event-stream.ts'
+import type { EventStream } from './event-stream.ts'
+import { eventStreams, eventsSchema } from './event-streams.ts'
 import type { GuardedRouteOptions } from './invalidate.ts'
 import { requireJson } from './json-only.ts'
 import { BAD_REQUEST, CONFLICT, GUARD_RESPONSES, NOT_FOUND, routeShape } from './route-shape.ts'
@@ -19,8 +20,6 @@ const BODY_LIMIT = 1024 * 1024
 
 const started = { type: 'object', required: ['id'], additionalProperties: false, properties: { id: { type: 'string' } } }
 const jobs = { type: 'object', required: ['jobs'], additionalProperties: false, properties: { jobs: { type: 'array', items: WARM_JOB } } }
-const events = { description: 'Server-sent events: `progress` now and then, and `end` when the warming has ended.', type: 'string' }
-const watched = { produces: ['text/event-stream'], response: { 200: events, 404: NOT_FOUND, ...GUARD_RESPONSES } }
 const params = { type: 'object', properties: { id: { type: 'string' } } }
 
 interface ById { Params: { id: string } }
@@ -28,7 +27,7 @@ interface ById { Params: { id: string } }
 /** `POST <prefix>/warm` starts a warming; the other routes show what runs and what has ended, and cancel it. */
 export function warmRoutes (app: FastifyInstance, { prefix, cache, guard, warming }: WarmRoutesOptions): void {
   const { service } = warming
-  const open = new Set<EventStream>()
+  const send = eventStreams(app, cache.parts.clock)
 
   const jobOf = (id: string): WarmingJob => {
     const job = service.jobs().find((each) => each.id === id)
@@ -57,29 +56,22 @@ export function warmRoutes (app: FastifyInstance, { prefix, cache, guard, warmin
   })
 
   app.get<ById>(`${prefix}/warm/:id/events`, {
-    ...routeShape('Watch a warming', { params, ...watched }, guard),
+    ...routeShape('Watch a warming', { params, ...eventsSchema('`progress` now and then, and `end` when the warming has ended.', { 404: NOT_FOUND }) }, guard),
     // The answer to a HEAD would be a stream that nobody reads.
     exposeHeadRoute: false
-  }, async (request, reply) => await watch(jobOf(request.params.id), reply))
-
-  const watch = async (job: WarmingJob, reply: FastifyReply): Promise<FastifyReply> => {
-    const stream = new EventStream({ clock: cache.parts.clock })
-    const tell = (): void => {
-      if (job.result === undefined) stream.tell('progress', describeJob(job))
-      else stream.finish('end', describeJob(job))
-    }
-    const stop = job.onProgress(tell)
-    open.add(stream)
-    stream.once('close', () => {
-      stop()
-      open.delete(stream)
-    })
-    tell()
-    return await reply.header('x-accel-buffering', 'no').type('text/event-stream').send(stream)
-  }
-
-  // Before the server waits for its last requests to end, which these would not do by themselves.
-  app.addHook('preClose', async function cacheEventsEnd () {
-    for (const stream of open) stream.end()
+  }, async (request, reply) => {
+    const job = jobOf(request.params.id)
+    return await send(reply, (stream) => follow(job, stream))
   })
+}
+
+/** Tells a stream how a job goes on, until the end of either. */
+function follow (job: WarmingJob, stream: EventStream): () => void {
+  const tell = (): void => {
+    if (job.result === undefined) stream.tell('progress', describeJob(job))
+    else stream.finish('end', describeJob(job))
+  }
+  const stop = job.onProgress(tell)
+  tell()
+  return stop
 }

@@ -17,7 +17,7 @@ function run (command, ...args) {
 
 try {
   const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', project], { cwd: root, encoding: 'utf8' }))
-  const strays = packed.files.map((file) => file.path).filter((file) => !/^(?:dist\/|(?:bin|lib|plugins|routes)\/.*\.ts$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$)/.test(file))
+  const strays = packed.files.map((file) => file.path).filter((file) => !/^(?:dist\/|(?:bin|lib|plugins|routes)\/.*\.ts$|dashboard\/[\w.-]+\.(?:css|d\.ts|html|js)$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$)/.test(file))
   if (strays.length > 0) throw new Error(`the package contains ${strays.join(', ')}`)
 
   cpSync(path.join(root, 'test/consumer'), project, { recursive: true })

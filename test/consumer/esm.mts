@@ -22,6 +22,8 @@ await app.cache.delete('product:1')
 await app.inject('/products/1')
 assert.equal(calls, 2)
 
+assert.match((await app.inject('/cache/dashboard')).body, /uPlot/)
+
 const stats: CacheStats = app.cache.getStats()
 assert.ok(stats.hits > 0)
 assert.equal(DEFAULT_CACHE_CONFIG.memoryTtl, 300)

@@ -494,7 +494,7 @@ t.test('the routes', async (t) => {
     const { paths = {} } = app.swagger() as { paths?: Document }
     const own = Object.entries(paths).filter(([path]) => path.startsWith('/cache') || path === '/metrics')
     t.same(own.flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method} ${path}`)).sort(), [
-      'delete /cache/entries/{key}', 'delete /cache/warm/{id}', 'get /cache/dashboard', 'get /cache/entries', 'get /cache/entries/{key}', 'get /cache/explain', 'get /cache/report', 'get /cache/stats', 'get /cache/warm', 'get /cache/warm/{id}', 'get /cache/warm/{id}/events', 'get /metrics', 'post /cache/flush', 'post /cache/invalidate', 'post /cache/warm'
+      'delete /cache/entries/{key}', 'delete /cache/warm/{id}', 'get /cache/dashboard', 'get /cache/entries', 'get /cache/entries/{key}', 'get /cache/explain', 'get /cache/report', 'get /cache/report/events', 'get /cache/stats', 'get /cache/warm', 'get /cache/warm/{id}', 'get /cache/warm/{id}/events', 'get /metrics', 'post /cache/flush', 'post /cache/invalidate', 'post /cache/warm'
     ])
     for (const [path, methods] of own) {
       for (const { tags, summary, responses } of Object.values(methods)) {
