@@ -65,7 +65,7 @@ for (const [size, bytes] of [['2 KB', 2048], ['100 KB', 100_000]] as const) {
     const keys = Array.from({ length: 100 }, (_, index) => `key:${index}`)
     const names = keys.map(createRedisKeys(prefix).entry)
     const [name = '', key = ''] = [names[0], keys[0]]
-    await store.writeMany(keys.map((each) => [each, data] as const), stillLog.ticket())
+    await store.writeMany(keys.map((each) => [each, data, stillLog.ticket()] as const))
     await store.write('response', response, stillLog.ticket())
     print(`read, ${size}, ${codec}`, await cpuMicros(reads, {
       'ioredis GET': async () => await bare.getBuffer(name),

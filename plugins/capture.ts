@@ -12,6 +12,7 @@ import { stripUnstorable, type StoredResponse } from '../lib/http/response.ts'
 import { isFailure } from '../lib/http/staleness.ts'
 import { effectiveVary } from '../lib/http/vary.ts'
 import { chain } from '../lib/maybe-promise.ts'
+import { within } from '../lib/resilience/within.ts'
 import { addedHeaders, headersUnchanged, varyOnKey, withEtag } from './added-headers.ts'
 import { captureBody, unwrapResponse, type BodyTee } from './body-capture.ts'
 import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
@@ -184,8 +185,11 @@ export class Capture {
       this.#parts.flights.forgetUncacheable(miss.key)
       miss.flight?.end('stored')
     })
-    // A store does not throw; should one do so all the same, nobody waits for it, and the process lives on.
     if (settled instanceof Promise) {
+      // Who waits here waits for this process, or for Redis to have its chance; not for both.
+      if (parts.store.near !== undefined) miss.flight?.land('stored')
+      else void within(settled, parts.clock.now() + parts.patienceMs, parts.clock, undefined).then(() => { miss.flight?.land('not-stored') })
+      // A store does not throw; should one do so all the same, nobody waits for it, and the process lives on.
       settled.catch((error: unknown) => {
         parts.events.emit('fault', { where: `storing a response of ${miss.policy.route}`, error })
         this.#refused(miss, request, 'unavailable')

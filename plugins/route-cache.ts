@@ -142,7 +142,8 @@ export class RouteCache {
       end (outcome) {
         flight?.end(outcome)
         void release()
-      }
+      },
+      land (outcome) { flight?.land(outcome) }
     }
     return this.#miss(visit, found, { flight: leased, ticket })
   }

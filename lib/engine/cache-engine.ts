@@ -83,8 +83,8 @@ export class CacheEngine {
     this.#open('delete')
     const names = this.#keys(keys)
     if (names.length === 0) return 0
-    await parts.log.append(nameRecord(names))
-    const removed = await parts.store.remove(names)
+    // Both at once: whoever waits, waits for the slower of the two. The purge holds here before anything is freed.
+    const [, removed] = await Promise.all([parts.log.append(nameRecord(names)), parts.store.remove(names)])
     this.#stats.add('deletes', removed)
     return removed
   }
@@ -137,10 +137,12 @@ export class CacheEngine {
     const { parts } = this.#shared
     const name = this.#key(key)
     const startedAt = performance.now()
-    const arrivedAt = parts.log.tip
+    const askedAt = parts.log.tip
     const askedAtMs = parts.clock.now()
     const read = parts.store.read(name)
     const found = read instanceof Promise ? await read : read
+    // Under strict consistency the read has just learned of purges that were complete before this call.
+    const arrivedAt = parts.log.tip
     const nowMs = parts.clock.now()
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) decided()
     if (found !== undefined && nowMs < found.freshUntilMs) {
@@ -161,7 +163,7 @@ export class CacheEngine {
       return parts.serializer.view(loaded.value) as T
     } catch (error) {
       // A purge that came during the load has taken the stale copy as well.
-      if (found === undefined || nowMs >= found.staleIfErrorUntilMs || parts.log.judge(name, found.marks, arrivedAt) === 'purged') {
+      if (found === undefined || nowMs >= found.staleIfErrorUntilMs || parts.log.judge(name, found.marks, askedAt) === 'purged') {
         this.#told(name, 'miss', startedAt)
         // What is built without the value depends on it too.
         parts.dependencies.note(name)
@@ -192,10 +194,10 @@ export class CacheEngine {
     const { parts } = this.#shared
     this.#open('invalidate')
     const record = toPurgeRecord(purge, this.#naming)
-    const reach = await parts.log.append(record)
+    const freed = record.soft === true ? [] : purge.keys ?? []
+    const [reach] = await Promise.all([parts.log.append(record), freed.length > 0 && parts.store.remove(freed.map(this.#naming.key))])
     this.#stats.add('invalidations')
     if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds: purgeKinds(purge), soft: record.soft === true, reach })
-    if (record.soft !== true && purge.keys !== undefined && purge.keys.length > 0) await parts.store.remove(purge.keys.map(this.#naming.key))
     return { reach }
   }
 
@@ -229,8 +231,7 @@ export class CacheEngine {
     const { parts, loads, background } = this.#shared
     if (this.#shared.closed) return
     this.#shared.closed = true
-    loads.abort()
-    await Promise.allSettled(background)
+    await Promise.allSettled([loads.close(), ...background])
     await parts.leases?.close()
     await parts.store.close()
     await parts.log.close()

@@ -2,9 +2,11 @@ import type { Entry } from '../entry.ts'
 import { errors } from '../errors.ts'
 import { tagMark, type Mark } from '../keyspace/mark.ts'
 import { checkTag } from '../keyspace/name.ts'
+import { chain, type MaybePromise } from '../maybe-promise.ts'
 import type { WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { toMs, type EpochMs } from '../clock.ts'
+import { within } from '../resilience/within.ts'
 import { DependencyScope } from './dependencies.ts'
 import { beginFleetLoad } from './fleet-load.ts'
 import { durationMs, ttlMsOf, type LoadContext, type LoadDefaults, type LoadOptions, type StoreOptions } from './load-options.ts'
@@ -20,25 +22,35 @@ export interface Loaded { readonly value: unknown, readonly marks: readonly Mark
 export class DataLoads {
   readonly #parts: EngineParts
   readonly #running = new Set<AbortController>()
+  readonly #storing = new Set<Promise<unknown>>()
 
   constructor (parts: EngineParts) {
     this.#parts = parts
   }
 
   /**
-   * Loads and stores the value of a key, or waits for another process that is doing so.
+   * Loads and stores the value of a key, or waits for another process that is doing so. Who asked gets the value when it
+   * is stored for all, or when their patience with Redis is used up: then the storing ends without them.
    * @param askedAtMs when the caller first asked Redis for the value
    */
   async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket, askedAtMs: EpochMs): Promise<Loaded> {
-    if (this.#parts.leases === undefined) return await this.#loadHere(key, tagName, loader, options, ticket)
+    if (this.#parts.leases === undefined) {
+      const { loaded, stored } = await this.#loadHere(key, tagName, loader, options, ticket)
+      if (stored instanceof Promise) await stored
+      return loaded
+    }
     const start = await beginFleetLoad(this.#parts, key, { fresh: async () => await this.#fresh(key), askedAtMs })
     if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
-    try {
-      return await this.#loadHere(key, tagName, loader, options, start.ticket)
-    } finally {
+    const load = this.#loadHere(key, tagName, loader, options, start.ticket)
+    const storing: Promise<unknown> = load.then(async ({ stored }) => { await stored }, () => {}).finally(() => {
+      this.#storing.delete(storing)
       // Nobody has to wait until Redis has heard of it.
       void start.release()
-    }
+    })
+    this.#storing.add(storing)
+    const { loaded } = await load
+    await within(storing, this.#parts.clock.now() + start.patienceMs, this.#parts.clock, undefined)
+    return loaded
   }
 
   async #fresh (key: string): Promise<Entry | undefined> {
@@ -46,7 +58,7 @@ export class DataLoads {
     return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
   }
 
-  async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<Loaded> {
+  async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<{ readonly loaded: Loaded, readonly stored: MaybePromise<void> }> {
     const { stats, events, dependencies, defaults, random } = this.#parts
     const scope = new DependencyScope()
     const startedAt = performance.now()
@@ -62,14 +74,14 @@ export class DataLoads {
     }
     const loadMs = performance.now() - startedAt
     if (events.heard('load')) events.emit('load', { key, ok: true, durationMs: loadMs })
-    if (value === undefined) return { value, marks: [...scope.marks], stale: scope.stale }
+    if (value === undefined) return { loaded: { value, marks: [...scope.marks], stale: scope.stale }, stored: undefined }
     const jitter = 1 - (options.jitter ?? defaults.jitter) * random()
     const entry = this.entryOf(value, options, tagName, ticket, { loadMs, jitter, marks: scope.marks })
     const loaded: Loaded = { value: entry.value, marks: entry.marks, stale: scope.stale }
     if (scope.stale) this.#refuse(key, 'built-from-stale')
     else if (scope.tooMany) this.#refuse(key, 'too-many-marks')
-    else if (entry.freshUntilMs > entry.storedAtMs) this.account(key, entry, await this.#parts.store.write(key, entry, ticket))
-    return loaded
+    else if (entry.freshUntilMs > entry.storedAtMs) return { loaded, stored: chain(this.#parts.store.write(key, entry, ticket), (verdict) => { this.account(key, entry, verdict) }) }
+    return { loaded, stored: undefined }
   }
 
   /** The entry for a value, its options resolved. */
@@ -106,9 +118,10 @@ export class DataLoads {
     }
   }
 
-  /** Tells every loader still running that nobody waits for it any more. */
-  abort (): void {
+  /** Tells every loader still running that nobody waits for it any more, and waits for what is being stored. */
+  async close (): Promise<void> {
     for (const controller of this.#running) controller.abort(new errors.FST_ERR_CACHE_CLOSED('loading'))
+    await Promise.allSettled(this.#storing)
   }
 
   #refuse (key: string, reason: string): void {

@@ -1,6 +1,6 @@
-import type { Entry } from '../entry.ts'
-import { refused } from '../ports/base-cache.ts'
+import { refused, type Fill } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
+import { LOST_LEASE } from '../ports/leases.ts'
 import type { DataLoads } from './data-loads.ts'
 import type { StoreOptions } from './load-options.ts'
 import type { EngineParts } from './parts.ts'
@@ -18,13 +18,15 @@ export async function writeValues<T> (parts: EngineParts, loads: DataLoads, item
   const appended = log.append(nameRecord(items.map(([key]) => key)))
   // What is purged from here on is older than its purge, though the store may take a while to be told.
   const { at } = log.ticket()
-  await appended
-  const ticket: Ticket = { at, asOf: log.ticket().asOf }
-  const storable = items.flatMap(([key], index): Array<readonly [string, Entry]> => {
+  const reach = await appended
+  const { asOf } = log.ticket()
+  // What Redis hears before the purge, the purge will take when it gets there; so it need not be told.
+  const ticket: Ticket = { at, asOf, ...reach === 'here' && { lease: LOST_LEASE } }
+  const storable = items.flatMap(([key], index): Fill[] => {
     const entry = entries[index]
-    return entry === undefined || entry.freshUntilMs <= entry.storedAtMs ? [] : [[key, { ...entry, asOf: ticket.asOf }]]
+    return entry === undefined || entry.freshUntilMs <= entry.storedAtMs ? [] : [[key, { ...entry, asOf }, ticket]]
   })
-  const verdicts = await store.writeMany(storable, ticket)
+  const verdicts = await store.writeMany(storable)
   const stored = new Set<string>()
   for (const [index, [key, entry]] of storable.entries()) {
     const verdict = verdicts[index] ?? refused('unavailable')

@@ -1,6 +1,6 @@
 import type { Entry } from '../entry.ts'
 import { checkDataKey } from '../keyspace/name.ts'
-import { refused, type WriteVerdict } from '../ports/base-cache.ts'
+import { refused, type Fill as StoreFill, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { DataLoads } from './data-loads.ts'
 import { DependencyScope } from './dependencies.ts'
@@ -43,7 +43,7 @@ export class Fill {
   /** Stores values by their full keys, one verdict each, in order. Never throws for a value that cannot be stored. */
   async store<T> (items: ReadonlyArray<readonly [key: string, value: T]>, options: FillOptions<T>): Promise<FillVerdict[]> {
     const verdicts: FillVerdict[] = []
-    const storable: Array<readonly [key: string, entry: Entry]> = []
+    const storable: StoreFill[] = []
     const places: number[] = []
     for (const [key, value] of items) {
       const made = this.#entryOf(key, value, options, this.#ticket)
@@ -52,10 +52,10 @@ export class Fill {
         continue
       }
       places.push(verdicts.length)
-      storable.push([key, made])
+      storable.push([key, made, this.#ticket])
       verdicts.push(refused('unavailable'))
     }
-    const written = storable.length === 0 ? [] : await this.#parts.store.writeMany(storable, this.#ticket)
+    const written = storable.length === 0 ? [] : await this.#parts.store.writeMany(storable)
     for (const [index, [key, entry]] of storable.entries()) {
       const verdict = written[index] ?? refused('unavailable')
       verdicts[places[index] as number] = verdict

@@ -70,7 +70,8 @@ export class ResponseCache {
   /** Keeps a response, under its URL or as a variant of it. */
   keep (keep: Keep): MaybePromise<WriteVerdict> {
     const { store, clock } = this.#parts
-    return chain(store.read(keep.key), (held) => {
+    // What a nearer tier does not know of other variants can cost one of them, but no time.
+    return chain((store.near ?? store).read(keep.key), (held) => {
       const known = held?.kind === 'variants' ? held.value as Variants : undefined
       const entry = this.#entryOf(keep, clock.now())
       if (known === undefined && keep.vary.length === 0) return store.write(keep.key, entry, keep.ticket)
@@ -104,7 +105,7 @@ export class ResponseCache {
     const variant: Entry<StoredResponse> = { ...entry, marks: [...entry.marks, keyMark(keep.key)] }
     // The lease is on the URL: it is given back with the list, once the variant is there to be found.
     const { lease, ...ticket } = keep.ticket
-    return chain(store.write(key, variant, ticket), (verdict) => verdict.stored ? store.write(keep.key, list, keep.ticket) : refused(verdict.reason))
+    return chain(store.writeMany([[key, variant, ticket], [keep.key, list, keep.ticket]]), ([first = refused('unavailable'), second = first]) => first.stored ? second : first)
   }
 
   #entryOf (keep: Keep, nowMs: EpochMs): Entry<StoredResponse> {

@@ -1,4 +1,5 @@
 import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
+import { within } from '../resilience/within.ts'
 
 /**
  * How the run that others waited for ended. After `overtaken` (by a purge, or by a client that left) the next one should
@@ -6,8 +7,12 @@ import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
  */
 export type FlightEnd = 'stored' | 'overtaken' | 'failed' | 'not-stored'
 
-/** A handler under way whose response others wait for. `end` may be called more than once; the first call counts. */
-export interface ResponseFlight { end: (how: FlightEnd) => void }
+/** A handler under way whose response others wait for. Each may be called more than once; the first call counts. */
+export interface ResponseFlight {
+  readonly end: (how: FlightEnd) => void
+  /** Whoever waits in this process need not wait any longer; the fleet waits for the end. */
+  readonly land: (how: FlightEnd) => void
+}
 
 interface Flight extends ResponseFlight { readonly ended: Promise<FlightEnd> }
 
@@ -46,13 +51,11 @@ export class ResponseFlights {
   lead (key: string): ResponseFlight {
     let settle: (how: FlightEnd) => void = () => {}
     const ended = new Promise<FlightEnd>((resolve) => { settle = resolve })
-    const flight: Flight = {
-      ended,
-      end: (how) => {
-        if (this.#flights.get(key) === flight) this.#flights.delete(key)
-        settle(how)
-      }
+    const end = (how: FlightEnd): void => {
+      if (this.#flights.get(key) === flight) this.#flights.delete(key)
+      settle(how)
     }
+    const flight: Flight = { ended, end, land: end }
     this.#flights.set(key, flight)
     return flight
   }
@@ -61,13 +64,7 @@ export class ResponseFlights {
   async wait (key: string, forMs: Milliseconds): Promise<FlightEnd | 'timeout'> {
     const flight = this.#flights.get(key)
     if (flight === undefined) return 'not-stored'
-    let timer = { cancel: (): void => {} }
-    const timeout = new Promise<'timeout'>((resolve) => { timer = this.#clock.after(forMs, () => { resolve('timeout') }) })
-    try {
-      return await Promise.race([flight.ended, timeout])
-    } finally {
-      timer.cancel()
-    }
+    return await within(flight.ended, this.#clock.now() + forMs, this.#clock, 'timeout')
   }
 
   /** Responses for this key can be shared after all. */

@@ -32,6 +32,9 @@ export interface TierUsage {
   readonly evictions: Readonly<Record<EvictionCause, number>>
 }
 
+/** One entry to be written, with the ticket of the load it comes from. */
+export type Fill = readonly [key: string, entry: Entry, ticket: Ticket]
+
 export interface ScanPage {
   readonly entries: ReadonlyArray<readonly [key: string, entry: Entry]>
   /** Hand it to the next call; `undefined` after the last page. */
@@ -75,8 +78,8 @@ export abstract class BaseCache {
   /** The same in the order of the keys, with `undefined` for what is not there. */
   abstract readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>>
   abstract write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict>
-  /** One verdict an item, in their order. */
-  abstract writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): MaybePromise<WriteVerdict[]>
+  /** One verdict a fill, in their order. A server gets them in that order, too. */
+  abstract writeMany (fills: readonly Fill[]): MaybePromise<WriteVerdict[]>
   /** Frees the entries of these keys now; answers how many there were. The purge itself is the log's. */
   abstract remove (keys: readonly string[]): MaybePromise<number>
   /** Frees everything, in the background where that takes long. */
@@ -86,6 +89,14 @@ export abstract class BaseCache {
   abstract usage (): readonly TierUsage[]
   /** Frees everything held here and ends all timers. A second call does nothing. */
   abstract close (): MaybePromise<void>
+
+  /**
+   * The tier that answers without a promise. What it takes can be read from it as soon as `write` was called, however long
+   * other tiers take.
+   */
+  get near (): BaseCache | undefined {
+    return undefined
+  }
 
   /**
    * The value of a key; `undefined` when there is none. It is frozen.

@@ -1,11 +1,10 @@
 import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
-import { BaseCache, STORED, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { BaseCache, STORED, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
 import type { MemoryCache } from './memory.ts'
-import type { Fill } from './redis-fill.ts'
 import type { RedisCache } from './redis.ts'
 import { WriteBackQueue } from './write-back-queue.ts'
 
@@ -32,7 +31,7 @@ export class HybridCache extends BaseCache {
     this.#redis = options.redis
     this.#queue = new WriteBackQueue({
       clock: this.clock,
-      store: async (fills) => await this.#redis.writeEach(fills),
+      store: async (fills) => await this.#redis.writeMany(fills),
       available: () => this.#redis.available,
       ...(options.writeBackMaxEntries === undefined ? {} : { maxEntries: options.writeBackMaxEntries }),
       ...(options.writeBackMaxBytes === undefined ? {} : { maxBytes: options.writeBackMaxBytes })
@@ -42,6 +41,10 @@ export class HybridCache extends BaseCache {
   /** What waits to be written back, and what had to make room there. */
   get writeBack (): { readonly entries: number, readonly bytes: number, readonly dropped: number } {
     return { entries: this.#queue.size, bytes: this.#queue.bytes, dropped: this.#queue.dropped }
+  }
+
+  override get near (): MemoryCache {
+    return this.#memory
   }
 
   read (key: string): MaybePromise<Entry | undefined> {
@@ -56,25 +59,25 @@ export class HybridCache extends BaseCache {
   }
 
   async write (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
-    const [verdict] = await this.writeMany([[key, entry]], ticket)
+    const [verdict] = await this.writeMany([[key, entry, ticket]])
     return verdict ?? STORED
   }
 
-  async writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): Promise<WriteVerdict[]> {
-    const near = items.map(([key, entry]) => this.#memory.write(key, this.#copyOf(entry), ticket))
+  async writeMany (fills: readonly Fill[]): Promise<WriteVerdict[]> {
+    const near = fills.map(([key, entry, ticket]) => this.#memory.write(key, this.#copyOf(entry), ticket))
     // What is purged or over is so everywhere; Redis is asked to forget an expired copy all the same.
-    const far = items.flatMap(([key, entry], index): Array<readonly [number, Fill]> => {
+    const far = fills.flatMap((fill, index): Array<readonly [number, Fill]> => {
+      const [key, , ticket] = fill
       const verdict = near[index]
       if (verdict?.stored === false && (verdict.reason === 'purged' || verdict.reason === 'closed')) return []
       this.#queue.cancel(key)
-      const fill: Fill = [key, entry, ticket]
       // A lease is given back as the entry is stored, and others wait for that.
       if (!this.#options.writeBack || verdict?.stored === false || ticket.lease !== undefined) return [[index, fill]]
       this.#queue.push(fill)
       return []
     })
     if (far.length === 0 || this.#closed) return near
-    const stored = await this.#redis.writeEach(far.map(([, fill]) => fill))
+    const stored = await this.#redis.writeMany(far.map(([, fill]) => fill))
     const verdicts: WriteVerdict[] = [...near]
     for (const [nth, [index]] of far.entries()) {
       const verdict = stored[nth]

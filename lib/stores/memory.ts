@@ -1,7 +1,7 @@
 import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import type { BoundedMap } from '../eviction/bounded-map.ts'
 import { createBoundedMap } from '../eviction/create-bounded-map.ts'
-import { BaseCache, refused, STORED, type EvictionCause, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { BaseCache, refused, STORED, type EvictionCause, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { ExpirySweep } from './expiry-sweep.ts'
 import { NODE_BYTES, weigh, type MemoryNode } from './memory-node.ts'
@@ -34,6 +34,10 @@ export class MemoryCache extends BaseCache {
       tidy: (slot) => { this.#tidy(slot) },
       isEmpty: () => this.#map.size === 0
     }, { log: this.log, clock: this.clock, intervalMs: this.#options.sweepIntervalMs })
+  }
+
+  override get near (): this {
+    return this
   }
 
   read (key: string): Entry | undefined {
@@ -75,8 +79,8 @@ export class MemoryCache extends BaseCache {
     return STORED
   }
 
-  writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): WriteVerdict[] {
-    return items.map(([key, entry]) => this.write(key, entry, ticket))
+  writeMany (fills: readonly Fill[]): WriteVerdict[] {
+    return fills.map((fill) => this.write(...fill))
   }
 
   remove (keys: readonly string[]): number {

@@ -1,13 +1,11 @@
 import type { EntryCodec, Moment } from '../codec/entry-codec.ts'
 import { MAX_LIFE_MS } from '../codec/entry-header.ts'
-import { softened, staleUntilMs, type Entry } from '../entry.ts'
+import { softened, staleUntilMs } from '../entry.ts'
 import type { RedisKeys } from '../keyspace/redis-key.ts'
-import { refused, STORED, type WriteVerdict } from '../ports/base-cache.ts'
-import type { InvalidationLog, Ticket } from '../ports/invalidation-log.ts'
+import { refused, STORED, type Fill, type WriteVerdict } from '../ports/base-cache.ts'
+import type { InvalidationLog } from '../ports/invalidation-log.ts'
+import { LOST_LEASE } from '../ports/leases.ts'
 import type { RedisCommand } from '../ports/redis-client.ts'
-
-/** One entry to be written, with the ticket of the load it comes from. */
-export type Fill = readonly [key: string, entry: Entry, ticket: Ticket]
 
 /** What is to be sent for a fill, if anything, and what the answer is when that succeeds. */
 export interface FillPlan { readonly command: RedisCommand | undefined, readonly verdict: WriteVerdict }
@@ -45,7 +43,7 @@ export class FillPlanner {
   async plan ([key, given, ticket]: Fill, at: Moment, possible: boolean): Promise<FillPlan> {
     const { log, codec, keys, maxEntryBytes, maxStoredBytes } = this.#rules
     const validity = ticket.at === log.tip ? 'valid' : log.judge(key, given.marks, ticket.at)
-    if (validity === 'purged') return { command: undefined, verdict: refused('purged') }
+    if (validity === 'purged' || ticket.lease === LOST_LEASE) return { command: undefined, verdict: refused('purged') }
     const entry = validity === 'soft' ? softened(given, log.softPurgedAtMs(key, given.marks, ticket.at) ?? at.localMs) : given
     const name = keys.entry(key)
     // The older copy goes as well: it is not what was written last.

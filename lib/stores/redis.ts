@@ -5,11 +5,11 @@ import { MAX_HEADER_BYTES } from '../codec/envelope.ts'
 import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import { createRedisKeys, type RedisKeys } from '../keyspace/redis-key.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
-import { BaseCache, refused, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { BaseCache, refused, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
 import { retry } from '../resilience/retry.ts'
-import { FillPlanner, type Fill } from './redis-fill.ts'
+import { FillPlanner } from './redis-fill.ts'
 import { resolveRedisOptions, type RedisCacheOptions, type ResolvedRedisOptions } from './redis-options.ts'
 
 /** Why a read that could have hit did not. `reply`: Redis answered with an error; `unavailable`: not at all. */
@@ -78,16 +78,11 @@ export class RedisCache extends BaseCache {
   }
 
   async write (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
-    const [verdict] = await this.writeEach([[key, entry, ticket]])
+    const [verdict] = await this.writeMany([[key, entry, ticket]])
     return verdict ?? refused('unavailable')
   }
 
-  async writeMany (items: ReadonlyArray<readonly [key: string, entry: Entry]>, ticket: Ticket): Promise<WriteVerdict[]> {
-    return await this.writeEach(items.map(([key, entry]): Fill => [key, entry, ticket]))
-  }
-
-  /** `writeMany` for entries of different loads. */
-  async writeEach (fills: readonly Fill[]): Promise<WriteVerdict[]> {
+  async writeMany (fills: readonly Fill[]): Promise<WriteVerdict[]> {
     if (this.#closed) return fills.map(() => refused('closed'))
     const fillable = this.available && this.clock.now() >= this.#fullUntilMs
     const plans = await Promise.all(fills.map(async (fill) => await this.#planner.plan(fill, this.#moment(), fillable)))

@@ -1,6 +1,6 @@
 import type { Clock, Milliseconds, Timer } from '../clock.ts'
+import type { Fill } from '../ports/base-cache.ts'
 import { deadline } from '../resilience/deadline.ts'
-import type { Fill } from './redis-fill.ts'
 
 export interface WriteBackOptions {
   readonly clock: Clock

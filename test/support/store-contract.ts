@@ -91,16 +91,24 @@ export function storeContract (t: Test, name: string, makeStore: (deps: StoreDep
     const ticket = kit.log.ticket()
     await kit.log.append({ marks: [tagMark('late')] })
     const verdicts = await kit.store.writeMany([
-      ['a', kit.entry({ value: 1, ticket })],
-      ['late', kit.entry({ value: 2, ticket, marks: [tagMark('late')] })],
-      ['huge', kit.entry({ value: 'x'.repeat(MAX_ENTRY_BYTES), ticket, bytes: MAX_ENTRY_BYTES + 1 })],
-      ['b', kit.entry({ value: 3, ticket })]
-    ], ticket)
+      ['a', kit.entry({ value: 1, ticket }), ticket],
+      ['late', kit.entry({ value: 2, ticket, marks: [tagMark('late')] }), ticket],
+      ['huge', kit.entry({ value: 'x'.repeat(MAX_ENTRY_BYTES), ticket, bytes: MAX_ENTRY_BYTES + 1 }), ticket],
+      ['b', kit.entry({ value: 3, ticket }), ticket]
+    ])
     t.same(verdicts, [{ stored: true }, { stored: false, reason: 'purged' }, { stored: false, reason: 'too-large' }, { stored: true }])
     const found = await kit.store.readMany(['b', 'late', 'a', 'huge', 'b', 'none'])
     t.same(found.map((entry) => entry?.value), [3, undefined, 1, undefined, 3, undefined])
     t.same(await kit.store.readMany([]), [])
-    t.same(await kit.store.writeMany([], ticket), [])
+    t.same(await kit.store.writeMany([]), [])
+  })
+
+  test('the near tier, where there is one, has what was written before the writing is over', async (t, kit) => {
+    const writing = kit.store.write('k', kit.entry({ value: 1 }), kit.log.ticket())
+    const { near } = kit.store
+    t.equal(near === undefined ? 1 : (near.read('k') as Entry).value, 1)
+    await writing
+    t.equal((await kit.store.read('k'))?.value, 1)
   })
 
   for (const [what, record] of PURGES) {

@@ -74,11 +74,11 @@ t.test('a large source is read as it is stored, not held', async (t) => {
   let ahead = 0
   let writing = 0
   let most = 0
-  store.writeMany = async (items, ticket) => {
+  store.writeMany = async (fills) => {
     most = Math.max(most, ++writing)
     for (let turns = 0; turns < 5; turns++) await turn()
     writing--
-    return await writeMany(items, ticket)
+    return await writeMany(fills)
   }
   const rows = async function * (): AsyncGenerator<[number, number]> {
     for (; read < 20_000; read++) {
@@ -168,10 +168,10 @@ t.test('failures are counted and told, never thrown', async (t) => {
     const { store } = cache.parts
     const writeMany = store.writeMany.bind(store)
     const sizes: number[] = []
-    store.writeMany = async (items, ticket): Promise<WriteVerdict[]> => {
-      sizes.push(items.length)
-      const verdicts = await writeMany(items.slice(0, 2), ticket)
-      return items.map((_item, index) => verdicts[index] ?? { stored: false, reason: 'unavailable' })
+    store.writeMany = async (fills): Promise<WriteVerdict[]> => {
+      sizes.push(fills.length)
+      const verdicts = await writeMany(fills.slice(0, 2))
+      return fills.map((_fill, index) => verdicts[index] ?? { stored: false, reason: 'unavailable' })
     }
     t.match(await settled(clock, warming.warmCache({ a: 1, b: 2, c: 3, d: 4, e: 5 }, 'p', { retries: 1 })), { stored: 4, failed: 1, faults: [{ key: 'p:e' }] })
     t.same(sizes, [5, 3])

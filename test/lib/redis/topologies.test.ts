@@ -57,7 +57,7 @@ t.test('Cluster', async (t) => {
     const ticket = log.ticket()
     const entry = entryOf({ value: 1, ticket, clock: systemClock })
     const keys = Array.from({ length: 300 }, (_, index) => `k${index}`)
-    t.ok((await store.writeMany(keys.map((key) => [key, entry] as const), ticket)).every(({ stored }) => stored))
+    t.ok((await store.writeMany(keys.map((key) => [key, entry, ticket] as const))).every(({ stored }) => stored))
     t.ok((await store.readMany(keys)).every((found) => found?.value === 1))
     const seen: string[] = []
     let cursor: string | undefined

@@ -60,7 +60,7 @@ t.test('what memory holds is answered at once, what it lacks comes from Redis an
   const second = two.store.read('k')
   t.notOk(second instanceof Promise)
   t.same((await second)?.freshUntilMs, (await first)?.freshUntilMs, 'with the life it has everywhere')
-  await one.store.writeMany([['a', one.entry({ value: 1 })], ['b', one.entry({ value: 2 })]], one.log.ticket())
+  await one.store.writeMany([['a', one.entry({ value: 1 }), one.log.ticket()], ['b', one.entry({ value: 2 }), one.log.ticket()]])
   t.same((await two.store.readMany(['b', 'k', 'none', 'a', 'b'])).map((entry) => entry?.value), [2, 'v', undefined, 1, 2])
   t.notOk(two.store.readMany(['a', 'b']) instanceof Promise)
 })
@@ -203,7 +203,7 @@ t.test('strict or behind, nothing is served before the log has caught up', async
   }
   const relaxed = bench({ log, clock })
   const strict = bench({ log, clock, strict: true })
-  for (const { store, entry } of [relaxed, strict]) await store.writeMany(['a', 'b', 'c'].map((key) => [key, entry({ value: key })] as const), log.ticket())
+  for (const { store, entry } of [relaxed, strict]) await store.writeMany(['a', 'b', 'c'].map((key) => [key, entry({ value: key }), log.ticket()] as const))
 
   unseen.push('a')
   t.equal((await relaxed.store.read('a'))?.value, 'a', 'nobody knows yet')

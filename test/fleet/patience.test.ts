@@ -1,0 +1,187 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import cache, { CacheManager, type CachePluginOptions } from 'fastify-response-cache'
+import t from 'tap'
+import { deferred, turns, type Deferred } from '../support/cached-app.ts'
+import { fakeClock, type FakeClock } from '../support/fake-clock.ts'
+import { startRedis } from '../support/redis-server.ts'
+
+/*
+ * How long somebody waits for a Redis that falls silent. The Redis is a real one, and frozen; the deadline is counted by a
+ * clock that moves by hand: what needs a second deadline does not end after one, however slow or fast the machine is.
+ */
+const DEADLINE_MS = 200
+
+process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
+
+type Test = Parameters<Parameters<typeof t.test>[0]>[0]
+
+const server = await startRedis()
+t.teardown(async () => { await server.stop() })
+let apps = 0
+
+interface Scene { readonly app: FastifyInstance, readonly clock: FakeClock, readonly handlers: Array<Deferred<void>>, readonly runs: () => number }
+
+/** An app on a Redis that is well. Its handlers wait to be let go. */
+async function open (t: Test, options: CachePluginOptions = {}): Promise<Scene> {
+  const clock = fakeClock()
+  const app = Fastify()
+  const handlers: Array<Deferred<void>> = []
+  let runs = 0
+  await app.register(cache, { strategy: 'hybrid', clock, redisUrl: server.url, redisPrefix: `patience${++apps}:`, redisTimeout: DEADLINE_MS / 1000, random: () => 0, metrics: false, ...options })
+  for (const [url, vary] of [['/plain', undefined], ['/varied', 'accept-language']] as const) {
+    app.get(url, { config: { cache: { ttl: 60 } } }, async (_request, reply) => {
+      const gate = deferred()
+      handlers.push(gate)
+      if (vary !== undefined) reply.header('vary', vary)
+      await gate.promise
+      return { run: ++runs }
+    })
+  }
+  t.teardown(async () => {
+    server.thaw()
+    const closing = app.close()
+    await turns()
+    clock.advance(10_000)
+    await closing
+  })
+  return { app, clock, handlers, runs: () => runs }
+}
+
+async function until (condition: () => boolean): Promise<void> {
+  while (!condition()) await turns(1)
+}
+
+/** Whether it ends without another moment passing on the clock. What a frozen Redis delays never does. */
+async function isOver (promise: Promise<unknown>): Promise<boolean> {
+  return await Promise.race([promise.then(() => true, () => true), turns(250).then(() => false)])
+}
+
+for (const url of ['/plain', '/varied']) {
+  t.test(`${url}: who waits for the response of another is not kept by its way into Redis`, async (t) => {
+    const { app, handlers, runs } = await open(t)
+    const asked = Array.from({ length: 5 }, async () => await app.inject(url))
+    await until(() => handlers.length === 1 && app.cache.getStats().coalescedLoads === 4)
+    server.freeze()
+    handlers[0]?.resolve()
+    const answers = await Promise.all(asked)
+    t.same(answers.map(({ body }) => body), answers.map(() => '{"run":1}'), 'without any time passing')
+    t.equal(runs(), 1)
+    t.match((await app.inject(url)).headers['cache-status'], /hit/)
+  })
+}
+
+t.test('with Redis as the only store they wait for one deadline, then for another that finds it silent as well', async (t) => {
+  const { app, clock, handlers } = await open(t, { strategy: 'redis' })
+  const asked = Promise.all(Array.from({ length: 3 }, async () => await app.inject('/plain')))
+  await until(() => handlers.length === 1 && app.cache.getStats().coalescedLoads === 2)
+  server.freeze()
+  handlers[0]?.resolve()
+  t.notOk(await isOver(asked))
+  clock.advance(DEADLINE_MS)
+  await turns(20)
+  clock.advance(DEADLINE_MS)
+  await until(() => handlers.length === 3)
+  for (const handler of handlers) handler.resolve()
+  t.same((await asked).map(({ statusCode }) => statusCode), [200, 200, 200])
+})
+
+for (const strategy of ['hybrid', 'redis'] as const) {
+  t.test(`${strategy}: a request costs one deadline, whatever it asks Redis`, async (t) => {
+    const { app, clock, handlers } = await open(t, { strategy })
+    server.freeze()
+    const asked = app.inject('/plain')
+    t.notOk(await isOver(asked))
+    clock.advance(DEADLINE_MS)
+    await until(() => handlers.length === 1)
+    handlers[0]?.resolve()
+    t.equal((await asked).statusCode, 200)
+  })
+
+  t.test(`${strategy}: getOrSet has one deadline of patience in all, before the load and after it`, async (t) => {
+    const { app, clock } = await open(t, { strategy })
+    server.freeze()
+    const first = app.cache.getOrSet('silent before', () => 1)
+    t.notOk(await isOver(first))
+    clock.advance(DEADLINE_MS)
+    t.equal(await first, 1)
+
+    server.thaw()
+    const other = await open(t, { strategy })
+    const gate = deferred()
+    let loading = false
+    const second = other.app.cache.getOrSet('silent after', async () => {
+      loading = true
+      await gate.promise
+      return 2
+    })
+    await until(() => loading)
+    server.freeze()
+    gate.resolve()
+    t.notOk(await isOver(second))
+    other.clock.advance(DEADLINE_MS)
+    t.equal(await second, 2)
+  })
+
+  for (const [name, change] of Object.entries<(cache: CacheManager) => Promise<unknown>>({
+    set: async (cache) => await cache.set('k', 1),
+    delete: async (cache) => await cache.delete('k'),
+    'invalidate, by key': async (cache) => await cache.invalidate({ keys: ['k'] })
+  })) {
+    t.test(`${strategy}: ${name} costs one deadline`, async (t) => {
+      const { app, clock } = await open(t, { strategy })
+      server.freeze()
+      const changed = change(app.cache)
+      t.notOk(await isOver(changed))
+      clock.advance(DEADLINE_MS)
+      t.ok(await isOver(changed))
+      if (strategy === 'hybrid') t.equal(await app.cache.get('k'), name === 'set' ? 1 : undefined)
+    })
+  }
+}
+
+t.test('closing waits for what getOrSet left behind', async (t) => {
+  const { app, clock } = await open(t)
+  const { store } = app.cache.parts
+  const gate = deferred()
+  const write = store.write.bind(store)
+  store.write = async (...fill) => {
+    await gate.promise
+    return await write(...fill)
+  }
+  const value = app.cache.getOrSet('slow to store', () => 1)
+  t.notOk(await isOver(value))
+  clock.advance(DEADLINE_MS)
+  t.equal(await value, 1)
+  const closed = app.cache.close()
+  t.notOk(await isOver(closed))
+  gate.resolve()
+  await closed
+})
+
+t.test('strict: who asks after a purge elsewhere does not share a load that began before it', async (t) => {
+  const settings = { strategy: 'hybrid', consistency: 'strict', redisUrl: server.url, redisPrefix: 'patience-strict:', redisTimeout: 10 } as const
+  const [here, there] = [new CacheManager(settings), new CacheManager(settings)]
+  await Promise.all([here.initialize(), there.initialize()])
+  t.teardown(async () => { await Promise.all([here.close(), there.close()]) })
+  let price = 'old'
+  for (let round = 0; round < 20; round++) {
+    price = 'old'
+    const gate = deferred()
+    let loading = false
+    const early = here.getOrSet('price', async () => {
+      const read = price
+      loading = true
+      await gate.promise
+      return read
+    })
+    await until(() => loading)
+    price = 'new'
+    await there.invalidate({ keys: ['price'] })
+    const late = here.getOrSet('price', () => price)
+    await turns()
+    gate.resolve()
+    t.equal(await early, 'old')
+    t.equal(await late, 'new')
+    await here.invalidate({ keys: ['price'] })
+  }
+})
