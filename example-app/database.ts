@@ -64,6 +64,10 @@ export class ProductDatabase {
       { ':q': q, ':limit': limit })
   }
 
+  best (limit: number): Product[] {
+    return this.#products('SELECT * FROM product ORDER BY rating DESC, id LIMIT :limit', { ':limit': limit })
+  }
+
   categories (): Category[] {
     return this.#db.all('SELECT category, count(*) AS products FROM product GROUP BY category ORDER BY category')
       .map((row) => ({ slug: String(row['category']), name: nameOf(String(row['category'])), products: Number(row['products']) }))

@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply } from 'fastify'
-import { concernsLists } from './product.ts'
 import type { NewProduct, ProductChanges, ProductQuery } from './product.ts'
 import type { ProductService } from './product-service.ts'
 import * as schemas from './schemas.ts'
@@ -7,7 +6,7 @@ import * as schemas from './schemas.ts'
 interface ById { Params: { id: number } }
 type Listing = Omit<ProductQuery, 'category'>
 
-/** The Product Descriptions API. What is cached, and what a change purges, stands beside each route. */
+/** The Product Descriptions API. What is cached stands beside each route; what a change purges, in the service. */
 export function addRoutes (app: FastifyInstance, service: ProductService): void {
   // A list also has to go when a product may be missing from it, which no product in it can tell: the tag `catalog`.
   const listed = { cache: { ttl: 60, staleWhileRevalidate: 10, tags: ['catalog'] } }
@@ -35,23 +34,18 @@ export function addRoutes (app: FastifyInstance, service: ProductService): void 
     config: { cache: { ...listed.cache, entities: { product: 'items[].id' } } }
   }, async (request) => service.search(request.query.q))
 
-  app.post<{ Body: NewProduct }>('/products', {
-    schema: schemas.createProduct,
-    config: { cache: { invalidates: ['catalog'] } }
-  }, async (request, reply) => {
-    const product = service.create(request.body)
+  app.post<{ Body: NewProduct }>('/products', { schema: schemas.createProduct }, async (request, reply) => {
+    const product = await service.create(request.body)
     return await reply.code(201).header('location', `/products/${product.id}`).send(product)
   })
 
-  app.patch<ById & { Body: ProductChanges }>('/products/:id', {
-    schema: schemas.changeProduct,
-    config: { cache: { invalidates: (request) => [`product:${request.params.id}`, ...concernsLists(request.body) ? ['catalog'] : []] } }
-  }, async (request, reply) => service.update(request.params.id, request.body) ?? notFound(reply, `product ${request.params.id}`))
+  app.patch<ById & { Body: ProductChanges }>('/products/:id', { schema: schemas.changeProduct }, async (request, reply) => {
+    return await service.update(request.params.id, request.body) ?? notFound(reply, `product ${request.params.id}`)
+  })
 
-  app.delete<ById>('/products/:id', {
-    schema: schemas.deleteProduct,
-    config: { cache: { invalidates: (request) => [`product:${request.params.id}`, 'catalog'] } }
-  }, async (request, reply) => service.delete(request.params.id) ? await reply.code(204).send() : notFound(reply, `product ${request.params.id}`))
+  app.delete<ById>('/products/:id', { schema: schemas.deleteProduct }, async (request, reply) => {
+    return await service.delete(request.params.id) ? await reply.code(204).send() : notFound(reply, `product ${request.params.id}`)
+  })
 }
 
 function notFound (reply: FastifyReply, what: string): object {

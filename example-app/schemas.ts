@@ -71,3 +71,6 @@ export const changeProduct = {
   response: { 200: product, 404: failure }
 } as const
 export const deleteProduct = { summary: 'Remove a product', params: byId, response: { 204: { type: 'null' }, 404: failure } } as const
+
+const ready = { type: 'object', properties: { ready: { type: 'boolean' } } } as const
+export const readiness = { summary: 'Whether requests may come', response: { 200: ready, 503: ready } } as const
