@@ -22,7 +22,9 @@ export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): Header
  */
 export function varyOnKey (reply: FastifyReply, policy: RoutePolicy, vary: EffectiveVary): void {
   const names = vary === 'star' ? policy.headers : [...policy.headers, ...vary.names]
-  for (const name of names) reply.header('vary', addToVary(reply.getHeader('vary')?.toString(), name))
+  // Hits of such a route differ by what the client can decode, and who keeps this answer must know (RFC 9110 §12.5.5).
+  const all = policy.precompress.length === 0 ? names : [...names, 'Accept-Encoding']
+  for (const name of all) reply.header('vary', addToVary(reply.getHeader('vary')?.toString(), name))
 }
 
 /** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */

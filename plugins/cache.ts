@@ -92,7 +92,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
     if (given === undefined || given === false || isOwnRoute(route.config)) return
-    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, ownValidator: this.validatorCompiler !== undefined })
+    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, precompress: settings.precompress, ownValidator: this.validatorCompiler !== undefined })
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
     route.handler = cache.around(policy, route.handler)
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]

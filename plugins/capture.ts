@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { MAX_MARKS } from '../lib/engine/dependencies.ts'
+import { Precompression } from '../lib/engine/precompression.ts'
 import type { Mark } from '../lib/keyspace/mark.ts'
 import { appendCacheStatus, cacheStatusMember } from '../lib/http/cache-status.ts'
 import { parseCacheControl } from '../lib/http/cache-control.ts'
@@ -11,7 +12,8 @@ import { formatHttpDate } from '../lib/http/http-date.ts'
 import { stripUnstorable, type StoredResponse } from '../lib/http/response.ts'
 import { isFailure } from '../lib/http/staleness.ts'
 import { effectiveVary } from '../lib/http/vary.ts'
-import { chain } from '../lib/maybe-promise.ts'
+import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
+import type { WriteVerdict } from '../lib/ports/base-cache.ts'
 import { within } from '../lib/resilience/within.ts'
 import { addedHeaders, headersUnchanged, varyOnKey, withEtag } from './added-headers.ts'
 import { captureBody, unwrapResponse, type BodyTee } from './body-capture.ts'
@@ -32,6 +34,7 @@ type Storing = Judgement & { readonly store: true }
 export class Capture {
   readonly #parts: RouteCacheParts
   readonly #judge: StoringJudge
+  readonly #precompression = new Precompression()
 
   constructor (parts: RouteCacheParts) {
     this.#parts = parts
@@ -161,19 +164,25 @@ export class Capture {
     const { parts, responses } = this.#parts
     const { freshness, vary } = judgement
     miss.keeping = true
-    const verdict = responses.keep({
-      key: miss.key,
-      request: request.raw.headers,
-      response,
-      initialAgeMs: freshness.initialAgeMs,
-      vary,
-      ticket: miss.ticket,
-      marks,
-      freshForMs: freshness.freshForMs,
-      staleWhileRevalidateMs: freshness.staleWhileRevalidateMs,
-      staleIfErrorMs: freshness.staleIfErrorMs,
-      loadMs
-    })
+    const write = (whole: StoredResponse): MaybePromise<WriteVerdict> => {
+      const written = responses.keep({
+        key: miss.key,
+        request: request.raw.headers,
+        response: whole,
+        initialAgeMs: freshness.initialAgeMs,
+        vary,
+        ticket: miss.ticket,
+        marks,
+        freshForMs: freshness.freshForMs,
+        staleWhileRevalidateMs: freshness.staleWhileRevalidateMs,
+        staleIfErrorMs: freshness.staleIfErrorMs,
+        loadMs
+      })
+      if (written instanceof Promise) this.#land(miss, written)
+      return written
+    }
+    const { precompress } = miss.policy
+    const verdict = precompress.length === 0 ? write(response) : this.#precompression.keep(response, precompress, write)
     const settled = chain(verdict, (done) => {
       if (!done.stored) {
         this.#refused(miss, request, done.reason)
@@ -186,15 +195,19 @@ export class Capture {
       miss.flight?.end('stored')
     })
     if (settled instanceof Promise) {
-      // Who waits here waits for this process, or for Redis to have its chance; not for both.
-      if (parts.store.near !== undefined) miss.flight?.land('stored')
-      else void within(settled, parts.clock.now() + parts.patienceMs, parts.clock, undefined).then(() => { miss.flight?.land('not-stored') })
       // A store does not throw; should one do so all the same, nobody waits for it, and the process lives on.
       settled.catch((error: unknown) => {
         parts.events.emit('fault', { where: `storing a response of ${miss.policy.route}`, error })
         this.#refused(miss, request, 'unavailable')
       })
     }
+  }
+
+  /** Who waits here waits for this process, or for Redis to have its chance; not for both. */
+  #land ({ flight }: Miss, written: Promise<WriteVerdict>): void {
+    const { store, clock, patienceMs } = this.#parts.parts
+    if (store.near !== undefined) flight?.land('stored')
+    else void within(written, clock.now() + patienceMs, clock, undefined).then((verdict) => { if (verdict === undefined) flight?.land('not-stored') })
   }
 
   /** A response that is not stored: said in Cache-Status, to the statistics, and to whoever waits for it. */

@@ -1,6 +1,7 @@
 import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import type { CacheDeps } from '../lib/compose.ts'
+import type { ContentCoding } from '../lib/codec/content-coding.ts'
 import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
 import { durationMs } from '../lib/engine/load-options.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
@@ -8,6 +9,7 @@ import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
+import { contentCodings } from './route-options.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
 import { checkMonitor } from './watch.ts'
 
@@ -45,6 +47,8 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   credentials?: readonly string[]
   /** Request headers that no handler's response depends on. @default none */
   harmlessHeaders?: readonly string[]
+  /** Content codings in which responses are kept ready, for routes that do not say otherwise. @default none */
+  precompress?: readonly ContentCoding[]
   /** What is fetched as soon as the app is ready: paths, and what was asked for most before the restart. @default off */
   warmup?: WarmupOptions
   /** Watch the cache: alerts, and what would make it better; or false. @default true */
@@ -52,7 +56,7 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'warmup', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -71,6 +75,7 @@ export interface PluginSettings {
   readonly coalesceTimeoutMs: Milliseconds
   readonly credentials: readonly string[]
   readonly harmlessHeaders: readonly string[]
+  readonly precompress: readonly ContentCoding[]
   readonly warmup: WarmupOptions | undefined
   readonly monitor: MonitorOptions | false
   readonly config: Partial<CacheConfig>
@@ -111,6 +116,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
     credentials: headerNames('credentials', ['authorization', 'cookie']),
     harmlessHeaders: headerNames('harmlessHeaders', []),
+    precompress: contentCodings('precompress', given.precompress ?? []),
     warmup: checkWarmup(given.warmup),
     monitor: checkMonitor(given.monitor),
     config,

@@ -9,6 +9,7 @@ export function policyInWords (policy: RoutePolicy): string {
   if (policy.staleIfErrorMs > 0) sentences.push(`served stale for ${seconds(policy.staleIfErrorMs)} when the handler fails`)
   if (policy.softTimeoutMs !== undefined) sentences.push(`a stale response stands in for a handler that takes longer than ${seconds(policy.softTimeoutMs)}`)
   if (policy.refreshAhead > 0) sentences.push(`renewed ahead of time after ${Math.round(policy.refreshAhead * 100)} % of its ttl`)
+  if (policy.precompress.length > 0) sentences.push(`kept ready as ${policy.precompress.join(' and ')}`)
   sentences.push(audience(policy))
   sentences.push(policy.serveFrom === 'onRequest' ? 'served before parsing and validation' : 'served after every hook has run')
   sentences.push(policy.query === undefined ? 'every byte of the query counts' : policy.query.length === 0 ? 'the query does not count' : `of the query count ${policy.query.map(([name]) => name).join(', ')}`)

@@ -94,7 +94,8 @@ export class RouteCache {
     if (!admission.admitted) return this.#bypass(policy, request, reply, admission.reason, startedAt)
     // What the response depends on may have changed since the refresh was asked for, the user who is logged in above all.
     if (job !== undefined && job.key !== admission.key) return this.#bypass(policy, request, reply, 'moved', startedAt)
-    const visit: Visit = { policy, request, reply, key: admission.key, startedAt, askedAtMs: clock.now(), askedAt: log.tip, job }
+    const nowMs = clock.now()
+    const visit: Visit = { policy, request, reply, key: admission.key, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
     return chain(this.#responses.find(visit.key, request.headers), (found) => this.#decide(visit, found))
   }
 
@@ -130,7 +131,7 @@ export class RouteCache {
       const { entry } = await this.#responses.find(visit.key, visit.request.headers)
       return entry !== undefined && clock.now() < entry.freshUntilMs ? entry : undefined
     }
-    const start = await beginFleetLoad(this.#parts, visit.key, { fresh, askedAtMs: visit.askedAtMs, waitMs: this.#settings.coalesceTimeoutMs })
+    const start = await beginFleetLoad(this.#parts, visit.key, { fresh, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
     if (start.found !== undefined) {
       flight?.end('stored')
       if (visit.job !== undefined) visit.job.kept = true
@@ -157,8 +158,8 @@ export class RouteCache {
     let visit = first
     let found: Found = { key, entry: undefined, varyMiss: false }
     // The one who leads may be overtaken by a purge, and so may their successor: twice is enough.
-    for (let attempt = 0; attempt < 2; attempt++) {
-      const end = await this.#flights.wait(key, this.#settings.coalesceTimeoutMs)
+    for (let attempt = 0; attempt < 2 && this.#patienceMs(first) > 0; attempt++) {
+      const end = await this.#flights.wait(key, this.#patienceMs(first))
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
       const nowMs = clock.now()
@@ -168,6 +169,11 @@ export class RouteCache {
       if (!this.#flights.has(key)) return await this.#lead(visit, found, this.#flights.lead(key))
     }
     return this.#miss(visit, found, { collapsed: true })
+  }
+
+  /** How long the request may still wait for others, in this process and in the fleet together. */
+  #patienceMs ({ arrivedAtMs }: Visit): number {
+    return Math.max(0, arrivedAtMs + this.#settings.coalesceTimeoutMs - this.#parts.clock.now())
   }
 
   /** A stale response may stand in for a slow handler: renew it, and serve it as it is when that fails or takes too long. */

@@ -1,6 +1,7 @@
 import type { FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import { fraction, durationMs } from '../lib/engine/load-options.ts'
+import { CONTENT_CODINGS, type ContentCoding } from '../lib/codec/content-coding.ts'
 import { errors, shown } from '../lib/errors.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
 import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
@@ -52,10 +53,12 @@ export interface RouteCacheOptions {
   softTimeout?: Seconds
   /** Part of the ttl, 0 to 1, after which a hit starts a refresh; `0` is never. @default 0 */
   refreshAhead?: number
+  /** Content codings in which the response is kept ready, the preferred one first; `[]` is none. @default the plugin's */
+  precompress?: readonly ContentCoding[]
 }
 
 /** The names of all route options; the README is checked against them. */
-export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
+export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead', 'precompress'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
 
 /** A route's options, resolved and checked once, in the units of the inside. */
 export interface RoutePolicy {
@@ -77,6 +80,7 @@ export interface RoutePolicy {
   readonly clientTtlSeconds: Seconds
   readonly softTimeoutMs: Milliseconds | undefined
   readonly refreshAhead: number
+  readonly precompress: readonly ContentCoding[]
   /** The query parameters that count, when the route's schema names them all. */
   readonly query: ClosedQuery | undefined
   /** The route has hooks before its handler, and who knows what they load. */
@@ -88,7 +92,7 @@ export interface RoutePolicy {
 type Given = RouteCacheOptions | true
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
-export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], ownValidator: boolean }): RoutePolicy {
+export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], precompress: readonly ContentCoding[], ownValidator: boolean }): RoutePolicy {
   if (given !== true && (typeof given !== 'object' || given === null || Array.isArray(given))) throw new errors.FST_ERR_CACHE_OPTION('config.cache', shown(given), 'true, false or an object')
   const options: RouteCacheOptions = given === true ? {} : given
   refuseUnknown(options, new Set(ROUTE_OPTION_NAMES), 'config.cache.')
@@ -119,6 +123,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     clientTtlSeconds: ms('clientTtl', 0) / 1000,
     softTimeoutMs: options.softTimeout === undefined ? undefined : ms('softTimeout', 0),
     refreshAhead: options.refreshAhead === undefined ? 0 : fraction('config.cache.refreshAhead', options.refreshAhead),
+    precompress: options.precompress === undefined ? defaults.precompress : contentCodings('config.cache.precompress', options.precompress),
     query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
     constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
@@ -149,6 +154,14 @@ function strings (name: string, value: unknown): readonly string[] {
   if (value === undefined) return []
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== '')) throw new errors.FST_ERR_CACHE_OPTION(`config.cache.${name}`, shown(value), 'an array of strings')
   return value
+}
+
+/** @throws FST_ERR_CACHE_OPTION */
+export function contentCodings (option: string, value: unknown): readonly ContentCoding[] {
+  if (!Array.isArray(value) || new Set(value).size !== value.length || !value.every((coding) => CONTENT_CODINGS.includes(coding as ContentCoding))) {
+    throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), `an array of ${CONTENT_CODINGS.map((coding) => `"${coding}"`).join(' and ')}, each once`)
+  }
+  return value as readonly ContentCoding[]
 }
 
 function statuses (value: unknown, notFoundTtlMs: Milliseconds): ReadonlySet<number> {

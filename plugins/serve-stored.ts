@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Entry } from '../lib/entry.ts'
 import { ageSeconds } from '../lib/http/age.ts'
-import { judgeConditional, notModifiedHeaders } from '../lib/http/conditional.ts'
+import { judgeConditional, notModifiedHeaders, type StoredValidators } from '../lib/http/conditional.ts'
+import { chosenRepresentation, representations } from '../lib/http/encoding.ts'
 import { headerOf } from '../lib/http/headers.ts'
 import { judgeRange, partialResponse, unsatisfiableResponse } from '../lib/http/range.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
@@ -12,9 +13,10 @@ import type { StoredResponse } from '../lib/http/response.ts'
  */
 export function putStored (request: FastifyRequest, reply: FastifyReply, entry: Entry<StoredResponse>, nowMs: number): Buffer | undefined {
   const { headers } = request
-  const response: StoredResponse = headers['if-none-match'] === undefined && headers['if-modified-since'] === undefined && headers.range === undefined
-    ? entry.value
-    : asAsked(request, entry)
+  const chosen = entry.value.encoded === undefined ? entry.value : chosenRepresentation(entry.value, headers['accept-encoding']?.toString())
+  const response = headers['if-none-match'] === undefined && headers['if-modified-since'] === undefined && headers.range === undefined
+    ? chosen
+    : asAsked(request, entry, chosen)
   reply.code(response.status)
   for (const [name, value] of response.headers) reply.header(name, value)
   reply.header('age', String(ageSeconds(0, entry.storedAtMs, nowMs)))
@@ -23,12 +25,15 @@ export function putStored (request: FastifyRequest, reply: FastifyReply, entry: 
 
 const NO_BODY = Buffer.alloc(0)
 
-function asAsked ({ headers, method }: FastifyRequest, entry: Entry<StoredResponse>): StoredResponse {
-  const response = entry.value
-  const validators = { status: response.status, etag: headerOf(response.headers, 'etag'), lastModified: headerOf(response.headers, 'last-modified'), dateMs: entry.storedAtMs }
-  if (judgeConditional(headers, validators) === 'not-modified') return { status: 304, headers: notModifiedHeaders(response.headers), body: NO_BODY }
-  if (method !== 'GET') return response
-  const range = judgeRange(headers.range, headers['if-range']?.toString(), { ...validators, bytes: response.body.length })
-  if (range.kind === 'full') return response
-  return range.kind === 'partial' ? partialResponse(response, range.ranges) : unsatisfiableResponse(response)
+function asAsked ({ headers, method }: FastifyRequest, entry: Entry<StoredResponse>, chosen: StoredResponse): StoredResponse {
+  const stored = entry.value
+  const validators = (response: StoredResponse): StoredValidators => ({ status: response.status, etag: headerOf(response.headers, 'etag'), lastModified: headerOf(response.headers, 'last-modified'), dateMs: entry.storedAtMs })
+  // Whichever coding the client holds is still good: it is for the server to choose (RFC 9110 §12.1).
+  const held = [chosen, ...stored.encoded === undefined ? [] : representations(stored)].find((each) => judgeConditional(headers, validators(each)) === 'not-modified')
+  if (held !== undefined) return { status: 304, headers: notModifiedHeaders(held.headers), body: NO_BODY }
+  if (method !== 'GET') return chosen
+  // Parts are cut from the body as it was stored; those of a coded body could not be read by themselves.
+  const range = judgeRange(headers.range, headers['if-range']?.toString(), { ...validators(stored), bytes: stored.body.length })
+  if (range.kind === 'full') return chosen
+  return range.kind === 'partial' ? partialResponse(stored, range.ranges) : unsatisfiableResponse(stored)
 }

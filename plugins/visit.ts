@@ -22,6 +22,8 @@ export interface Visit {
   readonly key: string
   /** For measuring; 0 when nobody listens. */
   readonly startedAt: number
+  /** When the request came: its patience with other requests has been running since, however many it waits for. */
+  readonly arrivedAtMs: EpochMs
   /** When the store was asked; a caller's patience with Redis has been running since. */
   readonly askedAtMs: EpochMs
   /** Where the log stood then: what was found is not older than that. */

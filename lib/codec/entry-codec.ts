@@ -1,6 +1,7 @@
 import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
+import { bytesOf, joinBodies, lengthsOf, splitBodies, type CodedBody } from './coded-bodies.ts'
 import type { Compression, Packed } from './compression.ts'
 import { MAX_LIFE_MS, positionOf, readEntryHeader, type EntryHeader } from './entry-header.ts'
 import { frame, unframe } from './envelope.ts'
@@ -35,7 +36,7 @@ export interface EntryCodecOptions {
 }
 
 /** What a response entry holds, as far as it matters here. */
-interface ResponseValue { readonly status: number, readonly headers: ResponseHead[1], readonly body: Buffer }
+interface ResponseValue { readonly status: number, readonly headers: ResponseHead[1], readonly body: Buffer, readonly encoded?: readonly CodedBody[] }
 
 const responseOf = (entry: Entry): ResponseValue => entry.value as ResponseValue
 
@@ -43,6 +44,8 @@ const headOf = (entry: Entry): ResponseHead => [responseOf(entry).status, respon
 
 /** Whether the body is compressed already, for clients that accept it. */
 const isEncoded = (entry: Entry): boolean => responseOf(entry).headers.some(([name]) => name === 'content-encoding')
+
+const codedOf = (entry: Entry): readonly CodedBody[] => entry.kind === 'response' ? responseOf(entry).encoded ?? [] : []
 
 const span = (ms: number): number => Math.min(Math.max(0, ms), MAX_LIFE_MS)
 
@@ -56,36 +59,40 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
     return entry.kind === 'data' ? serializer.encode(entry.value) : Buffer.from(JSON.stringify(entry.value))
   }
 
-  const valueOf = (header: EntryHeader, body: Buffer): unknown => {
+  const valueOf = (header: EntryHeader, body: Buffer, encoded: readonly CodedBody[]): unknown => {
     if (header.t === 'data') return serializer.decode(body)
     if (header.t === 'variants') return readVariantList(header.k, JSON.parse(body.toString())) ?? damaged()
     const [status, headers] = header.r as ResponseHead
-    return { status, headers, body }
+    return { status, headers, body, ...encoded.length > 0 && { encoded } }
   }
 
-  const seal = (key: string, entry: Entry, at: Moment, length: number, packed: Packed): Buffer => frame({
-    k: key,
-    t: entry.kind,
-    at: Math.round(Math.max(0, entry.storedAtMs - at.localMs + at.sharedMs)),
-    f: span(entry.freshUntilMs - entry.storedAtMs),
-    w: span(entry.staleWhileRevalidateUntilMs - entry.storedAtMs),
-    e: span(entry.staleIfErrorUntilMs - entry.storedAtMs),
-    m: entry.marks,
-    p: [entry.asOf.epoch, entry.asOf.seq],
-    l: span(Math.round(entry.loadMs)),
-    b: Math.ceil(entry.bytes),
-    n: length,
-    c: packed.codec,
-    ...(entry.kind === 'data' ? { s: serializer.name } : {}),
-    ...(entry.kind === 'response' ? { r: headOf(entry) } : {})
-  } satisfies EntryHeader, packed.bytes)
+  const seal = (key: string, entry: Entry, at: Moment, length: number, packed: Packed): Buffer => {
+    const coded = codedOf(entry)
+    return frame({
+      k: key,
+      t: entry.kind,
+      at: Math.round(Math.max(0, entry.storedAtMs - at.localMs + at.sharedMs)),
+      f: span(entry.freshUntilMs - entry.storedAtMs),
+      w: span(entry.staleWhileRevalidateUntilMs - entry.storedAtMs),
+      e: span(entry.staleIfErrorUntilMs - entry.storedAtMs),
+      m: entry.marks,
+      p: [entry.asOf.epoch, entry.asOf.seq],
+      l: span(Math.round(entry.loadMs)),
+      b: Math.ceil(entry.bytes),
+      n: length,
+      c: packed.codec,
+      ...(entry.kind === 'data' ? { s: serializer.name } : {}),
+      ...(entry.kind === 'response' ? { r: headOf(entry) } : {}),
+      ...(coded.length > 0 ? { x: lengthsOf(coded) } : {})
+    } satisfies EntryHeader, joinBodies(packed.bytes, coded))
+  }
 
-  const open = (header: EntryHeader, at: Moment, body: Buffer | undefined): Decoded => {
+  const open = (header: EntryHeader, at: Moment, body: Buffer | undefined, coded: readonly CodedBody[]): Decoded => {
     if (body === undefined) return fault('body')
     try {
       // The bytes may be a slice of what came from the socket; an entry in memory must not hold on to all of that.
       const own = header.t === 'response' && header.c === '' ? Buffer.from(body) : body
-      return { ok: true, entry: entryOf(header, valueOf(header, own), at) }
+      return { ok: true, entry: entryOf(header, valueOf(header, own, coded), at) }
     } catch {
       return fault('body')
     }
@@ -106,8 +113,10 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
       if (header.k !== key) return fault('other-key')
       if (header.t === 'data' && header.s !== serializer.name) return fault('serializer')
       if (header.n > maxBytes) return fault('too-large')
-      const body = compression.unpack({ codec: header.c, bytes: parts.body }, header.n)
-      return body instanceof Promise ? body.then((raw) => open(header, at, raw)) : open(header, at, body)
+      const split = splitBodies(parts.body, header.x)
+      if (split === undefined) return fault('body')
+      const body = compression.unpack({ codec: header.c, bytes: split.packed }, header.n)
+      return body instanceof Promise ? body.then((raw) => open(header, at, raw, split.coded)) : open(header, at, body, split.coded)
     }
   }
 }
@@ -125,7 +134,7 @@ function entryOf (header: EntryHeader, value: unknown, at: Moment): Entry {
     marks: header.m,
     asOf: positionOf(header),
     // Never less than is really there: memory is accounted by it.
-    bytes: Math.max(header.b, header.n),
+    bytes: Math.max(header.b, header.n + bytesOf(header.x)),
     loadMs: header.l
   }
 }

@@ -1,5 +1,6 @@
 import type { EpochMs, Milliseconds } from '../clock.ts'
 import type { Entry, Position } from '../entry.ts'
+import type { CodedLengths } from './coded-bodies.ts'
 import { readResponseHead, type ResponseHead } from './response-head.ts'
 
 /** What the envelope says about its body. One letter a member: it is part of every entry. */
@@ -26,6 +27,8 @@ export interface EntryHeader {
   readonly s?: string
   /** The head of a response. */
   readonly r?: ResponseHead
+  /** The coded bodies of a response, which follow the body in this order: coding and length. */
+  readonly x?: CodedLengths
 }
 
 /** Nothing is cached for longer than ten years; a larger number is a mistake or a forgery. */
@@ -37,17 +40,21 @@ const isCount = (value: unknown): value is number => Number.isSafeInteger(value)
 const isKind = (value: unknown): value is Entry['kind'] => value === 'data' || value === 'response' || value === 'variants'
 const isPair = (value: unknown): value is [number, number] => Array.isArray(value) && value.length === 2 && value.every(isCount)
 
+/** The name goes out in Content-Encoding. */
+const isCodedLength = (value: unknown): boolean => Array.isArray(value) && value.length === 2 && isText(value[0]) && /^[a-z]{1,16}$/.test(value[0]) && isCount(value[1])
+
 /** The header if it is one, to the last type and range; a copy that has nothing else in it. */
 export function readEntryHeader (given: unknown): EntryHeader | undefined {
   if (typeof given !== 'object' || given === null) return undefined
-  const { k, t, at, f, w, e, m, p, l, b, n, c, s, r } = given as Record<string, unknown>
+  const { k, t, at, f, w, e, m, p, l, b, n, c, s, r, x } = given as Record<string, unknown>
   if (!isText(k) || !isKind(t) || !isCount(at) || !isSpan(f) || !isSpan(w) || !isSpan(e) || !isPair(p) || !isSpan(l) || !isCount(b) || !isCount(n) || !isText(c)) return undefined
   if (!Array.isArray(m) || !m.every(isText)) return undefined
   const header = { k, t, at, f, w, e, m, p, l, b, n, c }
   if (t === 'data') return isText(s) ? { ...header, s } : undefined
   if (t === 'variants') return header
   const head = readResponseHead(r)
-  return head === undefined ? undefined : { ...header, r: head }
+  if (head === undefined || (x !== undefined && !(Array.isArray(x) && x.every(isCodedLength)))) return undefined
+  return { ...header, r: head, ...x !== undefined && { x: x as CodedLengths } }
 }
 
 export const positionOf = ({ p: [epoch, seq] }: EntryHeader): Position => ({ epoch, seq })

@@ -112,6 +112,7 @@ export class ResponseCache {
     const freshUntilMs = nowMs + keep.freshForMs
     let bytes = OVERHEAD_BYTES + keep.response.body.length
     for (const [name, value] of keep.response.headers) bytes += 64 + 2 * (name.length + value.length)
+    for (const { body } of keep.response.encoded ?? []) bytes += OVERHEAD_BYTES + body.length
     return {
       kind: 'response',
       value: keep.response,

@@ -8,7 +8,12 @@ export interface StoredResponse {
   readonly status: number
   readonly headers: HeaderList
   readonly body: Buffer
+  /** The same body compressed ahead of time, for clients that accept it so; in the server's order of preference. */
+  readonly encoded?: readonly EncodedBody[]
 }
+
+/** A body in a content coding (RFC 9110 §8.4.1). */
+export interface EncodedBody { readonly coding: string, readonly body: Buffer }
 
 /**
  * Fields that belong to one connection (RFC 9110 §7.6.1), or to the exchange with a proxy, which RFC 9111 §3.1 forbids

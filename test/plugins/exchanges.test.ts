@@ -96,6 +96,49 @@ t.test('a leader that fails, stalls, leaves or hijacks holds nobody up', async (
     await app.close()
   })
 
+  await t.test('several slow ones in a row are not waited for longer than the bound, all together', async (t) => {
+    const { app, clock } = await cachedApp({ coalesceTimeout: 5 })
+    const begun = deferred()
+    const left = deferred()
+    const next = deferred()
+    const gate = deferred()
+    let runs = 0
+    app.get('/x', { config: { cache: true } }, async (_request, reply) => {
+      const run = ++runs
+      if (run === 1) {
+        begun.resolve()
+        reply.raw.once('close', () => { left.resolve() })
+        await new Promise(() => {})
+      }
+      if (run === 2) {
+        next.resolve()
+        await gate.promise
+      }
+      return `run ${run}`
+    })
+    const port = await listening(app)
+    const ask = async (): Promise<string> => (await rawRequest(port, ['GET /x HTTP/1.1', 'Host: a.example'])).body
+    let followers: Array<Promise<string>> = []
+    await abandonedRequest(port, '/x', begun.promise.then(async () => {
+      followers = [ask(), ask(), ask()]
+      while (app.cache.getStats().coalescedLoads < 3) await turns(1)
+      clock.advance(3000)
+    }))
+    await left.promise
+    await next.promise
+    await turns()
+    clock.advance(1999)
+    await turns()
+    t.equal(runs, 2, 'the second leads, the others wait for it')
+    clock.advance(1)
+    const first = await Promise.race(followers)
+    t.match(first, /^run [34]$/, 'five seconds after they came they go alone, though they have waited for the second for two only')
+    gate.resolve()
+    t.equal((await Promise.all(followers)).length, 3)
+    t.equal(runs, 4)
+    await app.close()
+  })
+
   await t.test('one whose client leaves is followed by the next, not by all', async (t) => {
     const { app } = await cachedApp()
     const begun = deferred()
