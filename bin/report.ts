@@ -21,6 +21,7 @@ interface Report {
     readonly lastFiveMinutes: Window
     readonly lastHour: Window
     readonly groups: readonly Group[]
+    readonly observed: ReadonlyArray<{ readonly route: string, readonly lookups: number, readonly hitRate: number, readonly timeSaved: number, readonly compared: number, readonly results: Readonly<Record<'outdated' | 'wrong-key' | 'different', number>> }>
     readonly hottest: ReadonlyArray<{ readonly key: string, readonly share: number }>
   }
   readonly alerts: ReadonlyArray<{ readonly message: string }>
@@ -29,11 +30,16 @@ interface Report {
 
 /** `report`: what happens, what is wrong, what would make it better. */
 export async function report (call: Call): Promise<End> {
-  return show(call, await call.client.ask<Report>('GET', '/report'), ({ performanceMetrics: { lastMinute, lastFiveMinutes, lastHour }, alerts, recommendations }) => [
+  return show(call, await call.client.ask<Report>('GET', '/report'), ({ performanceMetrics: { lastMinute, lastFiveMinutes, lastHour, observed }, alerts, recommendations }) => [
     ...table(['last', 'lookups', 'hit rate', 'stale', 'errors', 'answer p50', 'p99', 'load p50', 'p99', 'time saved'], [lastMinute, lastFiveMinutes, lastHour].map((window) => [
       duration(window.span), count(window.lookups), percent(window.hitRate), percent(window.staleRate), percent(window.errorRate),
       duration(window.answers.p50), duration(window.answers.p99), duration(window.loadTimes.p50), duration(window.loadTimes.p99), duration(window.timeSaved)
     ])),
+    ...observed.length === 0
+      ? []
+      : ['', ...table(['observed or verified', 'lookups', 'would-be hit rate', 'would save', 'compared', 'outdated', 'wrong key'], observed.map(({ route, lookups, hitRate, timeSaved, compared, results }) => [
+          route, count(lookups), percent(hitRate), duration(timeSaved), count(compared), count(results.outdated + results.different), count(results['wrong-key'])
+        ]))],
     ...list('Alerts', alerts),
     ...list('Recommendations', recommendations)
   ])

@@ -1,4 +1,4 @@
-import type { Milliseconds } from './clock.ts'
+import type { EpochMs, Milliseconds } from './clock.ts'
 
 /** Why an entry left a store without anybody asking. */
 export type EvictionCause = 'entries' | 'bytes' | 'expired' | 'purged'
@@ -12,17 +12,30 @@ export type PurgeReach = 'everywhere' | 'here'
 /** How a lookup ended. */
 export type LookupResult = 'hit' | 'stale' | 'miss' | 'bypass'
 
+/** How the lookup of a route that is only observed would have ended. */
+export type WouldBe = Exclude<LookupResult, 'bypass'>
+
+/**
+ * What became of comparing a stored response, within its ttl and touched by no purge, with what its handler answers now.
+ * `same`. `failed`: the handler did. `purged`: they differ, and a purge came meanwhile, as it should. `outdated`: what it is
+ * made of has changed, and no purge told. `wrong-key`: it depends on something of the request that is not in the key.
+ * `unrepeatable`: the handler never answers the same twice. `different`: they differ, and which of these it is cannot be told.
+ */
+export type ComparisonResult = 'same' | 'failed' | 'purged' | 'outdated' | 'wrong-key' | 'unrepeatable' | 'different'
+
 /** What the monitor watches: shares from 0 to 1, and the mean time of an answer in seconds. */
 export type AlertName = 'hitRate' | 'errorRate' | 'responseTime'
 
 /** What the engine says about itself. Metrics, monitor and logs listen; the engine never knows who does. */
 export interface CacheEvents {
-  /** A data lookup (`get`, `getOrSet` …) or, with `route`, the lookup of a response. */
-  lookup: { key: string, result: LookupResult, durationMs: Milliseconds, namespace: string, route?: string, reason?: string }
+  /** A data lookup (`get`, `getOrSet` …) or, with `route`, the lookup of a response; `observed` is how it would have ended. */
+  lookup: { key: string, result: LookupResult, durationMs: Milliseconds, namespace: string, route?: string, reason?: string, observed?: WouldBe }
   /** A loader or a handler ran. `ok: false` when it threw, or ran over its deadline. */
   load: { key: string, ok: boolean, durationMs: Milliseconds, route?: string }
   /** A caller waited for somebody else's load instead of starting its own. */
   coalesced: { key: string, route?: string }
+  /** A stored response was compared with what its handler answers now: on an observed route, or to verify a hit. */
+  compare: { key: string, route: string, result: ComparisonResult, storedAtMs: EpochMs, ageMs: Milliseconds }
   /** Something was stored. `value` is the body of a response or the private form of a data value: to compare, not to keep. */
   store: { key: string, bytes: number, kind: 'data' | 'response' | 'variants', route?: string, freshForMs?: Milliseconds, value?: unknown }
   /** A value was not stored, and why. */

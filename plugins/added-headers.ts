@@ -16,6 +16,12 @@ export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): Header
   return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && !TRACES.has(name) && String(before[name]) !== String(value))
 }
 
+/** Makes the headers of a reply again what they were. */
+export function setBack (reply: FastifyReply, before: ReplyHeaders): void {
+  for (const name of Object.keys(reply.getHeaders())) if (before[name] === undefined) reply.removeHeader(name)
+  for (const [name, value] of Object.entries(before)) if (value !== undefined) reply.header(name, value as string)
+}
+
 /**
  * Tells caches behind us which request headers the response was chosen by: those in the key of the route, and Origin where
  * the response allows a single one. (Cookies and partitions go out as `private` instead.)

@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, preSerializationHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, onResponseHookHandler, preSerializationHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
 import { CacheManager } from '../lib/cache-manager.ts'
 import { adoptCacheManager } from '../lib/default-manager.ts'
@@ -9,9 +9,12 @@ import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
 import { isOwnRoute } from '../routes/route-shape.ts'
 import { Capture } from './capture.ts'
+import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
+import type { Lookup } from './lookup.ts'
+import { Observer } from './observer.ts'
 import { logConnection, sayIfAlone } from './log-connection.ts'
 import { Refresher } from './refresh.ts'
 import { RouteCache, type RouteCacheParts } from './route-cache.ts'
@@ -20,13 +23,14 @@ import { beginScrape } from './scrape.ts'
 import { shareRedis } from './share-redis.ts'
 import { invalidateAfter } from './unsafe-methods.ts'
 import { addWarmup, type Warmup } from './warmup.ts'
+import { Verifier } from './verifier.ts'
 import { beginWatch } from './watch.ts'
 
 async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
   const settings = resolvePluginOptions(options)
   const manager = settings.manager ?? new CacheManager(settings.config, settings.deps)
   const { parts } = manager
-  const refresher = new Refresher(app, parts, { credentials: settings.credentials, timeoutMs: parts.defaults.loadTimeoutMs })
+  const refresher = new Refresher(app, parts, { credentials: settings.credentials })
   const responses = new ResponseCache(parts, { maxVariants: settings.maxVariants })
   const flights = new ResponseFlights(parts.clock, { hitForMissMs: settings.hitForMissMs })
   const explainer = new Explainer(app, { parts, responses, flights, settings })
@@ -87,17 +91,23 @@ function decorateExchanges (app: FastifyInstance): void {
 function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: RouteCacheParts): void {
   const { parts } = shared
   const cache = new RouteCache(shared)
+  const comparisons = new Comparisons(parts)
+  const observer = new Observer(shared, cache, comparisons)
+  const verifier = new Verifier(app, shared, cache, comparisons)
+  app.addHook('onClose', async () => { verifier.close() })
   const capture = new Capture(shared)
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
     if (given === undefined || given === false || isOwnRoute(route.config)) return
-    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, precompress: settings.precompress, ownValidator: this.validatorCompiler !== undefined })
+    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, precompress: settings.precompress, mode: settings.mode, verify: settings.verify, ownValidator: this.validatorCompiler !== undefined })
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
-    route.handler = cache.around(policy, route.handler)
+    const lookups: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
+    route.handler = cache.around(policy, route.handler, lookups)
+    if (lookups === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
     const hooks = [route.onRequest ?? []].flat()
-    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, policy)] : [noteArrivals(cache), ...hooks]
+    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache), ...hooks]
   })
 
   // Registered with the plugin, so that it runs before the onSend hooks of whatever is registered later.
@@ -116,14 +126,22 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
 }
 
 /** The lookup of a public route: after the onRequest hooks of everybody, before parsing and validation. */
-function lookupEarly (cache: RouteCache, policy: RoutePolicy): onRequestHookHandler {
+function lookupEarly (cache: RouteCache, lookups: Lookup, policy: RoutePolicy): onRequestHookHandler {
   return function cacheLookup (request, reply, done) {
-    const answered = cache.lookup(policy, request, reply)
+    const answered = lookups.lookup(policy, request, reply)
     if (typeof answered === 'boolean') {
       if (!answered) cache.goOn(request, done)
       return
     }
     answered.then((served) => { if (!served) cache.goOn(request, done) }, done)
+  }
+}
+
+/** A share of the hits of a route is verified, once they are sent. */
+function drawHits (verifier: Verifier, policy: RoutePolicy): onResponseHookHandler {
+  return function cacheVerify (request, _reply, done) {
+    verifier.draw(policy, request)
+    done()
   }
 }
 

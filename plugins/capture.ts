@@ -15,10 +15,11 @@ import { effectiveVary } from '../lib/http/vary.ts'
 import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
 import type { WriteVerdict } from '../lib/ports/base-cache.ts'
 import { within } from '../lib/resilience/within.ts'
-import { addedHeaders, headersUnchanged, varyOnKey, withEtag } from './added-headers.ts'
-import { captureBody, unwrapResponse, type BodyTee } from './body-capture.ts'
+import { addedHeaders, headersUnchanged, setBack, varyOnKey, withEtag } from './added-headers.ts'
+import { captureBody, unwrapResponse, type BodyTee, type CapturedBody } from './body-capture.ts'
 import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
 import { onFinalHeaders } from './final-headers.ts'
+import { observedReason } from './observer.ts'
 import { responseMarks } from './response-marks.ts'
 import type { RouteCacheParts } from './route-cache.ts'
 import { putStandIn, standInFor } from './stand-in.ts'
@@ -65,6 +66,7 @@ export class Capture {
     const body = captureBody(payload, settings.maxBodyBytes)
     const nowMs = parts.clock.now()
     if (!miss.storable) {
+      if (miss.answered !== undefined) tellAnswer(miss.answered, body, reply)
       this.#status(miss, reply, { stored: false })
       return body.payload
     }
@@ -86,12 +88,14 @@ export class Capture {
       return body.payload
     }
 
+    const untouched = miss.would === undefined ? undefined : { ...reply.getHeaders() as ReplyHeaders }
     if (reply.getHeader('date') === undefined) reply.header('date', formatHttpDate(nowMs))
     if (bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined) reply.header('etag', makeEtag(bytes))
     const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined || miss.policy.cookies.length > 0 })
     if (downstream !== undefined) reply.header('cache-control', downstream)
     varyOnKey(reply, miss.policy, response.vary)
     const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
+    if (untouched !== undefined) setBack(reply, untouched)
     this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
 
     const ours = reply.getHeaders() as ReplyHeaders
@@ -141,7 +145,7 @@ export class Capture {
       })
       return body.payload
     }
-    if (status === 200 && judgeConditional(request.headers, { status, etag: reply.getHeader('etag')?.toString(), lastModified: reply.getHeader('last-modified')?.toString(), dateMs: nowMs }) === 'not-modified') {
+    if (status === 200 && miss.would === undefined && judgeConditional(request.headers, { status, etag: reply.getHeader('etag')?.toString(), lastModified: reply.getHeader('last-modified')?.toString(), dateMs: nowMs }) === 'not-modified') {
       reply.code(304).removeHeader('content-length').removeHeader('content-type')
       return null
     }
@@ -220,7 +224,7 @@ export class Capture {
     const { parts, flights } = this.#parts
     parts.stats.add('refusals')
     if (parts.events.heard('refuse')) parts.events.emit('refuse', { key: miss.key, reason, route: miss.policy.route })
-    noteOutcome(request, { status: 'miss', reason })
+    noteOutcome(request, miss.would === undefined ? { status: 'miss', reason } : { status: 'bypass', reason: observedReason(miss.would, reason) })
     // An error and a purge pass; what the response is by nature will be so again.
     const passing = reason === 'purged' || reason === 'unavailable' || reason === 'broken-body' || reason === 'built-from-stale' || reason === 'method' || /^status; 5/.test(reason)
     if (!passing) flights.rememberUncacheable(miss.key)
@@ -238,10 +242,18 @@ export class Capture {
   #status (miss: Miss, reply: FastifyReply, rest: { ttl?: number, stored?: boolean, detail?: string, fwdStatus?: number }, headers?: ReplyHeaders): void {
     const { cacheStatus } = this.#parts.settings
     if (cacheStatus === false) return
-    const member = cacheStatusMember(cacheStatus, { fwd: miss.forward, ...miss.collapsed && { collapsed: false }, ...rest })
+    const member = cacheStatusMember(cacheStatus, { fwd: miss.forward, ...miss.collapsed && { collapsed: false }, ...rest, ...miss.would !== undefined && { detail: observedReason(miss.would, rest.detail) } })
     const others = miss.before['cache-status']
     const value = others === undefined ? member : appendCacheStatus(String(others), member)
     if (headers === undefined) reply.header('cache-status', value)
     else headers['cache-status'] = value
   }
+}
+
+/** Tells what was answered, once it is whole; nothing of what cannot be kept. */
+function tellAnswer (answered: NonNullable<Miss['answered']>, body: CapturedBody, reply: FastifyReply): void {
+  const { statusCode: status } = reply
+  const location = reply.getHeader('location')?.toString()
+  if (body.kind === 'bytes') answered({ status, location, body: body.body })
+  else if (body.kind === 'stream') body.payload.onWhole((whole) => { if (whole !== undefined) answered({ status, location, body: whole }) })
 }

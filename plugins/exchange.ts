@@ -3,7 +3,7 @@ import type { Entry } from '../lib/entry.ts'
 import type { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import type { ResponseFlight } from '../lib/engine/response-flights.ts'
-import type { LookupResult } from '../lib/events.ts'
+import type { LookupResult, WouldBe } from '../lib/events.ts'
 import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { HeaderValue } from '../lib/http/headers.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
@@ -17,6 +17,11 @@ export interface CacheOutcome {
   readonly status: LookupResult
   /** Why: `fresh`, `stale-while-revalidate`, `stale-if-error`, why the handler ran, or why the cache was passed by. */
   readonly reason: string
+}
+
+/** What the handler answered, as the store would have it. */
+export interface Answer extends Pick<StoredResponse, 'status' | 'body'> {
+  readonly location: string | undefined
 }
 
 export type ReplyHeaders = Record<string, number | HeaderValue | undefined>
@@ -37,7 +42,7 @@ export interface Miss {
   readonly forward: ForwardReason
   /** Whether the request waited for another one in vain. */
   readonly collapsed: boolean
-  /** HEAD is answered from a stored GET, but its own response is not one. */
+  /** Not so: HEAD, which is answered from a stored GET; what an observed route would have served from the store. */
   readonly storable: boolean
   /** What may be served if the handler fails. */
   readonly stale: Entry<StoredResponse> | undefined
@@ -49,6 +54,10 @@ export interface Miss {
   /** The response is on its way into the store, which will say what became of it. */
   keeping: boolean
   readonly job: RefreshJob | undefined
+  /** What the cache would have done, where it may only look on: nothing of the response is to change. */
+  readonly would: WouldBe | undefined
+  /** Told what the handler has answered, as far as its body could be kept. */
+  readonly answered: ((answer: Answer) => void) | undefined
 }
 
 const kOutcome: unique symbol = Symbol('fastify-response-cache.outcome')

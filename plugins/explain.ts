@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { entryReport } from '../lib/engine/entry-report.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
@@ -11,6 +10,7 @@ import { admit } from './admission.ts'
 import { BYPASS_WORDS, inputsOf, judgeFound } from './explanation.ts'
 import type { PluginSettings } from './options.ts'
 import { policyInWords } from './policy-words.ts'
+import { OwnRequests } from './own-requests.ts'
 import { repeatableHeaders } from './repeatable-headers.ts'
 import type { RoutePolicy } from './route-options.ts'
 
@@ -23,9 +23,6 @@ export interface ExplainerParts {
 
 /** A request that is made to learn what would become of it. */
 interface Question {
-  readonly url: string
-  /** Whether whoever asks came over TLS; injected requests never seem to. */
-  readonly encrypted: boolean
   answer: Omit<Explanation, 'url'> | undefined
 }
 
@@ -33,41 +30,33 @@ interface Question {
 const OF_THE_ASKER: ReadonlySet<string> = new Set(['authorization', 'cookie', 'content-type', 'origin', 'referer', 'sec-fetch-site', 'sec-fetch-mode', 'sec-fetch-dest', 'sec-fetch-user'])
 
 /**
- * Tells what the cache would do with a request by making it: through `inject`, so that routing, hooks and admission are
- * the real ones, but with a mark in an AsyncLocalStorage at which the lookup answers and the handler does not run. No
- * socket is opened, and no client can set the mark. The request is one that the asker could make without credentials; all
- * that a route outside of this plugin's reach can do with it is to answer it.
+ * Tells what the cache would do with a request by making it, of the app itself: routing, hooks and admission are the real
+ * ones, but the lookup answers and the handler does not run. The request is one that the asker could make without
+ * credentials; all that a route outside of this plugin's reach can do with it is to answer it.
  */
 export class Explainer {
-  readonly #app: FastifyInstance
   readonly #parts: ExplainerParts
-  readonly #questions = new AsyncLocalStorage<Question>()
-  #open = 0
+  readonly #requests: OwnRequests<Question>
 
   constructor (app: FastifyInstance, parts: ExplainerParts) {
-    this.#app = app
     this.#parts = parts
+    this.#requests = new OwnRequests(app, parts.parts)
   }
 
   /** The question that this request stands for; `undefined` for the requests of clients. */
   questionOf (request: FastifyRequest): Question | undefined {
-    if (this.#open === 0) return undefined
-    const question = this.#questions.getStore()
-    return question?.url === request.originalUrl ? question : undefined
+    return this.#requests.purposeOf(request)
   }
 
   /** What would become of a GET of `url`, from the client that sends `asker`. */
   async explain (url: string, asker: FastifyRequest): Promise<Explanation> {
     // Whatever is not in origin form is not even tried: other programs could take part of it for a host.
     if (!isCleanTarget(url)) return { url, verdict: 'bypass', reason: 'unclean-target', why: BYPASS_WORDS['unclean-target'] }
-    const question: Question = { url, encrypted: asker.protocol === 'https', answer: undefined }
-    this.#open++
-    try {
-      const status = await this.#parts.parts.dependencies.apart(() => this.#questions.run(question, async () => await this.#ask(question, asker)))
-      return { url, ...question.answer ?? { verdict: 'bypass', reason: `answered-before; ${status}`, why: `A hook, or a route that this cache does not see, answered with status ${status} before the cache was asked` } }
-    } finally {
-      this.#open--
-    }
+    const headers = repeatableHeaders(asker)
+    for (const name of [...OF_THE_ASKER, ...this.#parts.settings.credentials]) delete headers[name]
+    const question: Question = { answer: undefined }
+    const status = await this.#requests.make(question, { model: asker, url, headers })
+    return { url, ...question.answer ?? { verdict: 'bypass', reason: `answered-before; ${status}`, why: `A hook, or a route that this cache does not see, answered with status ${status} before the cache was asked` } }
   }
 
   /** Answers for requests that reach no lookup. Registered only where questions can be asked. */
@@ -80,7 +69,6 @@ export class Explainer {
         done()
         return
       }
-      if (question.encrypted) Object.assign(request.raw.socket, { encrypted: true })
       const configured = (request.routeOptions.config as unknown as Readonly<Record<string, unknown>>)[name] ?? false
       if (configured !== false) {
         done()
@@ -109,19 +97,5 @@ export class Explainer {
       const { key, entry } = found
       return finish({ ...judgeFound(found, nowMs, flights.isUncacheable(admission.key)), ...about, key, inputs: inputsOf(policy, request, reply), ...entry !== undefined && { entry: entryReport(key, entry, nowMs) } })
     })
-  }
-
-  async #ask ({ url }: Question, asker: FastifyRequest): Promise<number> {
-    const { parts, settings } = this.#parts
-    const headers = repeatableHeaders(asker)
-    for (const name of [...OF_THE_ASKER, ...settings.credentials]) delete headers[name]
-    const controller = new AbortController()
-    const timer = parts.clock.after(parts.defaults.loadTimeoutMs, () => { controller.abort() })
-    try {
-      const response = await this.#app.inject({ method: 'GET', url, headers, remoteAddress: asker.socket.remoteAddress ?? '127.0.0.1', signal: controller.signal })
-      return response.statusCode
-    } finally {
-      timer.cancel()
-    }
   }
 }

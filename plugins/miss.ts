@@ -3,7 +3,8 @@ import { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import type { ResponseFlight } from '../lib/engine/response-flights.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
-import { arrivalOf, noteMiss, type Miss } from './exchange.ts'
+import type { WouldBe } from '../lib/events.ts'
+import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
 import type { Visit } from './visit.ts'
 
 /** For whom the handler is going to run. */
@@ -13,10 +14,14 @@ export interface MissOptions {
   readonly ticket?: Ticket
   /** Whether the request waited for another one in vain. */
   readonly collapsed?: boolean
+  /** @default whether the request is a GET */
+  readonly storable?: boolean
+  readonly would?: WouldBe
+  readonly answered?: ((answer: Answer) => void) | undefined
 }
 
 /** Notes on the request that its handler is going to run, and all that the capture hook will need. */
-export function beginMiss (owner: object, { log, clock }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false }: MissOptions): Miss {
+export function beginMiss (owner: object, { log, clock }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, storable = true, would, answered }: MissOptions): Miss {
   const { policy, request, reply, key, job } = visit
   const nowMs = clock.now()
   const arrival = arrivalOf(request)
@@ -29,16 +34,18 @@ export function beginMiss (owner: object, { log, clock }: EngineParts, visit: Vi
     startedAt: performance.now(),
     requestTimeMs: nowMs,
     before: reply.getHeaders(),
-    forward: found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss',
+    forward: would !== undefined ? 'bypass' : found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss',
     collapsed,
-    storable: request.method === 'GET',
-    stale: found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
+    storable: storable && request.method === 'GET',
+    stale: would === undefined && answered === undefined && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
     staleAt: visit.askedAt,
     flight,
     job,
     observed: undefined,
     entityTags: [],
-    keeping: false
+    keeping: false,
+    would,
+    answered
   }
   noteMiss(request, miss)
   if (flight !== undefined) endWithReply(miss, visit, flight)

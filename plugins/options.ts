@@ -3,13 +3,13 @@ import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import type { CacheDeps } from '../lib/compose.ts'
 import type { ContentCoding } from '../lib/codec/content-coding.ts'
 import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
-import { durationMs } from '../lib/engine/load-options.ts'
+import { durationMs, fraction } from '../lib/engine/load-options.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
-import { contentCodings } from './route-options.ts'
+import { CACHE_MODES_ALLOWED, contentCodings, isCacheMode, type CacheMode } from './route-options.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
 import { checkMonitor } from './watch.ts'
 
@@ -51,12 +51,16 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   precompress?: readonly ContentCoding[]
   /** What is fetched as soon as the app is ready: paths, and what was asked for most before the restart. @default off */
   warmup?: WarmupOptions
+  /** `observe`: serve nothing, and report what would have been served. A route may say otherwise. @default 'serve' */
+  mode?: CacheMode
+  /** Share of hits, 0 to 1, whose handler is run again in the background, to compare. A route may say otherwise. @default 0 */
+  verify?: number
   /** Watch the cache: alerts, and what would make it better; or false. @default true */
   monitor?: boolean | MonitorOptions
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -77,6 +81,8 @@ export interface PluginSettings {
   readonly harmlessHeaders: readonly string[]
   readonly precompress: readonly ContentCoding[]
   readonly warmup: WarmupOptions | undefined
+  readonly mode: CacheMode
+  readonly verify: number
   readonly monitor: MonitorOptions | false
   readonly config: Partial<CacheConfig>
   readonly deps: CacheDeps
@@ -118,6 +124,8 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     harmlessHeaders: headerNames('harmlessHeaders', []),
     precompress: contentCodings('precompress', given.precompress ?? []),
     warmup: checkWarmup(given.warmup),
+    mode: check<CacheMode>('mode', 'serve', CACHE_MODES_ALLOWED, isCacheMode),
+    verify: fraction('verify', given.verify ?? 0),
     monitor: checkMonitor(given.monitor),
     config,
     deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis } }

@@ -16,6 +16,7 @@ import { missOf, noteArrival, noteOutcome } from './exchange.ts'
 import type { Explainer } from './explain.ts'
 import { beginMiss, type MissOptions } from './miss.ts'
 import { ObservedRequest } from './observed-request.ts'
+import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
 import type { RoutePolicy } from './route-options.ts'
@@ -35,7 +36,7 @@ export interface RouteCacheParts {
  * Stands between the hooks and the handler of a cached route: answers from the store, or lets the handler run and notes
  * what the capture hook needs to keep its response.
  */
-export class RouteCache {
+export class RouteCache implements Lookup {
   readonly #parts: EngineParts
   readonly #responses: ResponseCache
   readonly #flights: ResponseFlights
@@ -61,13 +62,16 @@ export class RouteCache {
     this.#parts.dependencies.track(scope, next)
   }
 
-  /** The route's handler behind the lookup. It is the innermost layer: whatever guards the route has run before it. */
-  around (policy: RoutePolicy, handler: RouteHandlerMethod): RouteHandlerMethod {
+  /**
+   * The route's handler behind the lookup. It is the innermost layer: whatever guards the route has run before it.
+   * @param lookups what takes the place of the lookup. @default that of this cache
+   */
+  around (policy: RoutePolicy, handler: RouteHandlerMethod, lookups: Lookup = this): RouteHandlerMethod {
     const cache = this
     const lookupHere = policy.serveFrom === 'handler'
     return function cacheLookup (this: FastifyInstance, request, reply) {
       if (!lookupHere) return cache.#run(this, handler, request, reply)
-      const answered = cache.lookup(policy, request, reply)
+      const answered = lookups.lookup(policy, request, reply)
       if (answered === true) return undefined
       if (answered === false) return cache.#run(this, handler, request, reply)
       // A handler that answers through `reply.send` returns nothing: the reply itself is what to wait for, else Fastify would
@@ -91,9 +95,9 @@ export class RouteCache {
     const startedAt = events.heard('lookup') ? performance.now() : 0
     const job = this.#refresher.jobOf(request)
     const admission = admit(request, reply, policy, this.#settings.credentials)
-    if (!admission.admitted) return this.#bypass(policy, request, reply, admission.reason, startedAt)
+    if (!admission.admitted) return this.bypass(policy, request, reply, admission.reason, startedAt)
     // What the response depends on may have changed since the refresh was asked for, the user who is logged in above all.
-    if (job !== undefined && job.key !== admission.key) return this.#bypass(policy, request, reply, 'moved', startedAt)
+    if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
     const visit: Visit = { policy, request, reply, key: admission.key, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
     return chain(this.#responses.find(visit.key, request.headers), (found) => this.#decide(visit, found))
@@ -211,7 +215,8 @@ export class RouteCache {
     return false
   }
 
-  #bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
+  /** Lets the handler run as if there were no cache, and says why. */
+  bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
     this.#tell(request, 'bypass', reason, policy, startedAt, request.url)
     this.#status(reply, (name) => cacheStatusMember(name, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
     return false

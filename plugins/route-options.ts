@@ -17,6 +17,15 @@ type OfRequest<T> = { of (request: CacheRequest, reply: FastifyReply): T }['of']
 /** Names as tags, or where to take them from. */
 export type NamesOf = readonly string[] | OfRequest<readonly string[]>
 
+/**
+ * `serve`: answers come from the cache. `observe`: every answer comes from the handler; what the cache would have done is
+ * told and counted, and responses are stored as they would be.
+ */
+export type CacheMode = 'serve' | 'observe'
+
+export const CACHE_MODES_ALLOWED = '"serve" or "observe"'
+export const isCacheMode = (value: unknown): value is CacheMode => value === 'serve' || value === 'observe'
+
 /** What a route says in `config.cache`. On a safe method it asks for caching, on any other it names what a success invalidates. */
 export interface RouteCacheOptions {
   /** Seconds for which a response is fresh when the handler's own headers do not say. @default the strategy's ttl */
@@ -55,10 +64,14 @@ export interface RouteCacheOptions {
   refreshAhead?: number
   /** Content codings in which the response is kept ready, the preferred one first; `[]` is none. @default the plugin's */
   precompress?: readonly ContentCoding[]
+  /** `observe`: serve nothing, and report what would have been served. @default the plugin's */
+  mode?: CacheMode
+  /** Share of hits, 0 to 1, whose handler is run again in the background, to compare. @default the plugin's */
+  verify?: number
 }
 
 /** The names of all route options; the README is checked against them. */
-export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead', 'precompress'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
+export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead', 'precompress', 'mode', 'verify'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
 
 /** A route's options, resolved and checked once, in the units of the inside. */
 export interface RoutePolicy {
@@ -81,6 +94,9 @@ export interface RoutePolicy {
   readonly softTimeoutMs: Milliseconds | undefined
   readonly refreshAhead: number
   readonly precompress: readonly ContentCoding[]
+  readonly observed: boolean
+  /** The share of hits to verify. */
+  readonly verify: number
   /** The query parameters that count, when the route's schema names them all. */
   readonly query: ClosedQuery | undefined
   /** The route has hooks before its handler, and who knows what they load. */
@@ -92,7 +108,7 @@ export interface RoutePolicy {
 type Given = RouteCacheOptions | true
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
-export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], precompress: readonly ContentCoding[], ownValidator: boolean }): RoutePolicy {
+export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], precompress: readonly ContentCoding[], ownValidator: boolean, mode: CacheMode, verify: number }): RoutePolicy {
   if (given !== true && (typeof given !== 'object' || given === null || Array.isArray(given))) throw new errors.FST_ERR_CACHE_OPTION('config.cache', shown(given), 'true, false or an object')
   const options: RouteCacheOptions = given === true ? {} : given
   refuseUnknown(options, new Set(ROUTE_OPTION_NAMES), 'config.cache.')
@@ -103,6 +119,9 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   const serveFrom = options.serveFrom ?? (isPublic ? 'onRequest' : 'handler')
   if (serveFrom !== 'handler' && serveFrom !== 'onRequest') throw new errors.FST_ERR_CACHE_OPTION('config.cache.serveFrom', shown(serveFrom), '"handler" or "onRequest"')
   if (serveFrom === 'onRequest' && !isPublic) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.serveFrom: "onRequest"', 'config.cache.public: false', 'guards in later hooks would not be asked')
+  const { mode = defaults.mode } = options
+  if (!isCacheMode(mode)) throw new errors.FST_ERR_CACHE_OPTION('config.cache.mode', shown(mode), CACHE_MODES_ALLOWED)
+  if (mode === 'observe' && options.verify !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.mode: "observe"', 'config.cache.verify', 'every answer of an observed route is compared')
   const notFoundTtlMs = ms('notFoundTtl', 0)
   return Object.freeze({
     route: route.url,
@@ -124,6 +143,8 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     softTimeoutMs: options.softTimeout === undefined ? undefined : ms('softTimeout', 0),
     refreshAhead: options.refreshAhead === undefined ? 0 : fraction('config.cache.refreshAhead', options.refreshAhead),
     precompress: options.precompress === undefined ? defaults.precompress : contentCodings('config.cache.precompress', options.precompress),
+    observed: mode === 'observe',
+    verify: options.verify === undefined ? defaults.verify : fraction('config.cache.verify', options.verify),
     query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
     constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)

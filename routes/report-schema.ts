@@ -42,6 +42,7 @@ const metrics = object({
   history: listOf(object({ atMs: instant, lookups: count, hitRate: { type: ['number', 'null'] }, answerP95: seconds, loadP95: seconds, evictions: count }), 'The last hour, minute by minute.'),
   tiers: listOf(object({ tier: { enum: ['memory', 'redis'] }, ...all('entries bytes hits misses errors', count), ...all('maxEntries maxBytes utilisation', { type: ['number', 'null'] }), evictions: object(all('entries bytes expired purged', count)) })),
   groups: listOf(object({ kind: { enum: ['route', 'namespace'] }, name: text, ...all('lookups hits staleHits misses bypasses loads loadErrors timeSaved', count), hitRate: share, loadTime: seconds }), 'The last hour by route and by namespace.'),
+  observed: listOf(object({ route: text, ...all('lookups hits staleHits misses timeSaved compared', count), hitRate: share, results: object(all('same failed purged outdated wrong-key unrepeatable different', count)), unchangedFor: seconds, suggestedTtl: seconds }), 'Routes that are only observed, and what verifying has found, in the last hour.'),
   operations: listOf(object({ operation: text, count, errorRate: share, ...all('responseTime p50 p95 p99', seconds) })),
   timeSaved: count,
   hottest: listOf(object({ key: text, share })),
@@ -49,7 +50,7 @@ const metrics = object({
 })
 
 const alert = object({ name: { enum: ['hitRate', 'errorRate', 'responseTime'] }, subject: text, state: { enum: ['raised', 'cleared'] }, value: number, threshold: number, sample: count, message: text, atMs: instant })
-const recommendation = object({ kind: { enum: ['memory-size', 'eviction-policy', 'ttl', 'no-reuse', 'hot-key'] }, message: text, numbers: { type: 'object', additionalProperties: { type: ['number', 'string'] } } })
+const recommendation = object({ kind: { enum: ['memory-size', 'eviction-policy', 'ttl', 'no-reuse', 'serve', 'outdated', 'wrong-key', 'hot-key'] }, message: text, numbers: { type: 'object', additionalProperties: { type: ['number', 'string'] } } })
 
 /** What `CacheMonitor` reports. */
 export const REPORT_SCHEMA = object({

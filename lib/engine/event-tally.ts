@@ -1,5 +1,5 @@
 import type { Seconds } from '../clock.ts'
-import type { CacheEventHub, CacheEvents, CacheListener, LookupResult } from '../events.ts'
+import type { CacheEventHub, CacheEvents, CacheListener, ComparisonResult, LookupResult, WouldBe } from '../events.ts'
 import type { StoreRefusal } from '../http/storable.ts'
 import type { WriteVerdict } from '../ports/base-cache.ts'
 import { DurationTally } from './duration-tally.ts'
@@ -52,16 +52,19 @@ const reasons: Readonly<Record<RefusalReason, true>> = {
 export const REFUSAL_REASONS: ReadonlySet<string> = new Set(Object.keys(reasons))
 
 /** Evictions are not among them: the stores count those themselves. */
-type Counted = 'lookup' | 'load' | 'coalesced' | 'store' | 'refuse' | 'invalidate' | 'fault'
+type Counted = 'lookup' | 'compare' | 'load' | 'coalesced' | 'store' | 'refuse' | 'invalidate' | 'fault'
 
 /** What is counted for one route. */
 export interface RouteTally {
   readonly lookups: Record<LookupResult, number>
+  /** How those lookups would have ended that were only observed. */
+  readonly observed: Record<WouldBe, number>
+  readonly comparisons: Record<ComparisonResult, number>
   readonly loaded: DurationTally
   readonly failed: DurationTally
 }
 
-const newRoute = (): RouteTally => ({ lookups: { hit: 0, stale: 0, miss: 0, bypass: 0 }, loaded: new DurationTally(LOAD_BOUNDS), failed: new DurationTally(LOAD_BOUNDS) })
+const newRoute = (): RouteTally => ({ lookups: { hit: 0, stale: 0, miss: 0, bypass: 0 }, observed: { hit: 0, stale: 0, miss: 0 }, comparisons: { same: 0, failed: 0, purged: 0, outdated: 0, 'wrong-key': 0, unrepeatable: 0, different: 0 }, loaded: new DurationTally(LOAD_BOUNDS), failed: new DurationTally(LOAD_BOUNDS) })
 
 /**
  * Counts what a cache says about itself. Counting is a Map lookup and a few additions; nobody turns that into text before
@@ -77,10 +80,13 @@ export class EventTally {
   coalesced = 0
   faults = 0
   readonly #listeners: { readonly [E in Counted]: CacheListener<E> } = {
-    lookup: ({ result, durationMs, route }) => {
-      this.#routeOf(route).lookups[result]++
+    lookup: ({ result, durationMs, route, observed }) => {
+      const tally = this.#routeOf(route)
+      tally.lookups[result]++
+      if (observed !== undefined) tally.observed[observed]++
       this.lookupTimes[result].add(durationMs)
     },
+    compare: ({ route, result }) => { this.#routeOf(route).comparisons[result]++ },
     load: ({ ok, durationMs, route }) => {
       const tally = this.#routeOf(route)
       if (ok) tally.loaded.add(durationMs)
@@ -99,10 +105,10 @@ export class EventTally {
 
   /** @returns what ends the counting */
   listen (events: CacheEventHub): () => void {
-    const { lookup, load, coalesced, store, refuse, invalidate, fault } = this.#listeners
-    events.on('lookup', lookup).on('load', load).on('coalesced', coalesced).on('store', store).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
+    const { lookup, compare, load, coalesced, store, refuse, invalidate, fault } = this.#listeners
+    events.on('lookup', lookup).on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
     return () => {
-      events.off('lookup', lookup).off('load', load).off('coalesced', coalesced).off('store', store).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
+      events.off('lookup', lookup).off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
     }
   }
 

@@ -1,6 +1,6 @@
 import type { TierUsage } from '../ports/base-cache.ts'
 import type { DurationTally } from './duration-tally.ts'
-import type { EventTally } from './event-tally.ts'
+import type { EventTally, RouteTally } from './event-tally.ts'
 
 /** One line of an exposition. `metricName` where it differs from the family's: `_bucket`, `_sum`, `_count`. */
 export interface Sample { readonly labels: Readonly<Record<string, string | number>>, readonly value: number, readonly metricName?: string }
@@ -22,7 +22,19 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     name: 'fastify_cache_lookups_total',
     type: 'counter',
     help: 'Lookups by route pattern ("-" for data) and result: hit, stale, miss or bypass.',
-    samples: ({ tally }) => [...tally.routes].flatMap(([route, { lookups }]) => counted('result', lookups, { route }).filter(({ value }) => value > 0))
+    samples: perRoute(({ lookups }) => lookups)
+  },
+  {
+    name: 'fastify_cache_observed_lookups_total',
+    type: 'counter',
+    help: 'Lookups of routes that are only observed, by how they would have ended: hit, stale or miss.',
+    samples: perRoute(({ observed }) => observed)
+  },
+  {
+    name: 'fastify_cache_comparisons_total',
+    type: 'counter',
+    help: 'Stored responses that were compared with what their handler answers now, by what came of it.',
+    samples: perRoute(({ comparisons }) => comparisons)
   },
   {
     name: 'fastify_cache_tier_lookups_total',
@@ -80,6 +92,11 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   { name: 'fastify_cache_errors_total', type: 'counter', help: 'Faults that no caller saw: background refreshes that failed, listeners that threw.', samples: ({ tally }) => [{ labels: {}, value: tally.faults }] },
   { name: 'fastify_cache_tier_errors_total', type: 'counter', help: 'Operations on a tier that failed.', samples: perTier(({ tier, errors }) => [{ labels: { tier }, value: errors }]) }
 ]
+
+/** Counts by route and result, those aside that never came. */
+function perRoute (counts: (tally: RouteTally) => Readonly<Record<string, number>>): MetricFamily['samples'] {
+  return ({ tally }) => [...tally.routes].flatMap(([route, ofRoute]) => counted('result', counts(ofRoute), { route }).filter(({ value }) => value > 0))
+}
 
 function perTier (samples: (usage: TierUsage) => Sample[]): MetricFamily['samples'] {
   return ({ usage }) => usage().flatMap(samples)

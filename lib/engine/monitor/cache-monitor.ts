@@ -6,9 +6,10 @@ import type { CacheEngine } from '../cache-engine.ts'
 import type { EngineParts } from '../parts.ts'
 import { Alerts, type Alert, type Measurement } from './alerts.ts'
 import { Groups } from './groups.ts'
+import { Observations } from './observations.ts'
 import { Operations, type RecordedMetric } from './operations.ts'
 import { resolveMonitorOptions, type MonitorOptions, type MonitorSettings } from './options.ts'
-import { entriesThatFit, recommendationsOf, type Evidence } from './recommendations.ts'
+import { adviceOn, entriesThatFit, recommendationsOf, type Evidence } from './recommendations.ts'
 import { tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
 import { TrafficStudy } from './traffic-study.ts'
@@ -21,7 +22,7 @@ export interface MonitoredCache extends CacheEngine {
   readonly config: { readonly evictionPolicy: EvictionPolicyName }
 }
 
-type Heard = 'lookup' | 'load' | 'coalesced' | 'store' | 'evict' | 'fault'
+type Heard = 'lookup' | 'compare' | 'load' | 'coalesced' | 'store' | 'evict' | 'fault'
 
 const MINUTE_MS = 60_000
 const CURVE_POINTS = 40
@@ -42,6 +43,7 @@ export class CacheMonitor {
   readonly #settings: MonitorSettings
   readonly #traffic = new Traffic()
   readonly #groups = new Groups()
+  readonly #observations = new Observations()
   readonly #operations = new Operations()
   readonly #alerts: Alerts
   readonly #post: AlertPost | undefined
@@ -77,8 +79,8 @@ export class CacheMonitor {
     this.#timer?.cancel()
     this.#timer = undefined
     if (this.#listening) {
-      const { lookup, load, coalesced, store, evict, fault } = this.#listeners
-      this.#cache.parts.events.off('lookup', lookup).off('load', load).off('coalesced', coalesced).off('store', store).off('evict', evict).off('fault', fault)
+      const { lookup, compare, load, coalesced, store, evict, fault } = this.#listeners
+      this.#cache.parts.events.off('lookup', lookup).off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('evict', evict).off('fault', fault)
       this.#listening = false
     }
     await this.#post?.close()
@@ -100,6 +102,7 @@ export class CacheMonitor {
     const nowMs = this.#now()
     this.#countFaults()
     const groups = this.#groups.figures(nowMs)
+    const observed = this.#observations.figures(nowMs)
     const evidence = this.#evidence()
     return {
       generatedAtMs: nowMs,
@@ -111,19 +114,21 @@ export class CacheMonitor {
         history: this.#traffic.history(nowMs),
         tiers: this.#cache.parts.store.usage().map(tierFigures),
         groups,
+        observed,
         operations: this.#operations.figures(nowMs),
         timeSaved: groups.reduce((sum, { timeSaved }) => sum + timeSaved, 0),
         hottest: [...evidence?.findings.hottest ?? []],
         curve: evidence === undefined ? null : curveOf(evidence)
       },
       alerts: this.#alerts.standing(),
-      recommendations: evidence === undefined ? [] : recommendationsOf(evidence)
+      recommendations: [...observed.flatMap(adviceOn), ...evidence === undefined ? [] : recommendationsOf(evidence)]
     }
   }
 
   #makeListeners (): { readonly [E in Heard]: CacheListener<E> } {
     const traffic = this.#traffic
     const groups = this.#groups
+    const observations = this.#observations
     const study = this.#study
     const { clock } = this.#cache.parts
     return {
@@ -131,13 +136,16 @@ export class CacheMonitor {
         const nowMs = clock.now()
         traffic.lookup(nowMs, event)
         groups.lookup(nowMs, event)
+        observations.lookup(nowMs, event)
         study?.lookup(event)
       },
       load (event) {
         const nowMs = clock.now()
         traffic.load(nowMs, event)
         groups.load(nowMs, event)
+        observations.load(nowMs, event)
       },
+      compare (event) { observations.compared(clock.now(), event) },
       coalesced () { traffic.coalesced(clock.now()) },
       store (event) {
         traffic.stored(clock.now())
@@ -154,8 +162,8 @@ export class CacheMonitor {
   #listen (): void {
     if (this.#listening) return
     this.#listening = true
-    const { lookup, load, coalesced, store, evict, fault } = this.#listeners
-    this.#cache.parts.events.on('lookup', lookup).on('load', load).on('coalesced', coalesced).on('store', store).on('evict', evict).on('fault', fault)
+    const { lookup, compare, load, coalesced, store, evict, fault } = this.#listeners
+    this.#cache.parts.events.on('lookup', lookup).on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('evict', evict).on('fault', fault)
   }
 
   #lookLater (): Timer {

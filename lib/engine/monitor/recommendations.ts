@@ -1,5 +1,7 @@
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { TierUsage } from '../../ports/base-cache.ts'
+import { MAX_OUTDATED_SHARE, MIN_COMPARED } from './change-study.ts'
+import type { ObservedFigures } from './observations.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
 import type { Findings, HotKey, RouteReuse } from './traffic-study.ts'
 import type { TtlFigures } from './ttl-study.ts'
@@ -10,6 +12,9 @@ export type Recommendation =
   | { kind: 'eviction-policy', message: string, numbers: { current: EvictionPolicyName, proposed: EvictionPolicyName, hitRate: number, expectedHitRate: number, lookups: number } }
   | { kind: 'ttl', message: string, numbers: { group: string, current: number, proposed: number, unchangedShare: number, reloads: number, loadsSavedPerHour: number, outdatedShare: number } }
   | { kind: 'no-reuse', message: string, numbers: { route: string, lookups: number, repeatedShare: number } }
+  | { kind: 'serve', message: string, numbers: { route: string, lookups: number, hitRate: number, timeSaved: number } }
+  | { kind: 'outdated', message: string, numbers: { route: string, compared: number, outdatedShare: number, unchangedFor: number, proposed: number } }
+  | { kind: 'wrong-key', message: string, numbers: { route: string, compared: number, wrongKey: number } }
   | { kind: 'hot-key', message: string, numbers: { key: string, share: number } }
 
 /** What the judges below go by. */
@@ -35,8 +40,7 @@ const LARGER = [1.5, 2, 3, 4, 6, 8] as const
 const ENOUGH = 0.8
 const MIN_RELOADS = 30
 const MIN_UNCHANGED_SHARE = 0.2
-/** Of the loads that a longer life saves, this share may have brought something new. */
-const MAX_OUTDATED_SHARE = 0.02
+const MIN_OBSERVED = 100
 const MIN_LOADS_SAVED_PER_HOUR = 10
 const MIN_ROUTE_LOOKUPS = 200
 const MAX_REPEATED_SHARE = 0.01
@@ -48,6 +52,33 @@ export function recommendationsOf (evidence: Evidence): Recommendation[] {
   const { findings } = evidence
   const general = findings.curve.sampled < MIN_SAMPLED ? [] : [judgeMemorySize(evidence), judgePolicy(evidence), ...findings.hottest.slice(0, MAX_HOT_KEYS).map(judgeHotKey)]
   return [...general, ...findings.ttls.map(judgeTtl), ...findings.routes.map(judgeReuse)].filter((found) => found !== undefined)
+}
+
+/** What observing or verifying a route has shown. */
+export function adviceOn (figures: ObservedFigures): Recommendation[] {
+  return [judgeServing(figures), judgeKey(figures), judgeChange(figures)].filter((found) => found !== undefined)
+}
+
+function judgeServing ({ route, lookups, hitRate, timeSaved }: ObservedFigures): Recommendation | undefined {
+  if (lookups < MIN_OBSERVED || hitRate < MIN_HIT_RATE) return undefined
+  return { kind: 'serve', message: `${route} is only observed: serving it would have answered ${percent(hitRate)} of ${grouped(lookups)} requests from the cache, and saved ${timeSaved.toFixed(1)} s of its handler`, numbers: { route, lookups, hitRate, timeSaved } }
+}
+
+/** One case proves it. */
+function judgeKey ({ route, compared, results: { 'wrong-key': wrongKey } }: ObservedFigures): Recommendation | undefined {
+  if (wrongKey === 0) return undefined
+  return { kind: 'wrong-key', message: `${route}: ${grouped(wrongKey)} of ${grouped(compared)} compared responses depend on a request header that is not in the key: name it in headers or in Vary, or give a partition`, numbers: { route, compared, wrongKey } }
+}
+
+function judgeChange ({ route, compared, results: { outdated, different }, unchangedFor, suggestedTtl }: ObservedFigures): Recommendation | undefined {
+  const outdatedShare = (outdated + different) / compared
+  if (compared < MIN_COMPARED || suggestedTtl === null || unchangedFor === null) return undefined
+  const cure = suggestedTtl === 0 ? 'No ttl is short enough' : `With a ttl of ${suggestedTtl} s no more than ${percent(MAX_OUTDATED_SHARE)} would have been`
+  return {
+    kind: 'outdated',
+    message: `${route}: ${percent(outdatedShare)} of ${grouped(compared)} compared responses were not what the handler answers by then, and no purge told; they stay the same for ${Number(unchangedFor.toPrecision(2))} s on average. ${cure}; a purge of what the page is made of needs no ttl`,
+    numbers: { route, compared, outdatedShare, unchangedFor, proposed: suggestedTtl }
+  }
 }
 
 /** The size of memory that counts: where bytes are the bound, what they have room for. */

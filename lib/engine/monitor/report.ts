@@ -5,6 +5,7 @@ import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { Alert } from './alerts.ts'
 import type { GroupFigures } from './groups.ts'
 import type { CurvePoint } from './miss-ratio-curve.ts'
+import type { ObservedFigures } from './observations.ts'
 import type { OperationFigures } from './operations.ts'
 import type { Recommendation } from './recommendations.ts'
 import type { PolicyFigures } from './shadow-policies.ts'
@@ -39,6 +40,8 @@ export interface PerformanceMetrics {
   tiers: TierFigures[]
   /** By route and by namespace, the busiest first. */
   groups: GroupFigures[]
+  /** Routes that are only observed, and what verifying has found. */
+  observed: ObservedFigures[]
   /** What was given to `recordMetric`. */
   operations: OperationFigures[]
   /** Loads avoided since the start of the hour, times what each would have taken, summed over the groups. */

@@ -90,7 +90,9 @@ export class TrafficStudy {
     return Math.min(this.#rate, SHADOW_ENTRIES / this.#parts.entries)
   }
 
-  lookup ({ key, result, route }: CacheEvents['lookup']): void {
+  /** Of what is only observed counts how it would have ended. */
+  lookup ({ key, result: told, route, observed }: CacheEvents['lookup']): void {
+    const result = observed ?? told
     if (result === 'bypass') return
     this.#curve.count()
     this.#shadows.count()

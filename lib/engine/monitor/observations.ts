@@ -1,0 +1,101 @@
+import type { EpochMs, Seconds } from '../../clock.ts'
+import type { CacheEvents, ComparisonResult, WouldBe } from '../../events.ts'
+import { ChangeStudy } from './change-study.ts'
+import { Ring } from './ring.ts'
+
+const WOULD: Readonly<Record<WouldBe, number>> = { hit: 0, stale: 1, miss: 2 }
+const RESULT: Readonly<Record<ComparisonResult, number>> = { same: 3, failed: 4, purged: 5, outdated: 6, 'wrong-key': 7, unrepeatable: 8, different: 9 }
+const LOAD = 10
+const LOAD_MS = 11
+const COLUMNS = 12
+
+const ROW_MS = 300_000
+const HOUR_MS = 3_600_000
+/** More routes than this are not followed. */
+const MAX_ROUTES = 100
+
+/** The last hour of a route that is only observed, or whose hits are verified. */
+export interface ObservedFigures {
+  /** The pattern of the route. */
+  route: string
+  /** Lookups that were only observed, and how they would have ended. */
+  lookups: number
+  /** Stale ones included. */
+  hits: number
+  staleHits: number
+  misses: number
+  /** `hits / lookups`; 0 while there were none. */
+  hitRate: number
+  /** What these hits would have saved, times the mean time of a load, in seconds. */
+  timeSaved: Seconds
+  /** Stored responses that could be compared with what their handler answers now: all but `purged` and `failed`. */
+  compared: number
+  /** How often each came of it; `ComparisonResult` says what they mean. */
+  results: Record<ComparisonResult, number>
+  /** Mean time for which a response was still what its handler answers, in seconds; `null` while no unpurged change was seen. */
+  unchangedFor: Seconds | null
+  /**
+   * The longest ttl with which hardly any hit would have been outdated, in seconds; 0: there is none. `null` while there is
+   * nothing to propose.
+   */
+  suggestedTtl: Seconds | null
+}
+
+interface Observed { readonly ring: Ring, readonly changes: ChangeStudy }
+
+/** What observing and verifying have come to, by route, in bounded memory. */
+export class Observations {
+  readonly #routes = new Map<string, Observed>()
+
+  lookup (nowMs: EpochMs, { route, observed }: CacheEvents['lookup']): void {
+    if (observed !== undefined && route !== undefined) this.#of(route)?.ring.add(nowMs, WOULD[observed])
+  }
+
+  load (nowMs: EpochMs, { ok, durationMs, route }: CacheEvents['load']): void {
+    const ring = ok && route !== undefined ? this.#routes.get(route)?.ring : undefined
+    ring?.add(nowMs, LOAD)
+    ring?.add(nowMs, LOAD_MS, durationMs)
+  }
+
+  compared (nowMs: EpochMs, event: CacheEvents['compare']): void {
+    const observed = this.#of(event.route)
+    observed?.ring.add(nowMs, RESULT[event.result])
+    observed?.changes.compared(nowMs, event)
+  }
+
+  /** The busiest first. */
+  figures (nowMs: EpochMs): ObservedFigures[] {
+    return [...this.#routes]
+      .map(([route, { ring, changes }]) => figuresOf(route, ring.sum(nowMs, HOUR_MS), changes.figures(nowMs)))
+      .filter(({ lookups, results }) => lookups + Object.values(results).reduce((sum, count) => sum + count, 0) > 0)
+      .sort((a, b) => b.lookups + b.compared - a.lookups - a.compared)
+  }
+
+  #of (route: string): Observed | undefined {
+    const known = this.#routes.get(route)
+    if (known !== undefined || this.#routes.size >= MAX_ROUTES) return known
+    const observed: Observed = { ring: new Ring(COLUMNS, HOUR_MS / ROW_MS, ROW_MS), changes: new ChangeStudy() }
+    this.#routes.set(route, observed)
+    return observed
+  }
+}
+
+function figuresOf (route: string, sums: Float64Array, changes: Pick<ObservedFigures, 'unchangedFor' | 'suggestedTtl'>): ObservedFigures {
+  const at = (column: number): number => sums[column] ?? 0
+  const results = Object.fromEntries(Object.entries(RESULT).map(([name, column]) => [name, at(column)])) as Record<ComparisonResult, number>
+  const staleHits = at(WOULD.stale)
+  const hits = at(WOULD.hit) + staleHits
+  const lookups = hits + at(WOULD.miss)
+  return {
+    route,
+    lookups,
+    hits,
+    staleHits,
+    misses: at(WOULD.miss),
+    hitRate: lookups === 0 ? 0 : hits / lookups,
+    timeSaved: at(LOAD) === 0 ? 0 : hits * at(LOAD_MS) / at(LOAD) / 1000,
+    compared: results.same + results.outdated + results['wrong-key'] + results.unrepeatable + results.different,
+    results,
+    ...changes
+  }
+}
