@@ -19,6 +19,7 @@ export class CacheManager extends CacheEngine {
   readonly config: Readonly<CacheConfig>
   /** What the cache is made of; for those who extend it. */
   readonly parts: EngineParts
+  #opening: Promise<void> | undefined
 
   /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
   constructor (config: Partial<CacheConfig> = {}, deps: CacheDeps = {}) {
@@ -35,7 +36,12 @@ export class CacheManager extends CacheEngine {
    * @throws FST_ERR_CACHE_REDIS_REQUIRED when `redisRequired` is set and Redis does not answer
    */
   async initialize (): Promise<this> {
-    await this.parts.open()
+    // Once: who comes later must not wait again for a Redis that is not there.
+    this.#opening ??= this.parts.open().catch((error: unknown) => {
+      this.#opening = undefined
+      throw error
+    })
+    await this.#opening
     return this
   }
 

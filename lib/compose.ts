@@ -1,3 +1,4 @@
+import { applicationName } from './application-name.ts'
 import { systemClock, toMs, type Clock } from './clock.ts'
 import { jsonSerializer, type ValueSerializer } from './codec/serializer.ts'
 import { verbatimSerializer } from './codec/verbatim.ts'
@@ -82,7 +83,7 @@ function inProcess (config: Readonly<CacheConfig>, common: Common): Stores {
 
 function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSource | undefined): Stores {
   const { clock, serializer } = common
-  const prefix = config.redisPrefix
+  const prefix = config.redisPrefix ?? prefixOf(applicationName(process.argv[1], process.cwd()))
   const strict = config.consistency === 'strict'
   const client = openRedis(source ?? { url: addressOf(config), db: config.redisDb }, { clock, deadlineMs: toMs(config.redisTimeout) })
   client.onChange((ready) => { common.events.emit('connection', { ready, where: client.where, trouble: client.trouble }) })
@@ -100,6 +101,11 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
     },
     close: async () => { await client.close() }
   }
+}
+
+/** Applications that find the same Redis, as on the machine of a developer, share nothing by accident; the instances of one do. */
+function prefixOf (application: string | undefined): string {
+  return application === undefined ? 'frc:' : `frc:${application.replaceAll(/[^\w@./-]/g, '-').slice(0, 100)}:`
 }
 
 /** ioredis believes what the URL says before what stands beside it. */

@@ -17,7 +17,7 @@ export type Consistency = 'bounded' | 'strict'
 
 /** The settings of a cache. All have a default; see `DEFAULT_CACHE_CONFIG`. */
 export interface CacheConfig {
-  /** Where entries live: this process, Redis, or both. */
+  /** Where entries live: this process, Redis, or both. `hybrid` without a Redis is the memory of this process, and one line in the log. */
   strategy: CacheStrategy
   /** Where Redis is, as `redis://[user:password@]host[:port][/db]` or `rediss://…`. */
   redisUrl: string
@@ -35,8 +35,8 @@ export interface CacheConfig {
   memoryTtl: Seconds
   /** Seconds for which an entry is fresh when nobody says otherwise (strategies `redis` and `hybrid`). */
   redisTtl: Seconds
-  /** In front of every key in Redis. Caches with the same prefix share their entries and their purges. */
-  redisPrefix: string
+  /** In front of every key in Redis. Caches with the same prefix share their entries and their purges. `null` is `frc:` and the name in the application's package.json. */
+  redisPrefix: string | null
   /** Seconds that one operation on Redis may take before the cache goes on without it. */
   redisTimeout: Seconds
   /** Fail at the start when Redis does not answer, instead of going on without it. */
@@ -105,7 +105,7 @@ const lifetime = (preset: number): Spec<number> => decimal(preset, 'a number of 
 const flag = (preset: boolean): Spec<boolean> => ({ default: preset, parse: (text) => ['true', '1'].includes(text) ? true : ['false', '0'].includes(text) ? false : undefined, valid: (value) => typeof value === 'boolean', allowed: 'true or false' })
 
 const specs: { readonly [K in keyof CacheConfig]: Spec<CacheConfig[K]> } = {
-  strategy: oneOf<CacheStrategy>(Object.values(CacheStrategy), CacheStrategy.MEMORY),
+  strategy: oneOf<CacheStrategy>(Object.values(CacheStrategy), CacheStrategy.HYBRID),
   redisUrl: { default: 'redis://localhost:6379', parse: (text) => text, valid: isRedisUrl, allowed: 'a URL redis://[user:password@]host[:port][/db], or the same with rediss://, where db is a number' },
   redisDb: wholeNumber(0, 0),
   redisPassword: { default: null, parse: (text) => text, valid: (value) => value === null || typeof value === 'string', allowed: 'a string or null' },
@@ -114,7 +114,7 @@ const specs: { readonly [K in keyof CacheConfig]: Spec<CacheConfig[K]> } = {
   memoryMaxEntryBytes: wholeNumber(5 * 1024 * 1024, 1),
   memoryTtl: lifetime(300),
   redisTtl: lifetime(3600),
-  redisPrefix: { default: 'frc:', parse: (text) => text, valid: (value) => typeof value === 'string' && value.length <= 128 && !/[{}\s]/.test(value), allowed: 'a string of at most 128 characters without braces and blanks' },
+  redisPrefix: { default: null, parse: (text) => text, valid: (value) => value === null || (typeof value === 'string' && value.length <= 128 && !/[{}\s]/.test(value)), allowed: 'a string of at most 128 characters without braces and blanks, or null' },
   redisTimeout: timerSeconds(0.2),
   redisRequired: flag(false),
   writePolicy: oneOf<WritePolicy>(['through', 'back'], 'through'),

@@ -125,7 +125,7 @@ export class RouteCache implements Lookup {
 
   /** Runs the handler for all who wait, in this process and, where there are leases, in the others. */
   #lead (visit: Visit, found: Found, flight: ResponseFlight | undefined): MaybePromise<boolean> {
-    if (this.#parts.leases !== undefined) return this.#leadFleet(visit, found, flight)
+    if (this.#parts.leases?.available === true) return this.#leadFleet(visit, found, flight)
     return this.#miss(visit, found, flight === undefined ? {} : { flight })
   }
 

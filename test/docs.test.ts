@@ -16,8 +16,9 @@ import { PLUGIN_OPTION_NAMES } from '../plugins/options.ts'
 import { ROUTE_OPTION_NAMES } from '../plugins/route-options.ts'
 import { anchorsOf, fencesOf, linksOf, namesIn, tablesOf } from './support/markdown.ts'
 import { askCurl, commandsOf, readCurl, saysSo } from './support/shell.ts'
+import { startRedis } from './support/redis-server.ts'
 import { runSnippet, SnippetFolder, snippetsOf, typeErrorsOf } from './support/snippets.ts'
-import type { Snippet } from './support/snippets.ts'
+import type { Outcome, Snippet } from './support/snippets.ts'
 import { projectRoot, readSourceTree } from './support/source-tree.ts'
 
 // whatever Redis may run on this machine is none of our business
@@ -155,6 +156,9 @@ await Fastify().listen({ port: 0, host: '0.0.0.0' })
 
 t.test('the snippets', async (t) => {
   const folder = new SnippetFolder('readme')
+  // One Redis for all, as on the machine of a reader: what one program leaves there is none of the others' business.
+  const redis = await startRedis()
+  t.teardown(async () => { await redis.stop() })
   const programs = snippetsOf(readme).map((snippet) => ({ ...snippet, file: folder.write(snippet) }))
   t.ok(programs.length > 0, 'there are some')
 
@@ -162,18 +166,17 @@ t.test('the snippets', async (t) => {
   const [typeError, ...others] = typeErrorsOf([...wrong, ...programs.map(({ file }) => file)])
   t.match(typeError, "Type 'number' is not assignable to type 'string'", 'a wrong type would be found')
   t.same(others, [], 'their types are right')
-  t.equal((await runSnippet(wrong[0] ?? '')).stdout, '1\n', 'what a program prints would be seen')
-  t.match(await runSnippet(wrong[1] ?? ''), { exitCode: 1, stderr: 'beyond loopback' }, 'a program that fails, and one that listens to the world, would be found')
+  t.equal((await runSnippet(wrong[0] ?? '', redis.url)).stdout, '1\n', 'what a program prints would be seen')
+  t.match(await runSnippet(wrong[1] ?? '', redis.url), { exitCode: 1, stderr: 'beyond loopback' }, 'a program that fails, and one that listens to the world, would be found')
 
   const waiting = [...programs]
   const runAll = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runsAsItSays(t, next, next.file)
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runsAsItSays(t, next, await runSnippet(next.file, redis.url))
   }
   await Promise.all([runAll(), runAll()])
 })
 
-async function runsAsItSays (t: Test, { line, prints }: Snippet, file: string): Promise<void> {
-  const { exitCode, stdout, stderr } = await runSnippet(file)
+function runsAsItSays (t: Test, { line, prints }: Snippet, { exitCode, stdout, stderr }: Outcome): void {
   t.equal(exitCode, 0, `README.md:${line} runs${exitCode === 0 ? '' : ': ' + stderr}`)
   if (prints.length === 0) return
   const printed = stdout.trimEnd().split('\n')

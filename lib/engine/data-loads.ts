@@ -34,7 +34,7 @@ export class DataLoads {
    * @param askedAtMs when the caller first asked Redis for the value
    */
   async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket, askedAtMs: EpochMs): Promise<Loaded> {
-    if (this.#parts.leases === undefined) {
+    if (this.#parts.leases?.available !== true) {
       const { loaded, stored } = await this.#loadHere(key, tagName, loader, options, ticket)
       if (stored instanceof Promise) await stored
       return loaded

@@ -67,6 +67,8 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
   }
 
   return {
+    get available () { return !closed && client.ready },
+
     async acquire (key): Promise<LeaseAnswer> {
       if (closed || !client.ready) return 'unavailable'
       const name = keys.lease(key)

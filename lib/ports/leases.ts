@@ -20,6 +20,8 @@ export type LeaseWait = 'free' | 'late' | 'unavailable'
  * waited enough, it loads under the ticket `{ ...ticket, lease: LOST_LEASE }`, and only its own process keeps the result.
  */
 export interface Leases {
+  /** Whether there is anybody to ask; if not, everybody loads for themselves. */
+  readonly available: boolean
   /** Never rejects. */
   acquire: (key: string) => Promise<LeaseAnswer>
   /** Waits until nobody holds the lease, at most `withinMs`. Never rejects. */

@@ -6,6 +6,7 @@ import { deadline } from '../resilience/deadline.ts'
 import { closeClient } from './close.ts'
 import { failure, isReply, send, sendBatch } from './commands.ts'
 import { Guard } from './guard.ts'
+import { retryDelayMs } from './options.ts'
 import { scanStep } from './scan.ts'
 import { runScript } from './scripts.ts'
 import { createServerClock, type ServerClock } from './server-clock.ts'
@@ -42,12 +43,15 @@ export class RedisConnection implements RedisClient {
   readonly #subscribers = new Set<Subscriber>()
   readonly #onReady = (): void => { this.#greet() }
   readonly #onClose = (): void => { this.#lost() }
+  readonly #onEnd = (): void => { this.#connectAgain() }
   readonly #onError = (error: Error): void => { this.#trouble = error.message }
   #answering = false
   #announced = false
   #closed = false
   #trouble: string | undefined
   #sync: Timer | undefined
+  #retry: Timer | undefined
+  #attempts = 0
 
   constructor ({ client, own, where }: Client, { clock, deadlineMs = 200 }: ConnectionSettings) {
     this.raw = client
@@ -67,6 +71,7 @@ export class RedisConnection implements RedisClient {
     client.on('ready', this.#onReady)
     client.on('close', this.#onClose)
     client.on('error', this.#onError)
+    if (own) client.on('end', this.#onEnd)
     if (client.status === 'ready') this.#greet()
     else if (client.status === 'wait') client.connect().catch(() => {})
   }
@@ -144,7 +149,7 @@ export class RedisConnection implements RedisClient {
         }
         // Nothing listens there: whoever can do without need not wait for the next attempt.
         const refused = (): void => { if (!required) done() }
-        const timer = this.#clock.after(withinMs, done)
+        const timer = this.#clock.after(withinMs, done, { keepAlive: true })
         const stop = this.onChange((ready) => { if (ready) done() })
         this.raw.on('close', refused)
       })
@@ -161,6 +166,8 @@ export class RedisConnection implements RedisClient {
     this.#sync?.cancel()
     this.raw.off('ready', this.#onReady)
     this.raw.off('close', this.#onClose)
+    this.raw.off('end', this.#onEnd)
+    this.#retry?.cancel()
     await Promise.all([...this.#subscribers].map(async (subscriber) => { await subscriber.close() }))
     if (this.#own) await closeClient(this.raw, this.#clock)
     this.raw.off('error', this.#onError)
@@ -180,6 +187,7 @@ export class RedisConnection implements RedisClient {
     Promise.all([this.#chooseDatabase(), this.#serverClock.sync(true)]).then(() => {
       if (this.#closed || this.raw.status !== 'ready') return
       this.#answering = true
+      this.#attempts = 0
       this.#trouble = undefined
       this.#guard.reset()
       this.#announce()
@@ -206,6 +214,10 @@ export class RedisConnection implements RedisClient {
   #lost (): void {
     this.#answering = false
     this.#announce()
+  }
+
+  #connectAgain (): void {
+    this.#retry = this.#clock.after(retryDelayMs(++this.#attempts), () => { this.raw.connect().catch(() => {}) })
   }
 
   #syncLater (): void {

@@ -4,7 +4,7 @@ import type { Milliseconds } from '../clock.ts'
 import { backoffMs } from '../resilience/backoff.ts'
 
 /** Up to 1.1 s; ioredis would wait 5 s, and be blind for as long after Redis has come back. */
-const retryDelayMs = (attempt: number): number => backoffMs(attempt, { random: Math.random })
+export const retryDelayMs = (attempt: number): number => backoffMs(attempt, { random: Math.random })
 
 /** The only option that replaces a connection whose peer has gone silent. Some calls may be late before that is believed. */
 export const socketTimeoutMs = (deadlineMs: Milliseconds): Milliseconds => Math.max(1000, 5 * deadlineMs)
@@ -21,7 +21,8 @@ export const ownRedisOptions: RedisOptions = {
   socketTimeout: socketTimeoutMs(200),
   // A cache that takes longer to reach than this is no help.
   connectTimeout: 1000,
-  retryStrategy: retryDelayMs,
+  // The connection makes the next attempt itself: a timer of ioredis would keep a process alive that has nothing left to do.
+  retryStrategy: () => null,
   // A master that has become a replica refuses writes for ever on this connection; a new one finds its successor.
   // Reconnect only: to resend (2) could apply a command twice.
   reconnectOnError: (error) => /^(READONLY|MASTERDOWN)/.test(error.message) ? 1 : false,
@@ -57,6 +58,5 @@ export const subscriberOptions: RedisOptions = {
   ...ownRedisOptions,
   lazyConnect: true,
   autoResubscribe: false,
-  retryStrategy: () => null,
   sentinelRetryStrategy: () => null
 }

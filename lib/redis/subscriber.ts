@@ -63,7 +63,8 @@ export class Subscriber implements RedisSubscriber {
       if (this.#connection === connection) this.#events?.message(channel.toString(), message)
     })
     this.#subscribe(connection).catch(() => {
-      connection.disconnect()
+      // For one that never was ioredis would wait two seconds, and the process with it.
+      if (connection.status !== 'end') connection.disconnect()
       this.#lose(connection)
     })
   }

@@ -58,8 +58,14 @@ export class HybridCache extends BaseCache {
     return found.includes(undefined) && this.#redis.available ? this.#complete(keys, found) : found
   }
 
-  async write (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
-    const [verdict] = await this.writeMany([[key, entry, ticket]])
+  write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict> {
+    // Without a Redis this is memory, and costs what memory costs.
+    if (!this.#redis.available && !this.#options.writeBack) return this.#memory.write(key, this.#copyOf(entry), ticket)
+    return this.#writeBoth([key, entry, ticket])
+  }
+
+  async #writeBoth (fill: Fill): Promise<WriteVerdict> {
+    const [verdict] = await this.writeMany([fill])
     return verdict ?? STORED
   }
 

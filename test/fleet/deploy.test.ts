@@ -15,8 +15,8 @@ t.test('F41 a rolling deploy: two builds with different envelopes on one Redis',
   const admin = new Redis(server.port)
   const newerClient = new NewerBuild(server.port)
   const table = new VersionTable()
-  const older = await startApp(table, { redisUrl: server.url, memoryTtl: 0.001 })
-  const newer = await startApp(table, { redis: newerClient, memoryTtl: 0.001 })
+  const older = await startApp(table, { redisUrl: server.url, redisPrefix: 'frc:', memoryTtl: 0.001 })
+  const newer = await startApp(table, { redis: newerClient, redisPrefix: 'frc:', memoryTtl: 0.001 })
   t.teardown(async () => {
     await older.close()
     await newer.close()

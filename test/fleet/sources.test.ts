@@ -1,12 +1,15 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import fastifyRedis from '@fastify/redis'
 import Fastify, { type FastifyInstance } from 'fastify'
-import cache, { type CachePluginOptions } from 'fastify-response-cache'
+import cache, { DEFAULT_CACHE_CONFIG, type CachePluginOptions } from 'fastify-response-cache'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
+import { entryOf } from '../support/entries.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { startSentinels } from '../support/redis-sentinel.ts'
-import { startRedis } from '../support/redis-server.ts'
+import { freePort, startRedis } from '../support/redis-server.ts'
 
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => { unhandled.push(error) })
@@ -69,6 +72,39 @@ t.test('one server', async (t) => {
     while (await left() > 1) await sleep(10)
     t.equal(await left(), 1, 'no connection is left but the one that is not ours')
   })
+})
+
+t.test('the default, where nobody listens: memory, one line with the cure, and a shared cache as soon as a Redis appears', async (t) => {
+  t.match(DEFAULT_CACHE_CONFIG, { strategy: 'hybrid', redisUrl: 'redis://localhost:6379', redisPrefix: null })
+  const port = await freePort()
+  const lines: string[] = []
+  const app = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } }, disableRequestLogging: true })
+  await app.register(cache, { strategy: DEFAULT_CACHE_CONFIG.strategy, redisUrl: `redis://localhost:${port}` })
+  app.get('/value', { config: { cache: true } }, async () => 'v')
+  t.match(lines, [/"level":40.*no Redis at localhost.*Start it, name another with redisUrl, or choose strategy: 'memory'/])
+  t.notOk(app.cache.parts.store.write('k', entryOf({ value: 1, ticket: app.cache.parts.log.ticket(), clock: app.cache.parts.clock }), app.cache.parts.log.ticket()) instanceof Promise, 'alone it works as memory does')
+  t.match((await app.inject('/value')).headers['cache-status'], /stored/)
+  t.match((await app.inject('/value')).headers['cache-status'], /hit/)
+  t.same(await app.cache.invalidate({ tags: ['t'] }), { reach: 'here' })
+  t.equal(await app.cache.initialize(), app.cache, 'nobody waits for it twice')
+  const server = await startRedis([], port)
+  while ((await app.cache.invalidate({ tags: ['t'] })).reach === 'here') await sleep(10)
+  t.match(lines, [/no Redis/, /"level":30.*answers; the cache is shared/])
+  while (app.cache.parts.log.state !== 'current') await sleep(10)
+  t.equal(await app.cache.set('k', 1), true)
+  const admin = new Redis(port)
+  t.same((await admin.keys('*')).sort(), ['frc:fastify-response-cache:e{k}', 'frc:fastify-response-cache:log'], 'under the name of the application')
+  admin.disconnect()
+  await app.close()
+  await server.stop()
+})
+
+t.test('a program that never found a Redis ends by itself', async (t) => {
+  const program = "const { CacheManager } = await import('fastify-response-cache'); const cache = await new CacheManager().initialize(); await cache.set('k', 1); console.log(await cache.get('k'))"
+  const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', '--input-type=module', '--eval', program], { env: { PATH: process.env['PATH'], CACHE_REDIS_URL: `redis://127.0.0.1:${await freePort()}` }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const [[printed], [exitCode]] = await Promise.all([once(child.stdout, 'data'), once(child, 'exit')])
+  t.equal(String(printed), '1\n')
+  t.equal(exitCode, 0)
 })
 
 t.test('redisPassword wins over the one in redisUrl', async (t) => {

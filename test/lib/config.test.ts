@@ -1,5 +1,9 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
+import { applicationName } from '../../lib/application-name.ts'
 import { CacheManager } from '../../lib/cache-manager.ts'
 import type { CacheDeps } from '../../lib/compose.ts'
 import { resolveConfig, type CacheConfig } from '../../lib/config.ts'
@@ -26,6 +30,22 @@ t.test('redisDb and the URL do not contradict each other', async (t) => {
   t.throws(() => resolveConfig({ redisUrl, redisDb: 3 }), { ...CONFLICT, message: /redisDb: 3 .*\/\/\*\*\*@h\/1/ })
   t.throws(() => resolveConfig({ redisUrl, redisDb: 0 }), CONFLICT)
   t.throws(() => resolveConfig({ redisUrl }, { CACHE_REDIS_DB: '3' }), CONFLICT)
+})
+
+t.test('an application is known by the nearest package.json that has a name', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'response-cache-name-'))
+  t.teardown(async () => { await rm(folder, { recursive: true }) })
+  const at = (...path: string[]): string => join(folder, ...path)
+  await mkdir(at('shop', 'dist', 'jobs'), { recursive: true })
+  await mkdir(at('node_modules', 'tool'), { recursive: true })
+  await writeFile(at('shop', 'package.json'), '{ "name": "@garden/shop" }')
+  await writeFile(at('shop', 'dist', 'package.json'), '{ "type": "module" }')
+  await writeFile(at('shop', 'dist', 'jobs', 'package.json'), 'no JSON')
+  await writeFile(at('node_modules', 'tool', 'package.json'), '{ "name": "tool" }')
+  t.equal(applicationName(at('shop', 'dist', 'jobs', 'nightly.js'), folder), '@garden/shop')
+  t.equal(applicationName(at('node_modules', 'tool', 'run.js'), at('shop')), '@garden/shop', 'a tool runs the application of the working directory')
+  t.equal(applicationName(undefined, at('shop')), '@garden/shop', 'so does node --eval')
+  t.equal(applicationName(at('elsewhere.js'), at('shop')), undefined)
 })
 
 t.test('no message and no print shows a password', async (t) => {

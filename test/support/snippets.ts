@@ -48,7 +48,8 @@ export class SnippetFolder {
 
   write ({ line, extension, code }: Snippet): string {
     const file = join(this.#folder, `line-${line}.${extension}`)
-    writeFileSync(file, code + '\nexport {}\n')
+    // An application that nobody closes goes on, at the other end of its connection to Redis.
+    writeFileSync(file, code + '\nprocess.exit()\nexport {}\n')
     return file
   }
 }
@@ -68,10 +69,10 @@ export function typeErrorsOf (files: readonly string[]): string[] {
   })
 }
 
-export async function runSnippet (file: string): Promise<Outcome> {
+export async function runSnippet (file: string, redisUrl: string): Promise<Outcome> {
   const guard = new URL('snippet-guard.ts', import.meta.url).href
   const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', `--import=${guard}`, file],
-    { cwd: projectRoot, env: { PATH: process.env['PATH'], CACHE_STRATEGY: 'memory' }, stdio: ['ignore', 'pipe', 'pipe'], timeout: patienceMs, killSignal: 'SIGKILL' })
+    { cwd: projectRoot, env: { PATH: process.env['PATH'], CACHE_REDIS_URL: redisUrl }, stdio: ['ignore', 'pipe', 'pipe'], timeout: patienceMs, killSignal: 'SIGKILL' })
   let stdout = ''
   let stderr = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => { stdout += text })
