@@ -3,8 +3,10 @@ import { systemClock, toMs, type Clock } from './clock.ts'
 import { jsonSerializer, type ValueSerializer } from './codec/serializer.ts'
 import { verbatimSerializer } from './codec/verbatim.ts'
 import type { CacheConfig } from './config.ts'
+import { checkCdn, type CdnOptions } from './engine/cdn-options.ts'
 import { DependencyTracker } from './engine/dependencies.ts'
 import type { EngineParts } from './engine/parts.ts'
+import { PurgeHandOff, type PurgeHandOffParts } from './engine/purge-hand-off.ts'
 import { errors, shown } from './errors.ts'
 import { CacheEventHub } from './events.ts'
 import { createLocalLog } from './invalidation/local-log.ts'
@@ -28,6 +30,8 @@ export interface CacheDeps {
   serializer?: ValueSerializer
   /** A Redis client (ioredis, Cluster, `fastify.redis`), options of one, or a URL. A client is used, never closed. @default `redisUrl` */
   redis?: RedisSource
+  /** The CDN in front: who tells it what was purged. @default none */
+  cdn?: CdnOptions
 }
 
 type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'canStore' | 'open' | 'close'>
@@ -45,13 +49,16 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
   const events = new CacheEventHub()
   const serializer = deps.serializer ?? (config.enableSerialization ? jsonSerializer : verbatimSerializer)
   const common: Common = { clock, events, serializer }
+  const random = deps.random ?? Math.random
+  const stores = config.strategy === 'memory' ? inProcess(config, common) : shared(config, common, deps.redis)
   return {
     ...common,
-    ...config.strategy === 'memory' ? inProcess(config, common) : shared(config, common, deps.redis),
+    ...stores,
+    log: handedOn(stores.log, config, deps.cdn, { clock, events, random }),
     stats: new StatsCounter(config.enableStats),
     patienceMs: toMs(config.redisTimeout),
     dependencies: new DependencyTracker(config.trackDependencies),
-    random: deps.random ?? Math.random,
+    random,
     scratchLog: (): InvalidationLog => createLocalLog({ clock }),
     defaults: {
       ttlMs: toMs(config.strategy === 'memory' ? config.memoryTtl : config.redisTtl),
@@ -63,12 +70,19 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
   }
 }
 
+/** The log, and behind it the CDN, where there is one. */
+function handedOn (log: InvalidationLog, config: Readonly<CacheConfig>, { purge, wait = false, timeout = 10 }: CdnOptions = {}, parts: Pick<PurgeHandOffParts, 'clock' | 'events' | 'random'>): InvalidationLog {
+  if (purge === undefined) return log
+  return new PurgeHandOff({ ...parts, handOn: purge, wait, timeoutMs: toMs(timeout), retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay) }).behind(log)
+}
+
 /** @throws FST_ERR_CACHE_OPTION */
-function checkDeps ({ clock, random, serializer, redis }: CacheDeps): void {
+function checkDeps ({ clock, random, serializer, redis, cdn }: CacheDeps): void {
   if (clock !== undefined && !hasMethods(clock, ['now', 'after'])) throw new errors.FST_ERR_CACHE_OPTION('clock', shown(clock), 'an object with now() and after(delayMs, task)')
   if (random !== undefined && typeof random !== 'function') throw new errors.FST_ERR_CACHE_OPTION('random', shown(random), 'a function that answers a number from 0 up to 1')
   if (serializer !== undefined && !hasMethods(serializer, ['normalise', 'encode', 'decode', 'view'])) throw new errors.FST_ERR_CACHE_OPTION('serializer', shown(serializer), 'jsonSerializer, structuredSerializer, schemaSerializer(schema), or an object like these')
   if (redis !== undefined) checkSource(redis)
+  checkCdn(cdn)
 }
 
 function hasMethods (value: unknown, names: readonly string[]): boolean {

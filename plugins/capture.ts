@@ -23,6 +23,7 @@ import { observedReason } from './observer.ts'
 import { responseMarks } from './response-marks.ts'
 import type { RouteCacheParts } from './route-cache.ts'
 import { putStandIn, standInFor } from './stand-in.ts'
+import { SurrogateKeys } from './surrogate-keys.ts'
 import { StoringJudge, type JudgedResponse, type Judgement } from './storing-judge.ts'
 
 type Storing = Judgement & { readonly store: true }
@@ -36,10 +37,12 @@ export class Capture {
   readonly #parts: RouteCacheParts
   readonly #judge: StoringJudge
   readonly #precompression = new Precompression()
+  readonly #surrogateKeys: SurrogateKeys | undefined
 
   constructor (parts: RouteCacheParts) {
     this.#parts = parts
     this.#judge = new StoringJudge(parts.parts, parts.settings)
+    if (parts.settings.tagHeader !== undefined) this.#surrogateKeys = new SurrogateKeys(parts.settings.tagHeader)
   }
 
   /** Takes hold of what the handler of a missed request sends; answers the payload that goes on in its place. */
@@ -94,6 +97,7 @@ export class Capture {
     const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined || miss.policy.cookies.length > 0 })
     if (downstream !== undefined) reply.header('cache-control', downstream)
     varyOnKey(reply, miss.policy, response.vary)
+    this.#surrogateKeys?.put(request, reply, marks)
     const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
     if (untouched !== undefined) setBack(reply, untouched)
     this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
@@ -113,7 +117,7 @@ export class Capture {
       }
       const names = responseMarks(miss, request, reply, kept)
       const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : judge(theirs(final))
-      if (last.store && names !== undefined) this.#keep(miss, request, { status, headers: withEtag(headers, status, kept), body: kept }, last, names, loadMs)
+      if (last.store && names !== undefined) this.#keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, headers, marks, names) ?? headers, status, kept), body: kept }, last, names, loadMs)
       else this.#refused(miss, request, last.store ? 'tags-failed' : last.reason)
     }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {

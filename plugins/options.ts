@@ -3,6 +3,7 @@ import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import type { CacheDeps } from '../lib/compose.ts'
 import type { ContentCoding } from '../lib/codec/content-coding.ts'
 import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
+import { checkCdn, type TagHeader } from '../lib/engine/cdn-options.ts'
 import { durationMs, fraction } from '../lib/engine/load-options.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
@@ -60,7 +61,7 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'clock', 'random', 'serializer', 'redis'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -80,6 +81,7 @@ export interface PluginSettings {
   readonly credentials: readonly string[]
   readonly harmlessHeaders: readonly string[]
   readonly precompress: readonly ContentCoding[]
+  readonly tagHeader: TagHeader | undefined
   readonly warmup: WarmupOptions | undefined
   readonly mode: CacheMode
   readonly verify: number
@@ -106,6 +108,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
   const config = Object.fromEntries(CONFIG_NAMES.filter((option) => given[option] !== undefined).map((option) => [option, given[option]])) as Partial<CacheConfig>
   const own = Object.keys(config)[0]
   if (given.manager !== undefined && own !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', own, 'the manager has a configuration of its own')
+  if (given.manager !== undefined && given.cdn?.purge !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', 'cdn.purge', 'the manager hands its own purges on')
   return {
     name,
     manager: check<CacheManager | undefined>('manager', undefined, 'a CacheManager', (value) => value === undefined || isManager(value)),
@@ -123,12 +126,13 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     credentials: headerNames('credentials', ['authorization', 'cookie']),
     harmlessHeaders: headerNames('harmlessHeaders', []),
     precompress: contentCodings('precompress', given.precompress ?? []),
+    tagHeader: checkCdn(given.cdn).tagHeader,
     warmup: checkWarmup(given.warmup),
     mode: check<CacheMode>('mode', 'serve', CACHE_MODES_ALLOWED, isCacheMode),
     verify: fraction('verify', given.verify ?? 0),
     monitor: checkMonitor(given.monitor),
     config,
-    deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis } }
+    deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis }, ...given.cdn !== undefined && { cdn: given.cdn } }
   }
 }
 

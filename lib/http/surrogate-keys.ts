@@ -14,10 +14,13 @@ export function surrogateKey (tag: string): string {
   return tag.replace(/[^\x21-\x24\x26-\x2b\x2d-\x7e]/gu, (part) => Buffer.from(part).toString('hex').replace(/../g, '%$&'))
 }
 
-/** The field for a list of tags; `undefined` when nothing is left to send. */
-export function surrogateKeys (field: SurrogateField, tags: readonly string[]): { readonly value: string | undefined, readonly omitted: readonly string[] } {
+/**
+ * The field for a list of tags; `undefined` when nothing is left to send.
+ * @param existing what stands in the field already, and stays
+ */
+export function surrogateKeys (field: SurrogateField, tags: readonly string[], existing = ''): { readonly value: string | undefined, readonly omitted: readonly string[] } {
   const omitted: string[] = []
-  let value = ''
+  let value = existing
   for (const tag of new Set(tags)) {
     const key = surrogateKey(tag)
     const next = value === '' ? key : value + SEPARATORS[field] + key

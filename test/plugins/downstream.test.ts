@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { brotliDecompressSync, gunzipSync } from 'node:zlib'
 import compress from '@fastify/compress'
 import Fastify, { type FastifyInstance, type LightMyRequestResponse } from 'fastify'
 import t, { type Test } from 'tap'
-import cache, { type CachePluginOptions } from '../../plugins/index.ts'
-import { cachedApp, cacheStatus } from '../support/cached-app.ts'
+import cache, { CacheManager, type CachePluginOptions, type HandedPurge } from '../../plugins/index.ts'
+import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { startRedis } from '../support/redis-server.ts'
 
@@ -177,4 +178,127 @@ t.test('in Redis the coded bodies stand beside the body, so one instance compres
   }
   t.equal((await two.inject('/list')).body, text)
   await Promise.all([one.close(), two.close()])
+})
+
+t.test('a CDN is told what responses are made of', async (t) => {
+  const lines: Array<Record<string, unknown>> = []
+  const { app } = await cachedApp({ cdn: { tagHeader: 'Surrogate-Key' } }, { logger: { level: 'warn', stream: { write: (line: string) => { lines.push(JSON.parse(line) as Record<string, unknown>) } } } })
+  app.get('/page', { config: { cache: { tags: ['catalog', 'two words, and ünïcode'] } } }, async (_request, reply) => {
+    reply.header('surrogate-key', 'their-own')
+    return await app.cache.getOrSet('product:42', () => ({ id: 42 }))
+  })
+  app.get('/stream', { config: { cache: { tags: ['catalog'] } } }, async (_request, reply) => {
+    return await reply.type('text/plain').send(Readable.from((async function * () {
+      yield String(await app.cache.getOrSet('late', () => 'late'))
+    })()))
+  })
+  app.get('/tagged', { config: { cache: { tags: Array.from({ length: 900 }, (_, n) => `tag-${n}-of-many-tags`) } } }, async () => 'page')
+  const expected = 'their-own catalog two%20words%2c%20and%20%c3%bcn%c3%afcode product:42'
+  for (const turn of ['miss', 'hit']) t.equal((await app.inject('/page')).headers['surrogate-key'], expected, turn)
+  t.equal((await app.inject('/stream')).headers['surrogate-key'], 'catalog', 'the head of a stream names what is known when it goes out')
+  t.equal((await app.inject('/stream')).headers['surrogate-key'], 'catalog late', 'its hits name all')
+
+  for (let turn = 0; turn < 2; turn++) t.ok(String((await app.inject({ url: '/tagged', query: { turn: String(turn) } })).headers['surrogate-key']).length <= 16 * 1024)
+  t.equal(lines.length, 1, 'one warning a route')
+  t.match(lines[0], { route: '/tagged', omitted: 900 - String((await app.inject('/tagged?turn=0')).headers['surrogate-key']).split(' ').length, msg: /a purge of the others does not reach the CDN/ })
+  await app.close()
+})
+
+t.test('purges are handed on to the CDN after they hold here', async (t) => {
+  const handed: HandedPurge[] = []
+  let entered = deferred()
+  let gate = deferred()
+  const { app, clock } = await cachedApp({
+    cdn: {
+      wait: true,
+      timeout: 2,
+      async purge (purge) {
+        handed.push(purge)
+        entered.resolve()
+        await gate.promise
+      }
+    }
+  })
+  const faults: Array<{ where: string, error: unknown }> = []
+  app.cache.on('fault', (fault) => { faults.push(fault) })
+  app.get('/products/:id', { config: { cache: { tags: ['catalog'] } } }, async () => 'page')
+  app.put('/products/:id', { config: { cache: { invalidates: ['product:42'] } } }, async (_request, reply) => { await reply.code(204).send() })
+  await app.inject('/products/42')
+
+  const put = app.inject({ method: 'PUT', url: '/products/42' })
+  await entered.promise
+  t.match(cacheStatus(await app.inject('/products/42')), /^fwd=uri-miss/, 'what the CDN fetches now is new')
+  const others = [app.cache.invalidate({ tags: ['a'], soft: true }), app.cache.invalidate({ paths: ['/list', '/categories/*'], patterns: ['user:*'] }), app.cache.delete('key')]
+  entered = deferred()
+  await turns()
+  t.equal(handed.length, 1, 'one call at a time')
+  gate.resolve()
+  t.equal((await put).statusCode, 204)
+  await Promise.all(others)
+  t.strictSame(handed, [
+    { tags: ['product:42'], paths: ['/products/42'], patterns: [], everything: false, soft: false },
+    { tags: ['a', 'key'], paths: ['/list', '/categories/*'], patterns: ['user:*'], everything: false, soft: false }
+  ], 'what is purged meanwhile goes together, and a soft purge beside a hard one is hard')
+
+  await app.cache.invalidate({ tags: ['a b'], soft: true })
+  t.match(handed.at(-1), { tags: ['a%20b'], soft: true }, 'spelled as in the header')
+  await app.cache.invalidate({ tags: Array.from({ length: 10_001 }, (_, n) => `tag-${n}`) })
+  t.strictSame(handed.at(-1), { tags: [], paths: [], patterns: [], everything: true, soft: false }, 'too many names are everything')
+
+  gate = deferred()
+  entered = deferred()
+  const before = handed.length
+  const late = app.cache.invalidate({ tags: ['slow'] })
+  for (let attempt = 1; attempt <= 4; attempt++) {
+    await entered.promise
+    entered = deferred()
+    t.equal(handed.length, before + attempt)
+    clock.advance(2000)
+    await turns()
+    clock.advance(1000)
+  }
+  t.strictSame(await late, { reach: 'everywhere' }, 'whoever purges hears of it by an event, not by an error')
+  t.match(faults, [{ where: 'handing a purge on', error: { code: 'FST_ERR_CACHE_HAND_OFF' } }])
+  await app.close()
+})
+
+t.test('nobody waits for a CDN unless told to, and closing gives it its last chance', async (t) => {
+  const handed: string[] = []
+  const gate = deferred()
+  const { app } = await cachedApp({ cdn: { async purge ({ tags }) { handed.push(...tags); await gate.promise } } })
+  t.strictSame(await app.cache.invalidate({ tags: ['a'] }), { reach: 'everywhere' })
+  await app.cache.invalidate({ tags: ['b'] })
+  t.strictSame(handed, ['a'])
+  const closed = app.close()
+  await turns()
+  gate.resolve()
+  await closed
+  t.strictSame(handed, ['a', 'b'])
+
+  let attempts = 0
+  const never = await cachedApp({ retryAttempts: 5, cdn: { purge: () => { attempts++; throw new Error('no such service') } } })
+  const faults: unknown[] = []
+  never.app.cache.on('fault', ({ error }) => { faults.push(error) })
+  await never.app.cache.invalidate({ everything: true })
+  await never.app.close()
+  t.match(faults, [{ message: 'no such service' }], 'closing does not wait for the pauses between attempts')
+  t.equal(attempts, 2)
+})
+
+t.test('options of a CDN that make no sense are refused', async (t) => {
+  const wrong: Array<[unknown, RegExp]> = [
+    [true, /cdn is true/],
+    [{ tagHeader: 'X-Tags' }, /cdn\.tagHeader is "X-Tags", must be "Surrogate-Key" or "Cache-Tag"/],
+    [{ purge: 'https://cdn.example' }, /cdn\.purge/],
+    [{ wait: 'yes' }, /cdn\.wait/],
+    [{ timeout: 0 }, /cdn\.timeout/],
+    [{ purges: () => {} }, /cdn\.purges does not exist.*purge/]
+  ]
+  for (const [cdn, message] of wrong) {
+    await t.rejects(cachedApp({ cdn: cdn as never }), { code: /^FST_ERR_CACHE_OPTION/, message })
+    t.throws(() => new CacheManager({}, { cdn: cdn as never }), { code: /^FST_ERR_CACHE_OPTION/, message })
+  }
+  const manager = new CacheManager()
+  await t.rejects(cachedApp({ manager, clock: undefined as never, random: undefined as never, cdn: { purge: () => {} } }), { code: 'FST_ERR_CACHE_OPTION_CONFLICT' })
+  await manager.close()
 })
