@@ -6,10 +6,13 @@ const charts = new Map()
 /** Colours come from the sheet when they are painted, so that dark and light need no chart of their own. @param {string} name */
 const colour = (name) => () => getComputedStyle(document.body).getPropertyValue(name)
 
-/** @param {(value: number) => string} write @returns {import('uplot').Axis} */
-const axis = (write) => ({
+/** A logarithmic axis has lines at the powers of ten only. @type {import('uplot').Axis.Filter} */
+const powersOfTen = (_chart, splits) => splits.map((value) => Number.isInteger(Math.log10(value)) ? value : null)
+
+/** @param {(value: number) => string} write @param {boolean} logarithmic @returns {import('uplot').Axis} */
+const axis = (write, logarithmic = false) => ({
   stroke: colour('--soft'),
-  grid: { stroke: colour('--line'), width: 1 },
+  grid: { stroke: colour('--line'), width: 1, ...logarithmic && { filter: powersOfTen } },
   ticks: { show: false },
   font: '11px system-ui',
   values: (_chart, splits) => splits.map((value) => value === null ? '' : write(value))
@@ -57,8 +60,9 @@ const bars = (label, fill) => ({ label, fill: colour(fill), width: 0, points: { 
 const drawPast = (id, data, words, { series, write, scale, wide = 52 }) => {
   drawChart(id, data, words, () => ({
     series: [{ value: (_chart, value) => value === null ? '–' : clock(value * 1000) }, ...series],
-    axes: [{ ...axis((value) => clock(value * 1000)), space: 60 }, { ...axis(write), size: wide }],
+    axes: [{ ...axis((value) => clock(value * 1000)), space: 60, size: 28 }, { ...axis(write, scale.distr === 3), space: 28, size: wide }],
     scales: { y: scale },
+    padding: [8, null, null, null],
     cursor: { y: false, drag: { x: false, y: false } }
   }))
 }
@@ -102,8 +106,9 @@ const drawCurve = ({ current, points }) => {
   const words = `The hit rate by the size of the memory. ${count(current.entries)} entries, as now: ${percent(current.hitRate)}.`
   drawChart('curve', [sizes.map(({ entries }) => entries), sizes.map(({ hitRate }) => hitRate)], words, () => ({
     series: [{ label: 'entries', value: (_chart, value) => value === null ? '–' : count(value) }, { ...line('hit rate', '--one', percent), points: { show: false } }],
-    axes: [{ ...axis(count), space: 50 }, { ...axis((value) => `${Math.round(value * 100)} %`), size: 52 }],
+    axes: [{ ...axis(count, true), space: 50, size: 28 }, { ...axis((value) => `${Math.round(value * 100)} %`), size: 52 }],
     scales: { x: { time: false, distr: 3 }, y: { range: [0, 1] } },
+    padding: [8, null, null, null],
     cursor: { y: false, drag: { x: false, y: false } },
     plugins: [youAreHere(() => here)]
   }))

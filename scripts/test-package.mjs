@@ -6,6 +6,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { linksOf } from '../test/support/markdown.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const { devDependencies } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
@@ -17,8 +18,14 @@ function run (command, ...args) {
 
 try {
   const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', project], { cwd: root, encoding: 'utf8' }))
-  const strays = packed.files.map((file) => file.path).filter((file) => !/^(?:dist\/|(?:bin|lib|plugins|routes)\/.*\.ts$|dashboard\/[\w.-]+\.(?:css|d\.ts|html|js)$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|README\.md$|LICENSE$|CHANGELOG\.md$)/.test(file))
+  const paths = packed.files.map((file) => file.path)
+  const strays = paths.filter((file) => !/^(?:dist\/|(?:bin|lib|plugins|routes)\/.*\.ts$|dashboard\/[\w.-]+\.(?:css|d\.ts|html|js)$|docs\/.*\.(?:md|png)$|example-app\/[\w-]+\.(?:json|md|ts)$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|[A-Z]+(?:\.md)?$)/.test(file))
   if (strays.length > 0) throw new Error(`the package contains ${strays.join(', ')}`)
+
+  const documents = paths.filter((file) => file.endsWith('.md'))
+  const broken = documents.flatMap((file) => linksOf(readFileSync(path.join(root, file), 'utf8')).filter((link) => link.path !== '').map((link) => ({ file, target: path.posix.join(path.posix.dirname(file), link.path) })))
+    .filter(({ target }) => !paths.some((each) => each === target || each.startsWith(`${target}/`)))
+  if (broken.length > 0) throw new Error(`links of the package lead nowhere: ${broken.map(({ file, target }) => `${file} to ${target}`).join(', ')}`)
 
   cpSync(path.join(root, 'test/consumer'), project, { recursive: true })
   writeFileSync(path.join(project, 'package.json'), JSON.stringify({

@@ -84,6 +84,26 @@ t.test('every export is in the README', async (t) => {
   t.same(Object.keys(entry).filter((name) => name !== 'default' && !words.has(name)), [])
 })
 
+t.test('everything that was asked for is where the README says', async (t) => {
+  const exported = new Map<string, unknown>([...textOf('plugins/index.ts').matchAll(/\b[A-Za-z_]\w+/g)].map(([name]) => [name, (entry as Readonly<Record<string, unknown>>)[name]]))
+  const options = new Set<string>([...CONFIG_NAMES, ...PLUGIN_OPTION_NAMES, ...ROUTE_OPTION_NAMES])
+  const isThere = (name: string): boolean => {
+    const [owner = '', member] = name.split('.')
+    if (member === undefined) return exported.has(owner) || options.has(owner)
+    return member in (exported.get(owner) as { prototype: object }).prototype
+  }
+  const rows = tables.get('brief') ?? []
+  t.ok(rows.length > 20)
+  for (const row of rows) {
+    const [here = [], source = [], test = []] = ['here', 'source', 'test'].map((column) => namesIn(row[column] ?? ''))
+    const about = row['asked for'] ?? ''
+    t.ok(here.length > 0 && source.length > 0 && test.length > 0, about)
+    t.same(here.filter((name) => !isThere(name)), [], `${about}: all names exist`)
+    t.same([...source, ...test].filter((file) => !existsSync(projectRoot + file)), [], `${about}: all files exist`)
+  }
+  t.notOk(isThere('CacheManager.fetch') || isThere('noSuchThing'), 'what is missing would be found')
+})
+
 t.test('every reason is in the README and in docs/reasons.md, and no other', async (t) => {
   const bypasses = [...Object.keys(BYPASS_WORDS), 'not-configured']
   sameNames(t, listed('reasons'), REFUSAL_REASONS)
@@ -193,7 +213,7 @@ t.test('every link within the project leads somewhere', async (t) => {
     })
     t.same(broken, [], document)
   }
-  t.same(linksOf('[a\nb](c.md#d) [e](https://f) `[g](h)`'), [{ path: 'c.md', anchor: 'd' }], 'a link is found where there is one')
+  t.same(linksOf('[a\nb](c.md#d) [e](https://f) `[g](h)` <img src="i.png">'), [{ path: 'c.md', anchor: 'd' }, { path: 'i.png', anchor: undefined }], 'a link is found where there is one')
   t.same(anchorsOf('# A\n## Why `b`, not c?\n```\n# d\n```'), ['a', 'why-b-not-c'])
 })
 

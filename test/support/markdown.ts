@@ -48,7 +48,7 @@ export interface Link { readonly path: string, readonly anchor: string | undefin
 /** Where a document leads to, except to other sites. */
 export function linksOf (markdown: string): Link[] {
   const prose = withoutFences(markdown).replace(/`[^`\n]*`/g, '')
-  return [...prose.matchAll(/\]\(([^)\s]+)\)/g)].map((found) => found[1] ?? '').filter((target) => !target.includes('://')).map((target) => {
+  return [...prose.matchAll(/\]\(([^)\s]+)\)|\b(?:src|srcset|href)="([^"\s]+)"/g)].map((found) => found[1] ?? found[2] ?? '').filter((target) => !target.includes('://')).map((target) => {
     const [path = '', anchor] = target.split('#')
     return { path, anchor }
   })

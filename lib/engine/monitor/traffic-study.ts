@@ -19,7 +19,9 @@ const REACH = 8
 /** Shadow policies are compared with each other, so a part of the sample is enough. */
 const SHADOW_ENTRIES = 128
 
-const HOT_NAMES = 50
+/** So many names are counted that the shares of the hottest are right to a fraction of a point. */
+const HOT_NAMES = 500
+const HOTTEST = 50
 const LOOKUPS_PER_HOT_SAMPLE = 16
 const HASHES = 2 ** 32
 const MAX_ROUTES = 100
@@ -135,7 +137,7 @@ export class TrafficStudy {
       policies: this.#shadows.figures(),
       ttls: this.#ttls.figures(this.#rate, hours),
       routes: [...this.#routes.values()],
-      hottest: this.#hot.top().map(([key, count]) => ({ key, share: Math.min(1, count / Math.max(1, this.#hotSamples)) }))
+      hottest: this.#hot.top().slice(0, HOTTEST).map(([key, count]) => ({ key, share: Math.min(1, count / Math.max(1, this.#hotSamples)) }))
     }
   }
 
