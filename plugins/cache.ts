@@ -11,6 +11,7 @@ import { isOwnRoute } from '../routes/route-shape.ts'
 import { Capture } from './capture.ts'
 import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
+import { nothingBetween } from './hooks-between.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
 import type { Lookup } from './lookup.ts'
@@ -107,7 +108,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     if (lookups === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
     const hooks = [route.onRequest ?? []].flat()
-    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache), ...hooks]
+    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler), ...hooks]
   })
 
   // Registered with the plugin, so that it runs before the onSend hooks of whatever is registered later.
@@ -145,10 +146,13 @@ function drawHits (verifier: Verifier, policy: RoutePolicy): onResponseHookHandl
   }
 }
 
-/** What the hooks of the route load is part of the response too. */
-function noteArrivals (cache: RouteCache): onRequestHookHandler {
-  return function cacheArrival (request, _reply, done) {
-    cache.arrive(request, done)
+/** What the hooks of the route load is part of the response too. Where there are none, there is nothing to note. */
+function noteArrivals (cache: RouteCache, validator: unknown): onRequestHookHandler {
+  let unwatched: boolean | undefined
+  return function cacheArrival (request, reply, done) {
+    unwatched ??= validator === undefined && nothingBetween(request, cacheArrival.name)
+    if (unwatched) done()
+    else cache.arrive(request, reply, done)
   }
 }
 

@@ -5,6 +5,7 @@ import type { ResponseFlight } from '../lib/engine/response-flights.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { WouldBe } from '../lib/events.ts'
 import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
+import { onReplyEnd } from './reply-end.ts'
 import type { Visit } from './visit.ts'
 
 /** For whom the handler is going to run. */
@@ -21,7 +22,7 @@ export interface MissOptions {
 }
 
 /** Notes on the request that its handler is going to run, and all that the capture hook will need. */
-export function beginMiss (owner: object, { log, clock }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, storable = true, would, answered }: MissOptions): Miss {
+export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, storable = true, would, answered }: MissOptions): Miss {
   const { policy, request, reply, key, job } = visit
   const nowMs = clock.now()
   const arrival = arrivalOf(request)
@@ -48,6 +49,7 @@ export function beginMiss (owner: object, { log, clock }: EngineParts, visit: Vi
     answered
   }
   noteMiss(request, miss)
+  if (arrival === null) onReplyEnd(reply, dependencies.hold())
   if (flight !== undefined) endWithReply(miss, visit, flight)
   return miss
 }
@@ -64,9 +66,9 @@ function ticketFor ({ policy, request }: Visit, now: Ticket): Ticket {
 }
 
 /** Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever. */
-function endWithReply (miss: Miss, { reply: { raw } }: Visit, flight: ResponseFlight): void {
-  // A client that leaves says nothing about the response: the next one leads. While it is being stored, that decides.
-  const left = (): void => { if (!miss.keeping) flight.end(raw.writableFinished ? 'not-stored' : 'overtaken') }
-  if (raw.destroyed) left()
-  else raw.once('close', left)
+function endWithReply (miss: Miss, { reply }: Visit, flight: ResponseFlight): void {
+  onReplyEnd(reply, () => {
+    // A client that leaves says nothing about the response: the next one leads. While it is being stored, that decides.
+    if (!miss.keeping) flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken')
+  })
 }

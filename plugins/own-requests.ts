@@ -1,5 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Ambient } from '../lib/ambient.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 
 interface OwnRequest<Purpose> {
@@ -21,12 +21,12 @@ export interface OwnRequestLike {
 
 /**
  * Requests that the plugin makes of its own app, through `inject`, so that routing, hooks and serialisers are the real
- * ones, and no socket is opened. Their purpose travels in an AsyncLocalStorage, not in a header: no client can imitate it.
+ * ones, and no socket is opened. Their purpose travels in the asynchronous context, not in a header: no client can imitate it.
  */
 export class OwnRequests<Purpose> {
   readonly #app: FastifyInstance
   readonly #parts: EngineParts
-  readonly #storage = new AsyncLocalStorage<OwnRequest<Purpose>>()
+  readonly #made = new Ambient<OwnRequest<Purpose>>()
   readonly #open = new Set<AbortController>()
 
   constructor (app: FastifyInstance, parts: EngineParts) {
@@ -36,8 +36,7 @@ export class OwnRequests<Purpose> {
 
   /** What this request was made for; `undefined` for the requests of clients, and for what a handler injects in turn. */
   purposeOf (request: FastifyRequest): Purpose | undefined {
-    if (this.#open.size === 0) return undefined
-    const own = this.#storage.getStore()
+    const own = this.#made.current
     if (own === undefined || own.url !== request.originalUrl) return undefined
     if (own.request === undefined) {
       own.request = request
@@ -54,7 +53,7 @@ export class OwnRequests<Purpose> {
     const own: OwnRequest<Purpose> = { purpose, url, encrypted: model.protocol === 'https', request: undefined }
     this.#open.add(controller)
     try {
-      const { statusCode } = await dependencies.apart(() => this.#storage.run(own, async () => await this.#app.inject({
+      const { statusCode } = await dependencies.apart(() => this.#made.during(own, async () => await this.#app.inject({
         method: 'GET',
         url,
         headers: { ...headers },

@@ -19,6 +19,7 @@ import { ObservedRequest } from './observed-request.ts'
 import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
+import { onReplyEnd } from './reply-end.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored } from './serve-stored.ts'
 import type { Visit } from './visit.ts'
@@ -56,10 +57,12 @@ export class RouteCache implements Lookup {
   }
 
   /** Notes the arrival of a request, and runs the hooks behind inside the scope of what the response will be built from. */
-  arrive (request: FastifyRequest, next: () => void): void {
+  arrive (request: FastifyRequest, reply: FastifyReply, next: () => void): void {
+    const { log, dependencies } = this.#parts
     const scope = new DependencyScope()
-    noteArrival(request, { ticket: this.#parts.log.ticket(), scope })
-    this.#parts.dependencies.track(scope, next)
+    noteArrival(request, { ticket: log.ticket(), scope })
+    onReplyEnd(reply, dependencies.hold())
+    dependencies.enter(scope, next)
   }
 
   /**
@@ -83,7 +86,7 @@ export class RouteCache implements Lookup {
   /** What comes after a lookup that found nothing, in the scope of the response that will be built. */
   goOn (request: FastifyRequest, next: () => void): void {
     const miss = missOf(request)
-    if (miss?.owner === this) this.#parts.dependencies.track(miss.scope, next)
+    if (miss?.owner === this) this.#parts.dependencies.enter(miss.scope, next)
     else next()
   }
 
@@ -230,7 +233,7 @@ export class RouteCache implements Lookup {
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
     miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request))
-    return this.#parts.dependencies.track(miss.scope, () => handler.call(app, request, reply))
+    return this.#parts.dependencies.enter(miss.scope, () => handler.call(app, request, reply))
   }
 
   #status (reply: FastifyReply, member: (name: string) => string): void {

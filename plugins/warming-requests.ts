@@ -1,5 +1,5 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { FastifyInstance } from 'fastify'
+import { Ambient } from '../lib/ambient.ts'
 import type { InjectRequest, WarmingRequest } from '../lib/engine/warming-routes.ts'
 
 /** RFC 9110 §15.5.21: the request is understood, and there is nothing to be gained by it. */
@@ -11,9 +11,9 @@ const NOT_CACHED = 422
  * @param name of the route option that makes a route a cached one
  */
 export function createWarmingRequests (app: FastifyInstance, name: string): InjectRequest {
-  const requests = new AsyncLocalStorage<WarmingRequest>()
+  const requests = new Ambient<WarmingRequest>()
   app.addHook('onRequest', function cacheWarming (request, reply, next) {
-    const warming = requests.getStore()
+    const warming = requests.current
     if (warming === undefined || warming.url !== request.originalUrl) {
       next()
       return
@@ -26,5 +26,5 @@ export function createWarmingRequests (app: FastifyInstance, name: string): Inje
     if (warming.encrypted) Object.assign(request.raw.socket, { encrypted: true })
     next()
   })
-  return async (warming) => await requests.run(warming, async () => await app.inject({ method: warming.method, url: warming.url, headers: { ...warming.headers }, signal: warming.signal }))
+  return async (warming) => await requests.during(warming, async () => await app.inject({ method: warming.method, url: warming.url, headers: { ...warming.headers }, signal: warming.signal }))
 }

@@ -84,7 +84,7 @@ export async function cpuPerRequest (targets: readonly Target[], { rounds, reque
       samples.get(target.name)?.push((await target.cpuMicros() - before) / requests)
     }
   }
-  return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.25) }]))
+  return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.1) }]))
 }
 
 /** Prints costs beside that of one of them. */

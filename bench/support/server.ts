@@ -31,6 +31,12 @@ const variants: Record<string, Variant> = {
   bare: (app) => { app.get('/product', { schema: productSchema }, async () => product) },
   public: cachedRoute({ ttl: 3600, public: true }),
   guarded: cachedRoute({ ttl: 3600 }),
+  'public, no metrics': cachedRoute({ ttl: 3600, public: true }, { metrics: false }),
+  'public, no monitor': cachedRoute({ ttl: 3600, public: true }, { monitor: false }),
+  'public, no study': cachedRoute({ ttl: 3600, public: true }, { monitor: { study: false } }),
+  'public, no listeners': cachedRoute({ ttl: 3600, public: true }, { monitor: false, metrics: false }),
+  'public, no Cache-Status': cachedRoute({ ttl: 3600, public: true }, { cacheStatus: false }),
+  'public, no statistics': cachedRoute({ ttl: 3600, public: true }, { enableStats: false }),
   'guarded, no metrics': cachedRoute({ ttl: 3600 }, { metrics: false }),
   'guarded, no monitor': cachedRoute({ ttl: 3600 }, { monitor: false }),
   'guarded, no dependencies': cachedRoute({ ttl: 3600 }, { trackDependencies: false }),
@@ -72,9 +78,9 @@ const variants: Record<string, Variant> = {
 }
 
 async function listen (name: string): Promise<number> {
-  if (name === 'raw') {
+  if (name === 'raw' || name === 'raw, text') {
     const { headers, body } = JSON.parse(process.env['RAW_RESPONSE'] ?? '{}') as { headers: Record<string, string>, body: string }
-    const bytes = Buffer.from(body)
+    const bytes = name === 'raw' ? Buffer.from(body) : body
     const server = createServer((_request, response) => {
       response.writeHead(200, headers)
       response.end(bytes)

@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
+import { Ambient } from '../ambient.ts'
 import { keyMark, type Mark } from '../keyspace/mark.ts'
 
 /** More marks than this on one entry, and it is not stored: a purge has to look at each of them. */
@@ -29,22 +29,34 @@ export class DependencyScope {
  * reaches the page that shows product 42, though nobody ever listed that page.
  */
 export class DependencyTracker {
-  readonly #scopes = new AsyncLocalStorage<DependencyScope>()
+  readonly #scopes = new Ambient<DependencyScope>()
   readonly #enabled: boolean
 
   constructor (enabled: boolean) {
     this.#enabled = enabled
   }
 
-  /** Runs `build` inside `scope`. */
-  track<R> (scope: DependencyScope, build: () => R): R {
-    return this.#enabled ? this.#scopes.run(scope, build) : build()
+  /** Runs `build` inside `scope`, until what it answers has settled. */
+  async track<R> (scope: DependencyScope, build: () => R): Promise<Awaited<R>> {
+    if (!this.#enabled) return await build()
+    return await this.#scopes.during(scope, async () => await build())
+  }
+
+  /** Runs `task` inside `scope`, which somebody holds open. */
+  enter<R> (scope: DependencyScope, task: () => R): R {
+    return this.#enabled ? this.#scopes.run(scope, task) : task()
+  }
+
+  /** Holds scopes open for work whose end is no promise. @returns what ends that; to be called once */
+  hold (): () => void {
+    if (!this.#enabled) return () => {}
+    this.#scopes.open()
+    return () => { this.#scopes.close() }
   }
 
   /** A read of `key`, found or not: its absence is something to depend on, too. */
   note (key: string, marks: Iterable<Mark> = [], stale = false): void {
-    if (!this.#enabled) return
-    const scope = this.#scopes.getStore()
+    const scope = this.#scopes.current
     if (scope === undefined) return
     scope.add(keyMark(key))
     for (const mark of marks) scope.add(mark)
@@ -53,6 +65,6 @@ export class DependencyTracker {
 
   /** Runs `task` as if nothing were being built: for work that outlives the caller. */
   apart<R> (task: () => R): R {
-    return this.#scopes.exit(task)
+    return this.#scopes.apart(task)
   }
 }

@@ -36,8 +36,8 @@ export class Fill {
   }
 
   /** Runs what reads the source. What it reads through the cache, the values are built from. */
-  read<R> (task: () => R): R {
-    return this.#parts.dependencies.track(this.#scope, task)
+  async read<R> (task: () => R): Promise<Awaited<R>> {
+    return await this.#parts.dependencies.track(this.#scope, task)
   }
 
   /** Stores values by their full keys, one verdict each, in order. Never throws for a value that cannot be stored. */

@@ -1,0 +1,44 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+
+/**
+ * A value for everything that a task sets off, however deep and however late: an AsyncLocalStorage that is switched off
+ * while nobody is inside. From its first use on, Node 20 calls its hooks for every promise and every tick of the process;
+ * a server would pay for them with each request, most of which have nothing to carry.
+ */
+export class Ambient<T> {
+  readonly #storage = new AsyncLocalStorage<T>()
+  #inside = 0
+
+  /** The value of the task that runs now. */
+  get current (): T | undefined {
+    return this.#inside === 0 ? undefined : this.#storage.getStore()
+  }
+
+  /** Runs a task with a value, until its promise settles. */
+  async during<R> (value: T, task: () => Promise<R>): Promise<R> {
+    this.open()
+    try {
+      return await this.run(value, task)
+    } finally {
+      this.close()
+    }
+  }
+
+  /** Runs a task with a value. It is there until as many `close` as `open` have been called. */
+  run<R> (value: T, task: () => R): R {
+    return this.#storage.run(value, task)
+  }
+
+  /** Runs a task without the value. */
+  apart<R> (task: () => R): R {
+    return this.#inside === 0 ? task() : this.#storage.exit(task)
+  }
+
+  open (): void {
+    this.#inside++
+  }
+
+  close (): void {
+    if (--this.#inside === 0) this.#storage.disable()
+  }
+}
