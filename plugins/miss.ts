@@ -49,8 +49,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     answered
   }
   noteMiss(request, miss)
-  if (arrival === null) onReplyEnd(reply, dependencies.hold())
-  if (flight !== undefined) endWithReply(miss, visit, flight)
+  endWithReply(miss, visit, arrival === null ? dependencies.hold() : undefined)
   return miss
 }
 
@@ -65,10 +64,16 @@ function ticketFor ({ policy, request }: Visit, now: Ticket): Ticket {
   return now.lease === undefined ? arrival.ticket : { ...arrival.ticket, lease: now.lease }
 }
 
-/** Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever. */
-function endWithReply (miss: Miss, { reply }: Visit, flight: ResponseFlight): void {
+/**
+ * Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever, and its scope is held open
+ * no longer. An arrival has seen to that already.
+ */
+function endWithReply (miss: Miss, { reply }: Visit, release: (() => void) | undefined): void {
+  const { flight } = miss
+  if (flight === undefined && release === undefined) return
   onReplyEnd(reply, () => {
+    release?.()
     // A client that leaves says nothing about the response: the next one leads. While it is being stored, that decides.
-    if (!miss.keeping) flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken')
+    if (flight !== undefined && !miss.keeping) flight.end(reply.raw.writableFinished ? 'not-stored' : 'overtaken')
   })
 }

@@ -44,6 +44,7 @@ export class ObservedRequest {
     this.#rawHeaders = raw.rawHeaders
     this.#cookies = this.#request.cookies ?? undefined
     this.#url = watchTarget ? raw.url : undefined
+    makeTell(request)
     // The headers of an HTTP/2 request cannot be assigned until they are properties of its own.
     if (raw.httpVersionMajor === 2) Object.defineProperties(raw, { headers: { value: raw.headers, configurable: true, writable: true }, rawHeaders: { value: raw.rawHeaders, configurable: true, writable: true } })
     this.begin()
@@ -57,7 +58,6 @@ export class ObservedRequest {
     this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
     if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(inputs, 'cookie'))
     watched.set(this.#request, inputs)
-    Object.defineProperties(this.#request, WATCHED)
     if (this.#url !== undefined) watchUrl(this.#raw, inputs)
   }
 
@@ -151,22 +151,49 @@ class AnyWatch<T extends object> implements ProxyHandler<T> {
 /** A request as the cookie plugin leaves it. */
 interface WithCookies { cookies?: object | null }
 
+/** What is read of each request that is watched now. */
 const watched = new WeakMap<object, Set<ObservedInput>>()
 
-const watchedGetter = (name: 'ip' | 'originalUrl', input: ObservedInput): PropertyDescriptor => ({
-  configurable: true,
-  enumerable: false,
-  get (this: FastifyRequest): unknown {
-    const value: unknown = Reflect.get(Object.getPrototypeOf(this) as object, name, this)
-    if (name === 'ip' || value !== this.raw.url) watched.get(this)?.add(input)
-    return value
-  }
-})
+/** By class of requests: getters that each request needs of its own, or `null` where the class has them. */
+const gettersOf = new WeakMap<object, PropertyDescriptorMap | null>()
 
-/** The same getters for all requests, so that these keep one shape. They stay in place and do no harm when nobody watches any more. */
-const WATCHED: PropertyDescriptorMap = {
-  ip: watchedGetter('ip', 'ip'),
-  originalUrl: watchedGetter('originalUrl', TARGET)
+/**
+ * Makes a request tell of what it computes from the connection and from the target. Fastify makes a class of requests for
+ * each instance that decorates them, so its getters are replaced once; to redefine them on every request would cost more than
+ * all the other watching. Behind a proxy some cannot be replaced there.
+ */
+function makeTell (request: FastifyRequest): void {
+  const prototype = Object.getPrototypeOf(request) as object
+  let getters = gettersOf.get(prototype)
+  if (getters === undefined) {
+    const ways = { ip: telling(prototype, 'ip', () => 'ip'), originalUrl: telling(prototype, 'originalUrl', ({ raw }, value) => value === raw.url ? undefined : TARGET) }
+    const fixed = Object.keys(ways).some((name) => Object.getOwnPropertyDescriptor(prototype, name)?.configurable === false)
+    if (!fixed) Object.defineProperties(prototype, ways)
+    getters = fixed ? ways : null
+    gettersOf.set(prototype, getters)
+  }
+  if (getters !== null) Object.defineProperties(request, getters)
+}
+
+function telling (prototype: object, name: string, inputOf: (request: FastifyRequest, value: unknown) => ObservedInput | undefined): PropertyDescriptor {
+  const inherited = getterOf(prototype, name)
+  return {
+    configurable: true,
+    get (this: FastifyRequest): unknown {
+      const value = inherited?.call(this)
+      const input = inputOf(this, value)
+      if (input !== undefined) watched.get(this)?.add(input)
+      return value
+    }
+  }
+}
+
+function getterOf (start: object, name: string): (() => unknown) | undefined {
+  for (let prototype: object | null = start; prototype !== null; prototype = Object.getPrototypeOf(prototype) as object | null) {
+    const descriptor = Object.getOwnPropertyDescriptor(prototype, name)
+    if (descriptor !== undefined) return descriptor.get
+  }
+  return undefined
 }
 
 function watchUrl (raw: IncomingMessage, inputs: Set<ObservedInput>): void {

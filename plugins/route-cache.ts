@@ -61,7 +61,8 @@ export class RouteCache implements Lookup {
     const { log, dependencies } = this.#parts
     const scope = new DependencyScope()
     noteArrival(request, { ticket: log.ticket(), scope })
-    onReplyEnd(reply, dependencies.hold())
+    const release = dependencies.hold()
+    if (release !== undefined) onReplyEnd(reply, release)
     dependencies.enter(scope, next)
   }
 
@@ -233,7 +234,12 @@ export class RouteCache implements Lookup {
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
     miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request))
-    return this.#parts.dependencies.enter(miss.scope, () => handler.call(app, request, reply))
+    const { dependencies } = this.#parts
+    const result: unknown = dependencies.enter(miss.scope, () => handler.call(app, request, reply))
+    if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
+    // What Fastify does with the result (serialisers, error handlers, the flow of a stream) belongs to the response as well, and
+    // runs where \`then\` is called.
+    return { then: (answered: Settled, failed: Settled): unknown => dependencies.enter(miss.scope, () => result.then(answered, failed)) }
   }
 
   #status (reply: FastifyReply, member: (name: string) => string): void {
@@ -251,6 +257,10 @@ export class RouteCache implements Lookup {
     if (events.heard('lookup')) events.emit('lookup', { key, result: status, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })
   }
 }
+
+type Settled = (value: unknown) => unknown
+
+const isThenable = (value: unknown): value is PromiseLike<unknown> => typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 
 /** Whether the target says just what the key says. If not, a response that shows it is not for everybody with that key. */
 function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery): boolean {

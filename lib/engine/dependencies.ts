@@ -47,9 +47,9 @@ export class DependencyTracker {
     return this.#enabled ? this.#scopes.run(scope, task) : task()
   }
 
-  /** Holds scopes open for work whose end is no promise. @returns what ends that; to be called once */
-  hold (): () => void {
-    if (!this.#enabled) return () => {}
+  /** Holds scopes open for work whose end is no promise. @returns what ends that, to be called once; nothing where nothing is tracked */
+  hold (): (() => void) | undefined {
+    if (!this.#enabled) return undefined
     this.#scopes.open()
     return () => { this.#scopes.close() }
   }

@@ -14,7 +14,10 @@ export interface ResponseFlight {
   readonly land: (how: FlightEnd) => void
 }
 
-interface Flight extends ResponseFlight { readonly ended: Promise<FlightEnd> }
+interface Flight extends ResponseFlight {
+  /** For those who wait. Most flights end before anybody does, and need no promise. */
+  readonly ended: () => Promise<FlightEnd>
+}
 
 /** How many uncacheable URLs are remembered. */
 const MAX_REMEMBERED = 10_000
@@ -50,12 +53,12 @@ export class ResponseFlights {
   /** Takes the lead, so that others can wait. */
   lead (key: string): ResponseFlight {
     let settle: (how: FlightEnd) => void = () => {}
-    const ended = new Promise<FlightEnd>((resolve) => { settle = resolve })
+    let ended: Promise<FlightEnd> | undefined
     const end = (how: FlightEnd): void => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
       settle(how)
     }
-    const flight: Flight = { ended, end, land: end }
+    const flight: Flight = { end, land: end, ended: () => ended ??= new Promise((resolve) => { settle = resolve }) }
     this.#flights.set(key, flight)
     return flight
   }
@@ -64,7 +67,7 @@ export class ResponseFlights {
   async wait (key: string, forMs: Milliseconds): Promise<FlightEnd | 'timeout'> {
     const flight = this.#flights.get(key)
     if (flight === undefined) return 'not-stored'
-    return await within(flight.ended, this.#clock.now() + forMs, this.#clock, 'timeout')
+    return await within(flight.ended(), this.#clock.now() + forMs, this.#clock, 'timeout')
   }
 
   /** Responses for this key can be shared after all. */

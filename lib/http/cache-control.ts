@@ -56,7 +56,7 @@ const RESTRICTIONS: ReadonlyMap<string, string> = new Map([
  * the next.
  */
 export function parseCacheControl (value: HeaderValue | undefined): CacheControl {
-  if (value === undefined) return NOTHING
+  if (value === undefined || value.length === 0) return NOTHING
   if (typeof value === 'string') return readLine(value)
   const [only] = value
   return value.length === 1 && only !== undefined ? readLine(only) : readLines(value)

@@ -27,9 +27,9 @@ const CONNECTION_BOUND: ReadonlySet<string> = new Set([
 const SETS_COOKIES: ReadonlySet<string> = new Set(['set-cookie', 'set-cookie2'])
 
 /** The names that the Connection field declares to be bound to this connection (RFC 9110 §7.6.1). */
-function connectionOptions (headers: HeaderList): ReadonlySet<string> {
+function connectionOptions (headers: HeaderList): readonly string[] {
   const value = headerOf(headers, 'connection')
-  return new Set(value === undefined ? [] : value.split(',').map((name) => name.trim().toLowerCase()))
+  return value === undefined ? [] : value.split(',').map((name) => name.trim().toLowerCase())
 }
 
 export interface StripOptions {
@@ -46,7 +46,7 @@ export interface StripOptions {
 export function stripUnstorable (headers: HeaderList, options: StripOptions = {}): HeaderList {
   const bound = connectionOptions(headers)
   const cacheControl = options.cacheControl ?? parseCacheControl(linesOf(headers, 'cache-control'))
-  const withdrawn = new Set([...cacheControl.fields('no-cache') ?? [], ...cacheControl.fields('private') ?? []])
-  return headers.filter(([name]) => !CONNECTION_BOUND.has(name) && !bound.has(name) && !withdrawn.has(name) &&
+  const withdrawn = [...cacheControl.fields('no-cache') ?? [], ...cacheControl.fields('private') ?? []]
+  return headers.filter(([name]) => !CONNECTION_BOUND.has(name) && !bound.includes(name) && !withdrawn.includes(name) &&
     (options.keepSetCookie === true || !SETS_COOKIES.has(name)))
 }

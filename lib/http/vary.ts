@@ -12,6 +12,9 @@ export type EffectiveVary = 'star' | { readonly names: readonly string[] }
 const MAX_NAMES = 32
 const MAX_VARY_LENGTH = 4096
 
+const BEARS_ON_VARY: ReadonlySet<string> = new Set(['vary', 'access-control-allow-origin', 'content-encoding'])
+const NOT_VARIED: EffectiveVary = Object.freeze({ names: Object.freeze([]) })
+
 /**
  * What the response varies on (RFC 9110 §12.5.5). A `*` anywhere, and anything that is no field name, is `star`. Some
  * responses vary without saying so: an Access-Control-Allow-Origin that names one origin was made for it (Fetch, "CORS
@@ -19,6 +22,7 @@ const MAX_VARY_LENGTH = 4096
  * @param keyed request fields whose share in the response is part of the key; they need not tell variants apart
  */
 export function effectiveVary (headers: HeaderList, keyed?: ReadonlySet<string>): EffectiveVary {
+  if (!headers.some(([name]) => BEARS_ON_VARY.has(name))) return NOT_VARIED
   const names = new Set<string>()
   const text = headerOf(headers, 'vary') ?? ''
   if (text.length > MAX_VARY_LENGTH) return 'star'

@@ -1,4 +1,6 @@
+import Fastify, { type FastifyRequest } from 'fastify'
 import t from 'tap'
+import { nothingBetween } from '../../plugins/hooks-between.ts'
 import { cachedApp, cacheStatus, deferred } from '../support/cached-app.ts'
 
 t.test('what a hook in front of the handler reads through the cache is part of the response', async (t) => {
@@ -136,4 +138,39 @@ t.test('caches behind us are told what is in the key', async (t) => {
   t.equal(again.headers.vary, 'Accept, accept-language')
   t.equal((await app.inject({ url: '/page', headers: { 'accept-language': 'fr' } })).body, 'fr')
   t.equal((await app.inject({ url: '/shop', headers: { cookie: 'currency=EUR' } })).headers['cache-control'], 'private, max-age=30')
+})
+
+t.test('what is read behind the handler is part of the response, too', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let words = 'not here'
+  app.setErrorHandler(async (_error, _request, reply) => { await reply.code(404).send(await app.cache.getOrSet('words', () => words)) })
+  app.addHook('preSerialization', async (_request, _reply, payload) => ({ ...payload as object, words: await app.cache.getOrSet('words', () => words) }))
+  app.get('/missing', { config: { cache: { ttl: 60, notFoundTtl: 60 } } }, async () => { throw new Error('no such thing') })
+  app.get('/wrapped', { config: { cache: { ttl: 60 } } }, () => ({ sync: true }))
+  for (const [url, before, after] of [['/missing', 'not here', 'gone'], ['/wrapped', '{"sync":true,"words":"gone"}', '{"sync":true,"words":"moved"}']] as const) {
+    t.equal((await app.inject(url)).body, before)
+    t.match(cacheStatus(await app.inject(url)), /^hit/, url)
+    words = words === 'gone' ? 'moved' : 'gone'
+    await app.cache.delete('words')
+    t.equal((await app.inject(url)).body, after)
+  }
+})
+
+t.test('only where hooks may run between the arrival and the handler are they followed', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const seen: Record<string, boolean> = {}
+  const arrival = async (request: FastifyRequest): Promise<void> => { seen[request.url] = nothingBetween(request, arrival.name) }
+  const hook = async (): Promise<void> => {}
+  app.addHook('onRequest', hook)
+  app.get('/alone', { onRequest: arrival }, async () => 'alone')
+  app.get('/guarded', { onRequest: arrival, preHandler: hook }, async () => 'guarded')
+  app.get('/behind', { onRequest: [arrival, hook] }, async () => 'behind')
+  app.register(async (part) => {
+    part.addHook('preValidation', hook)
+    part.get('/part', { onRequest: arrival }, async () => 'part')
+  })
+  for (const url of ['/alone', '/guarded', '/behind', '/part']) await app.inject(url)
+  t.same(seen, { '/alone': true, '/guarded': false, '/behind': false, '/part': false })
 })

@@ -11,6 +11,8 @@ export class Ring {
   readonly #rows: number
   readonly #rowMs: Milliseconds
   #newest = 0
+  #newestMs = 0
+  #newestPlace = 0
 
   /** @param rowMs how long one row counts, in milliseconds */
   constructor (columns: number, rows: number, rowMs: Milliseconds) {
@@ -21,7 +23,17 @@ export class Ring {
   }
 
   add (nowMs: EpochMs, column: number, by = 1): void {
-    const place = this.#open(nowMs) + column
+    this.addTo(this.row(nowMs), column, by)
+  }
+
+  /** The row of this instant, for several counts at once. A clock that was set back counts on in the newest. */
+  row (nowMs: EpochMs): number {
+    // Most counts fall into the row of the count before.
+    return nowMs >= this.#newestMs && nowMs < this.#newestMs + this.#rowMs ? this.#newestPlace : this.#open(nowMs)
+  }
+
+  addTo (row: number, column: number, by = 1): void {
+    const place = row + column
     this.#counts[place] = (this.#counts[place] as number) + by
   }
 
@@ -38,7 +50,6 @@ export class Ring {
     return sums
   }
 
-  /** Where the row of this instant begins. A clock that was set back counts on in the newest row. */
   #open (nowMs: EpochMs): number {
     const row = Math.floor(nowMs / this.#rowMs)
     if (row > this.#newest) {
@@ -47,7 +58,9 @@ export class Ring {
         this.#counts.fill(0, start, start + this.columns)
       }
       this.#newest = row
+      this.#newestMs = row * this.#rowMs
+      this.#newestPlace = row % this.#rows * this.columns
     }
-    return this.#newest % this.#rows * this.columns
+    return this.#newestPlace
   }
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Clock, EpochMs } from '../../clock.ts'
 import type { ValueSerializer } from '../../codec/serializer.ts'
 import type { CacheEvents } from '../../events.ts'
@@ -172,7 +172,7 @@ export class TrafficStudy {
   #digestOf (value: unknown): string | undefined {
     try {
       const bytes = Buffer.isBuffer(value) ? value : this.#parts.serializer.encode(value)
-      return createHash('sha1').update(bytes).digest('base64url').slice(0, 16)
+      return hash('sha1', bytes, 'base64url').slice(0, 16)
     } catch {
       // Values that are kept as they are have no bytes to compare.
       return undefined

@@ -70,17 +70,19 @@ export class Traffic {
   readonly #ring = new Ring(COLUMNS, HOUR_MS / ROW_MS, ROW_MS)
 
   lookup (nowMs: EpochMs, { result, durationMs }: CacheEvents['lookup']): void {
-    this.#ring.add(nowMs, RESULT[result])
+    const row = this.#ring.row(nowMs)
+    this.#ring.addTo(row, RESULT[result])
     if (result !== 'hit' && result !== 'stale') return
-    this.#ring.add(nowMs, ANSWER_MS, durationMs)
-    this.#ring.add(nowMs, ANSWER_BINS + durationBin(durationMs))
+    this.#ring.addTo(row, ANSWER_MS, durationMs)
+    this.#ring.addTo(row, ANSWER_BINS + durationBin(durationMs))
   }
 
   load (nowMs: EpochMs, { ok, durationMs }: CacheEvents['load']): void {
-    this.#ring.add(nowMs, ok ? LOAD : LOAD_ERROR)
+    const row = this.#ring.row(nowMs)
+    this.#ring.addTo(row, ok ? LOAD : LOAD_ERROR)
     if (!ok) return
-    this.#ring.add(nowMs, LOAD_MS, durationMs)
-    this.#ring.add(nowMs, LOAD_BINS + durationBin(durationMs))
+    this.#ring.addTo(row, LOAD_MS, durationMs)
+    this.#ring.addTo(row, LOAD_BINS + durationBin(durationMs))
   }
 
   coalesced (nowMs: EpochMs): void { this.#ring.add(nowMs, COALESCED) }
