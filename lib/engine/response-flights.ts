@@ -53,12 +53,16 @@ export class ResponseFlights {
   /** Takes the lead, so that others can wait. */
   lead (key: string): ResponseFlight {
     let settle: (how: FlightEnd) => void = () => {}
-    let ended: Promise<FlightEnd> | undefined
+    let promise: Promise<FlightEnd> | undefined
+    const ended = (): Promise<FlightEnd> => {
+      promise ??= new Promise((resolve) => { settle = resolve })
+      return promise
+    }
     const end = (how: FlightEnd): void => {
       if (this.#flights.get(key) === flight) this.#flights.delete(key)
       settle(how)
     }
-    const flight: Flight = { end, land: end, ended: () => ended ??= new Promise((resolve) => { settle = resolve }) }
+    const flight: Flight = { end, land: end, ended }
     this.#flights.set(key, flight)
     return flight
   }
