@@ -1,3 +1,4 @@
+import { channel, type Channel } from 'node:diagnostics_channel'
 import type { EpochMs, Milliseconds } from './clock.ts'
 
 /** Why an entry left a store without anybody asking. */
@@ -53,11 +54,30 @@ export interface CacheEvents {
 export type CacheEventName = keyof CacheEvents
 export type CacheListener<E extends CacheEventName> = (event: CacheEvents[E]) => void
 
+/** The channel of `node:diagnostics_channel` on which an event of every cache in the process is published. */
+const named = (name: CacheEventName): Channel => channel(`fastify-response-cache:${name}`)
+
+/** For whoever watches a process without knowing its caches. A channel to which nobody has subscribed costs one look. */
+export const EVENT_CHANNELS: Readonly<Record<CacheEventName, Channel>> = {
+  lookup: named('lookup'),
+  load: named('load'),
+  coalesced: named('coalesced'),
+  compare: named('compare'),
+  store: named('store'),
+  refuse: named('refuse'),
+  evict: named('evict'),
+  invalidate: named('invalidate'),
+  connection: named('connection'),
+  alert: named('alert'),
+  fault: named('fault')
+}
+
 type Listeners = { [E in CacheEventName]?: ReadonlyArray<CacheListener<E>> }
 
 /**
  * A typed emitter whose listeners cannot throw into the speaker: what they throw is told to the listeners of `fault`.
- * Lists are replaced, never changed, so that speaking, which happens on every hit, copies nothing.
+ * Lists are replaced, never changed, so that speaking, which happens on every hit, copies nothing. What is said is also
+ * published for the whole process, on `EVENT_CHANNELS`.
  */
 export class CacheEventHub {
   readonly #listeners: Listeners = {}
@@ -75,7 +95,7 @@ export class CacheEventHub {
 
   /** Whether building the event is worth it. */
   heard (name: CacheEventName): boolean {
-    return this.#listeners[name] !== undefined
+    return this.#listeners[name] !== undefined || EVENT_CHANNELS[name].hasSubscribers
   }
 
   emit<E extends CacheEventName> (name: E, event: CacheEvents[E]): void {
@@ -86,6 +106,8 @@ export class CacheEventHub {
         if (name !== 'fault') this.emit('fault', { where: `listener of '${name}'`, error })
       }
     }
+    const published = EVENT_CHANNELS[name]
+    if (published.hasSubscribers) published.publish(event)
   }
 
   close (): void {

@@ -1,5 +1,6 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import t from 'tap'
-import { CacheEventHub } from '../../lib/events.ts'
+import { CacheEventHub, EVENT_CHANNELS } from '../../lib/events.ts'
 
 t.test('listeners hear what they asked for, and nothing after they left', async (t) => {
   const hub = new CacheEventHub()
@@ -38,4 +39,22 @@ t.test('a listener that leaves while it is told does not make another miss the e
   t.same(heard, ['once', 'always', 'always'])
   hub.close()
   t.notOk(hub.heard('coalesced'))
+})
+
+t.test('what is said is published for the whole process, when somebody has subscribed', async (t) => {
+  const hub = new CacheEventHub()
+  const heard: unknown[] = []
+  const subscriber = (message: unknown, name: string | symbol): void => { heard.push([name, message]) }
+  hub.emit('coalesced', { key: 'a' })
+  t.notOk(hub.heard('coalesced'), 'nobody: no event is even made')
+  subscribe('fastify-response-cache:coalesced', subscriber)
+  t.ok(hub.heard('coalesced'))
+  t.notOk(hub.heard('lookup'), 'to others nobody has')
+  hub.emit('coalesced', { key: 'b' })
+  new CacheEventHub().emit('coalesced', { key: 'of another cache' })
+  unsubscribe('fastify-response-cache:coalesced', subscriber)
+  t.notOk(hub.heard('coalesced'))
+  hub.emit('coalesced', { key: 'c' })
+  t.same(heard, [['fastify-response-cache:coalesced', { key: 'b' }], ['fastify-response-cache:coalesced', { key: 'of another cache' }]])
+  for (const [event, { name }] of Object.entries(EVENT_CHANNELS)) t.equal(name, `fastify-response-cache:${event}`)
 })
