@@ -1,12 +1,12 @@
 import type { EpochMs, Seconds } from '../../clock.ts'
-import type { CacheEvents, LookupResult } from '../../events.ts'
+import type { CacheEvents } from '../../events.ts'
+import { AFTER_LOOKUPS, LOOKUP_COLUMN, lookupCounts, type LookupCounts } from './lookup-counts.ts'
 import { Ring } from './ring.ts'
 
-const LOAD = 4
-const LOAD_ERROR = 5
-const LOAD_MS = 6
-const COLUMNS = 7
-const RESULT: Readonly<Record<LookupResult, number>> = { hit: 0, stale: 1, miss: 2, bypass: 3 }
+const LOAD = AFTER_LOOKUPS
+const LOAD_ERROR = LOAD + 1
+const LOAD_MS = LOAD + 2
+const COLUMNS = LOAD + 3
 
 const ROW_MS = 300_000
 const HOUR_MS = 3_600_000
@@ -16,17 +16,10 @@ export const MAX_GROUPS = 100
 const OTHER = 'other'
 
 /** The last hour of one route, or of the data of one namespace. */
-export interface GroupFigures {
+export interface GroupFigures extends LookupCounts {
   kind: 'route' | 'namespace'
   /** The pattern of the route, or the name of the namespace; empty for data outside of any. */
   name: string
-  lookups: number
-  /** Stale ones included. */
-  hits: number
-  staleHits: number
-  misses: number
-  bypasses: number
-  hitRate: number
   loads: number
   loadErrors: number
   /** Mean time of a load in seconds; `null` while there was none. */
@@ -42,7 +35,7 @@ export class Groups {
 
   lookup (nowMs: EpochMs, { result, route, namespace }: CacheEvents['lookup']): void {
     const ring = route === undefined ? ringOf(this.#namespaces, namespace) : ringOf(this.#routes, route)
-    ring.add(nowMs, RESULT[result])
+    ring.add(nowMs, LOOKUP_COLUMN[result])
   }
 
   /** Loads of data do not tell their namespace; it is the known one that the key begins with. */
@@ -79,22 +72,16 @@ function ringOf (rings: Map<string, Ring>, name: string): Ring {
 }
 
 function figuresOf (kind: GroupFigures['kind'], name: string, sums: Float64Array): GroupFigures {
-  const [fresh = 0, staleHits = 0, misses = 0, bypasses = 0, loaded = 0, loadErrors = 0, loadMs = 0] = sums
-  const hits = fresh + staleHits
-  const lookups = hits + misses
+  const counts = lookupCounts(sums)
+  const [loaded = 0, loadErrors = 0, loadMs = 0] = sums.subarray(LOAD)
   const loadTime = loaded === 0 ? null : loadMs / loaded / 1000
   return {
     kind,
     name,
-    lookups,
-    hits,
-    staleHits,
-    misses,
-    bypasses,
-    hitRate: lookups === 0 ? 0 : hits / lookups,
+    ...counts,
     loads: loaded + loadErrors,
     loadErrors,
     loadTime,
-    timeSaved: hits * (loadTime ?? 0)
+    timeSaved: counts.hits * (loadTime ?? 0)
   }
 }

@@ -1,31 +1,23 @@
 import type { EpochMs, Seconds } from '../../clock.ts'
-import type { CacheEvents, ComparisonResult, WouldBe } from '../../events.ts'
+import type { CacheEvents, ComparisonResult } from '../../events.ts'
 import { ChangeStudy } from './change-study.ts'
+import { AFTER_LOOKUPS, LOOKUP_COLUMN, lookupCounts, type LookupCounts } from './lookup-counts.ts'
 import { Ring } from './ring.ts'
 
-const WOULD: Readonly<Record<WouldBe, number>> = { hit: 0, stale: 1, miss: 2 }
-const RESULT: Readonly<Record<ComparisonResult, number>> = { same: 3, failed: 4, purged: 5, outdated: 6, 'wrong-key': 7, unrepeatable: 8, different: 9 }
-const LOAD = 10
-const LOAD_MS = 11
-const COLUMNS = 12
+const RESULTS = ['same', 'failed', 'purged', 'outdated', 'wrong-key', 'unrepeatable', 'different'] as const satisfies readonly ComparisonResult[]
+const LOAD = AFTER_LOOKUPS + RESULTS.length
+const LOAD_MS = LOAD + 1
+const COLUMNS = LOAD + 2
 
 const ROW_MS = 300_000
 const HOUR_MS = 3_600_000
 /** More routes than this are not followed. */
 const MAX_ROUTES = 100
 
-/** The last hour of a route that is only observed, or whose hits are verified. */
-export interface ObservedFigures {
+/** The last hour of a route that is only observed, or whose hits are verified: how lookups would have ended that were only observed. */
+export interface ObservedFigures extends Omit<LookupCounts, 'bypasses'> {
   /** The pattern of the route. */
   route: string
-  /** Lookups that were only observed, and how they would have ended. */
-  lookups: number
-  /** Stale ones included. */
-  hits: number
-  staleHits: number
-  misses: number
-  /** `hits / lookups`; 0 while there were none. */
-  hitRate: number
   /** What these hits would have saved, times the mean time of a load, in seconds. */
   timeSaved: Seconds
   /** Stored responses that could be compared with what their handler answers now: all but `purged` and `failed`. */
@@ -48,7 +40,7 @@ export class Observations {
   readonly #routes = new Map<string, Observed>()
 
   lookup (nowMs: EpochMs, { route, observed }: CacheEvents['lookup']): void {
-    if (observed !== undefined && route !== undefined) this.#of(route)?.ring.add(nowMs, WOULD[observed])
+    if (observed !== undefined && route !== undefined) this.#of(route)?.ring.add(nowMs, LOOKUP_COLUMN[observed])
   }
 
   load (nowMs: EpochMs, { ok, durationMs, route }: CacheEvents['load']): void {
@@ -59,7 +51,7 @@ export class Observations {
 
   compared (nowMs: EpochMs, event: CacheEvents['compare']): void {
     const observed = this.#of(event.route)
-    observed?.ring.add(nowMs, RESULT[event.result])
+    observed?.ring.add(nowMs, AFTER_LOOKUPS + RESULTS.indexOf(event.result))
     observed?.changes.compared(nowMs, event)
   }
 
@@ -82,18 +74,12 @@ export class Observations {
 
 function figuresOf (route: string, sums: Float64Array, changes: Pick<ObservedFigures, 'unchangedFor' | 'suggestedTtl'>): ObservedFigures {
   const at = (column: number): number => sums[column] ?? 0
-  const results = Object.fromEntries(Object.entries(RESULT).map(([name, column]) => [name, at(column)])) as Record<ComparisonResult, number>
-  const staleHits = at(WOULD.stale)
-  const hits = at(WOULD.hit) + staleHits
-  const lookups = hits + at(WOULD.miss)
+  const results = Object.fromEntries(RESULTS.map((name, index) => [name, at(AFTER_LOOKUPS + index)])) as Record<ComparisonResult, number>
+  const { bypasses, ...counts } = lookupCounts(sums)
   return {
     route,
-    lookups,
-    hits,
-    staleHits,
-    misses: at(WOULD.miss),
-    hitRate: lookups === 0 ? 0 : hits / lookups,
-    timeSaved: at(LOAD) === 0 ? 0 : hits * at(LOAD_MS) / at(LOAD) / 1000,
+    ...counts,
+    timeSaved: at(LOAD) === 0 ? 0 : counts.hits * at(LOAD_MS) / at(LOAD) / 1000,
     compared: results.same + results.outdated + results['wrong-key'] + results.unrepeatable + results.different,
     results,
     ...changes

@@ -1,21 +1,18 @@
 import type { EpochMs, Milliseconds, Seconds } from '../../clock.ts'
 import type { CacheEvents } from '../../events.ts'
 import { DURATION_BINS, durationBin, durationQuantile } from './duration-bins.ts'
+import { AFTER_LOOKUPS, LOOKUP_COLUMN, lookupCounts, type LookupCounts } from './lookup-counts.ts'
 import { Ring } from './ring.ts'
 
-const HIT = 0
-const STALE = 1
-const MISS = 2
-const BYPASS = 3
-const COALESCED = 4
-const LOAD = 5
-const LOAD_ERROR = 6
-const FAULT = 7
-const EVICTION = 8
-const STORE = 9
-const ANSWER_MS = 10
-const LOAD_MS = 11
-const ANSWER_BINS = 12
+const COALESCED = AFTER_LOOKUPS
+const LOAD = COALESCED + 1
+const LOAD_ERROR = COALESCED + 2
+const FAULT = COALESCED + 3
+const EVICTION = COALESCED + 4
+const STORE = COALESCED + 5
+const ANSWER_MS = COALESCED + 6
+const LOAD_MS = COALESCED + 7
+const ANSWER_BINS = COALESCED + 8
 const LOAD_BINS = ANSWER_BINS + DURATION_BINS
 const COLUMNS = LOAD_BINS + DURATION_BINS
 
@@ -23,23 +20,13 @@ const ROW_MS = 10_000
 const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 
-const RESULT = { hit: HIT, stale: STALE, miss: MISS, bypass: BYPASS } as const
-
 /** Quantiles of durations in seconds; `null` where nothing was observed. */
 export interface Quantiles { p50: Seconds | null, p95: Seconds | null, p99: Seconds | null }
 
 /** What happened within a sliding window. Rates lie between 0 and 1, and are 0 while there was nothing. */
-export interface WindowFigures {
+export interface WindowFigures extends LookupCounts {
   /** The length of the window in seconds. */
   span: Seconds
-  /** Lookups, those aside that passed the cache by. */
-  lookups: number
-  /** Answers from the cache, stale ones included. */
-  hits: number
-  staleHits: number
-  misses: number
-  bypasses: number
-  hitRate: number
   missRate: number
   staleRate: number
   /** Loads that failed and faults of the cache, of all lookups and loads. */
@@ -71,7 +58,7 @@ export class Traffic {
 
   lookup (nowMs: EpochMs, { result, durationMs }: CacheEvents['lookup']): void {
     const row = this.#ring.row(nowMs)
-    this.#ring.addTo(row, RESULT[result])
+    this.#ring.addTo(row, LOOKUP_COLUMN[result])
     if (result !== 'hit' && result !== 'stale') return
     this.#ring.addTo(row, ANSWER_MS, durationMs)
     this.#ring.addTo(row, ANSWER_BINS + durationBin(durationMs))
@@ -99,12 +86,11 @@ export class Traffic {
     return Array.from({ length: HOUR_MS / MINUTE_MS }, (_, index) => {
       const untilMs = nowMs - (HOUR_MS - MINUTE_MS) + index * MINUTE_MS
       const sums = this.#ring.sum(untilMs, MINUTE_MS)
-      const answered = at(sums, HIT) + at(sums, STALE)
-      const lookups = answered + at(sums, MISS)
+      const { lookups, hitRate } = lookupCounts(sums)
       return {
         atMs: untilMs,
         lookups,
-        hitRate: lookups === 0 ? null : answered / lookups,
+        hitRate: lookups === 0 ? null : hitRate,
         answerP95: durationQuantile(sums, ANSWER_BINS, 0.95) ?? null,
         loadP95: durationQuantile(sums, LOAD_BINS, 0.95) ?? null,
         evictions: at(sums, EVICTION)
@@ -114,19 +100,13 @@ export class Traffic {
 }
 
 function figuresOf (sums: Float64Array, span: Seconds): WindowFigures {
-  const [staleHits, misses] = [at(sums, STALE), at(sums, MISS)]
-  const hits = at(sums, HIT) + staleHits
-  const lookups = hits + misses
+  const counts = lookupCounts(sums)
+  const { lookups, hits, staleHits, misses } = counts
   const [loads, loadErrors, faults] = [at(sums, LOAD), at(sums, LOAD_ERROR), at(sums, FAULT)]
   const share = (part: number, whole: number): number => whole === 0 ? 0 : Math.min(1, part / whole)
   return {
     span,
-    lookups,
-    hits,
-    staleHits,
-    misses,
-    bypasses: at(sums, BYPASS),
-    hitRate: share(hits, lookups),
+    ...counts,
     missRate: share(misses, lookups),
     staleRate: share(staleHits, lookups),
     errorRate: share(loadErrors + faults, Math.max(lookups, loads + loadErrors, faults)),
