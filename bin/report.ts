@@ -26,11 +26,12 @@ interface Report {
   }
   readonly alerts: ReadonlyArray<{ readonly message: string }>
   readonly recommendations: ReadonlyArray<{ readonly message: string }>
+  readonly findings: ReadonlyArray<{ readonly message: string, readonly cure: string }>
 }
 
 /** `report`: what happens, what is wrong, what would make it better. */
 export async function report (call: Call): Promise<End> {
-  return show(call, await call.client.ask<Report>('GET', '/report'), ({ performanceMetrics: { lastMinute, lastFiveMinutes, lastHour, observed }, alerts, recommendations }) => [
+  return show(call, await call.client.ask<Report>('GET', '/report'), ({ performanceMetrics: { lastMinute, lastFiveMinutes, lastHour, observed }, alerts, recommendations, findings }) => [
     ...table(['last', 'lookups', 'hit rate', 'stale', 'errors', 'answer p50', 'p99', 'load p50', 'p99', 'time saved'], [lastMinute, lastFiveMinutes, lastHour].map((window) => [
       duration(window.span), count(window.lookups), percent(window.hitRate), percent(window.staleRate), percent(window.errorRate),
       duration(window.answers.p50), duration(window.answers.p99), duration(window.loadTimes.p50), duration(window.loadTimes.p99), duration(window.timeSaved)
@@ -41,7 +42,8 @@ export async function report (call: Call): Promise<End> {
           route, count(lookups), percent(hitRate), duration(timeSaved), count(compared), count(results.outdated + results.different), count(results['wrong-key'])
         ]))],
     ...list('Alerts', alerts),
-    ...list('Recommendations', recommendations)
+    ...list('Recommendations', recommendations),
+    ...list('Findings', findings.map(({ message, cure }) => ({ message: `${message}; ${cure}` })))
   ])
 }
 

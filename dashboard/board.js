@@ -50,10 +50,11 @@ const showCurve = (curve) => {
 }
 
 /** @param {CacheReport} report */
-const showReport = ({ performanceMetrics: metrics, alerts, recommendations }) => {
+const showReport = ({ performanceMetrics: metrics, alerts, recommendations, findings }) => {
   showTiles(metrics)
   fillList('alerts', alerts.map(({ message, atMs }) => `${message} (since ${clock(atMs)})`), 'Nothing is wrong.')
   at('alerts-box').className = alerts.length > 0 ? 'alarm' : ''
+  fillList('findings', findings.map(({ message, cure }) => `${message}; ${cure}`), 'Nothing to object to.')
   fillList('recommendations', recommendations.map(({ message }) => message), 'Nothing to propose so far.')
   showPast(metrics.history)
   showCurve(metrics.curve)

@@ -8,6 +8,7 @@ import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
 import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
 import { isOwnRoute } from '../routes/route-shape.ts'
+import { BootAudit } from './audit/boot-audit.ts'
 import { Capture } from './capture.ts'
 import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
@@ -39,11 +40,12 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   app.decorate(settings.name, manager)
   const release = settings.name === 'cache' ? adoptCacheManager(manager) : undefined
   decorateExchanges(app)
-  connectRoutes(app, settings, shared)
+  const monitor = beginWatch(app, manager, settings)
+  const audit = settings.audit === false ? undefined : new BootAudit(app, { name: settings.name, manager, options: settings.audit, credentials: settings.credentials, tell: (findings) => { monitor?.noteFindings(findings) } })
+  connectRoutes(app, settings, shared, audit)
   if (settings.admin !== undefined) explainer.addHook(app)
   const scrape = beginScrape(app, manager, settings)
   const warmup = warmupOf(app, manager, settings)
-  const monitor = beginWatch(app, manager, settings)
   addCacheRoutes(app, { prefix: settings.prefix, cache: manager, exposeStats: settings.exposeStats, metrics: scrape?.route, admin: settings.admin, explain: async (url, asker) => await explainer.explain(url, asker), warming: warmup && { service: warmup.service, hot: warmup.hot, enabled: manager.config.enableWarming }, report: monitor && (() => monitor.getPerformanceReport()) })
   const close = async (): Promise<void> => {
     // First, while there is still something to save to.
@@ -89,7 +91,7 @@ function decorateExchanges (app: FastifyInstance): void {
   })
 }
 
-function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: RouteCacheParts): void {
+function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: RouteCacheParts, audit: BootAudit | undefined): void {
   const { parts } = shared
   const cache = new RouteCache(shared)
   const comparisons = new Comparisons(parts)
@@ -100,8 +102,12 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
-    if (given === undefined || given === false || isOwnRoute(route.config)) return
+    if (given === undefined || given === false || isOwnRoute(route.config)) {
+      audit?.note(route, undefined)
+      return
+    }
     const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, precompress: settings.precompress, mode: settings.mode, verify: settings.verify, ownValidator: this.validatorCompiler !== undefined })
+    audit?.note(route, policy)
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
     const lookups: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
     route.handler = cache.around(policy, route.handler, lookups)

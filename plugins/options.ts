@@ -11,6 +11,7 @@ import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
 import { CACHE_MODES_ALLOWED, contentCodings, isCacheMode, type CacheMode } from './route-options.ts'
+import { checkAudit, type AuditOptions } from './audit/boot-audit.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
 import { checkMonitor } from './watch.ts'
 
@@ -58,10 +59,12 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   verify?: number
   /** Watch the cache: alerts, and what would make it better; or false. @default true */
   monitor?: boolean | MonitorOptions
+  /** Look at the routes when the app is ready, and tell what is probably not meant so; or false. @default true */
+  audit?: boolean | AuditOptions
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'audit', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -86,6 +89,7 @@ export interface PluginSettings {
   readonly mode: CacheMode
   readonly verify: number
   readonly monitor: MonitorOptions | false
+  readonly audit: AuditOptions | false
   readonly config: Partial<CacheConfig>
   readonly deps: CacheDeps
 }
@@ -131,6 +135,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     mode: check<CacheMode>('mode', 'serve', CACHE_MODES_ALLOWED, isCacheMode),
     verify: fraction('verify', given.verify ?? 0),
     monitor: checkMonitor(given.monitor),
+    audit: checkAudit(given.audit),
     config,
     deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis }, ...given.cdn !== undefined && { cdn: given.cdn } }
   }

@@ -1,3 +1,5 @@
+import { FINDING_KINDS } from '../lib/engine/monitor/findings.ts'
+
 const number = { type: 'number' }
 const count = { type: 'number', minimum: 0 }
 const share = { type: 'number', minimum: 0, maximum: 1 }
@@ -52,11 +54,14 @@ const metrics = object({
 const alert = object({ name: { enum: ['hitRate', 'errorRate', 'responseTime'] }, subject: text, state: { enum: ['raised', 'cleared'] }, value: number, threshold: number, sample: count, message: text, atMs: instant })
 const recommendation = object({ kind: { enum: ['memory-size', 'eviction-policy', 'ttl', 'no-reuse', 'serve', 'outdated', 'wrong-key', 'hot-key'] }, message: text, numbers: { type: 'object', additionalProperties: { type: ['number', 'string'] } } })
 
+const finding = object({ kind: { enum: FINDING_KINDS }, routes: listOf(text), message: text, cure: text })
+
 /** What `CacheMonitor` reports. */
 export const REPORT_SCHEMA = object({
   generatedAtMs: instant,
   cacheStats: { type: 'object', description: 'Figures since the start.', additionalProperties: true },
   performanceMetrics: metrics,
   alerts: listOf(alert),
-  recommendations: listOf(recommendation, 'Each a sentence, and its numbers as data.')
+  recommendations: listOf(recommendation, 'Each a sentence, and its numbers as data.'),
+  findings: listOf(finding, 'What is probably not meant so in the configuration of the routes.')
 }, 'Durations are seconds, rates lie between 0 and 1.')

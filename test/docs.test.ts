@@ -7,6 +7,7 @@ import cache, { CacheManager } from 'fastify-response-cache'
 import { buildApp } from '../example-app/app.ts'
 import { CONFIG_NAMES, DEFAULT_CACHE_CONFIG, envName } from '../lib/config.ts'
 import { REFUSAL_REASONS } from '../lib/engine/event-tally.ts'
+import { FINDING_KINDS } from '../lib/engine/monitor/findings.ts'
 import { METRIC_FAMILIES } from '../lib/engine/metric-families.ts'
 import { errors, type CacheErrorCode } from '../lib/errors.ts'
 import { STORE_REFUSALS } from '../lib/http/store-refusals.ts'
@@ -130,6 +131,10 @@ t.test('every metric is in the README, and no other', async (t) => {
   sameNames(t, listed('metrics'), real)
   t.same(Object.fromEntries(rowsOf('metrics').map(([name, row]) => [name, row['type']])), Object.fromEntries(METRIC_FAMILIES.map(({ name, type }) => [name, type])), 'of the right type')
   t.same((readme.match(/\bfastify_cache_[a-z_]*[a-z]\b/g) ?? []).filter((name) => !real.includes(name.replace(/_(?:bucket|sum|count)$/, ''))), [], 'elsewhere in the README as well')
+})
+
+t.test('every finding of the audit is in the README, and no other', async (t) => {
+  sameNames(t, listed('findings'), FINDING_KINDS)
 })
 
 t.test('every event that is told, and every figure of getStats(), is in the README', async (t) => {

@@ -5,6 +5,7 @@ import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { CacheEngine } from '../cache-engine.ts'
 import type { EngineParts } from '../parts.ts'
 import { Alerts, type Alert, type Measurement } from './alerts.ts'
+import type { Finding } from './findings.ts'
 import { Groups } from './groups.ts'
 import { Observations } from './observations.ts'
 import { Operations, type RecordedMetric } from './operations.ts'
@@ -52,6 +53,7 @@ export class CacheMonitor {
   #timer: Timer | undefined
   #listening = false
   #tierErrors: number
+  #findings: readonly Finding[] = []
 
   /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
   constructor (manager: MonitoredCache, options?: MonitorOptions) {
@@ -97,6 +99,11 @@ export class CacheMonitor {
     this.#operations.record(this.#now(), metric)
   }
 
+  /** Takes what was found in the configuration into the report, in place of what was found before. */
+  noteFindings (findings: readonly Finding[]): void {
+    this.#findings = findings
+  }
+
   /** What there is to know: durations in seconds, rates from 0 to 1. It names keys. */
   getPerformanceReport (): PerformanceReport {
     const nowMs = this.#now()
@@ -121,7 +128,8 @@ export class CacheMonitor {
         curve: evidence === undefined ? null : curveOf(evidence)
       },
       alerts: this.#alerts.standing(),
-      recommendations: [...observed.flatMap(adviceOn), ...evidence === undefined ? [] : recommendationsOf(evidence)]
+      recommendations: [...observed.flatMap(adviceOn), ...evidence === undefined ? [] : recommendationsOf(evidence)],
+      findings: [...this.#findings]
     }
   }
 

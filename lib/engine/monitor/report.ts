@@ -3,6 +3,7 @@ import type { TierUsage } from '../../ports/base-cache.ts'
 import type { CacheStats } from '../../stats.ts'
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { Alert } from './alerts.ts'
+import type { Finding } from './findings.ts'
 import type { GroupFigures } from './groups.ts'
 import type { CurvePoint } from './miss-ratio-curve.ts'
 import type { ObservedFigures } from './observations.ts'
@@ -58,6 +59,8 @@ export interface PerformanceReport {
   performanceMetrics: PerformanceMetrics
   alerts: Alert[]
   recommendations: Recommendation[]
+  /** What is probably not meant so in the configuration of the routes. Empty outside of the plugin. */
+  findings: Finding[]
 }
 
 /** Instants of a report are epoch milliseconds, durations are seconds, rates lie between 0 and 1. */

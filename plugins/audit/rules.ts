@@ -1,0 +1,90 @@
+import type { Seconds } from '../../lib/clock.ts'
+import type { Finding, FindingKind } from '../../lib/engine/monitor/findings.ts'
+import type { RoutePolicy } from '../route-options.ts'
+import { routerForm, type PrintedRoute } from './printed-routes.ts'
+
+/** A route of the app, as it was registered. */
+export interface AuditedRoute {
+  readonly method: string
+  readonly url: string
+  /** What is cached of it, if anything. */
+  readonly policy: RoutePolicy | undefined
+  /** Whether a success of it names what it invalidates. */
+  readonly invalidates: boolean
+}
+
+/** All that the rules look at. */
+export interface AuditedApp {
+  readonly routes: readonly AuditedRoute[]
+  readonly printed: readonly PrintedRoute[]
+  /** Whether purges of other instances arrive here. */
+  readonly hearsOthers: boolean
+  readonly memoryTtl: Seconds
+  readonly credentials: readonly string[]
+}
+
+type Cached = AuditedRoute & { readonly policy: RoutePolicy }
+
+const SECRET_HEADER = /^(?:proxy-)?authorization$|^cookie$|api-?key|token|secret|session|password/i
+const SECRET_COOKIE = /sess|sid$|token|auth|jwt|secret/i
+
+const nameOf = ({ method, url }: { method: string, url: string }): string => `${method} ${url}`
+const cachedRoutes = ({ routes }: AuditedApp): Cached[] => routes.filter((route): route is Cached => route.policy !== undefined && route.method === 'GET')
+
+function finding (kind: FindingKind, routes: readonly string[], message: string, cure: string): Finding[] {
+  return routes.length === 0 ? [] : [{ kind, routes: [...routes], message: `${listed(routes)} ${message}`, cure }]
+}
+
+/** A log line is read by people. */
+function listed (routes: readonly string[]): string {
+  return routes.length <= 5 ? routes.join(', ') : `${routes.slice(0, 4).join(', ')} and ${routes.length - 4} more`
+}
+
+/** What is probably not meant so, the gravest first. It cannot know what handlers do. */
+export function auditApp (app: AuditedApp): Finding[] {
+  return [guardPassedBy, secretInKey, unpurgedList, openQuery, purgesUnheard].flatMap((rule) => rule(app))
+}
+
+/** Hits of a public route come before parsing: no hook behind that runs on them. */
+function guardPassedBy (app: AuditedApp): Finding[] {
+  return cachedRoutes(app).filter(({ policy }) => policy.serveFrom === 'onRequest').flatMap((route) => {
+    const hooks = app.printed.filter(({ url }) => routerForm(url) === routerForm(route.url)).flatMap((printed) => printed.hooks)
+    return hooks.length === 0 ? [] : finding('guard-passed-by', [nameOf(route)], `is public: its hits pass ${[...new Set(hooks)].join(', ')} by`, "if one of them is a guard, take public away or say serveFrom: 'handler'")
+  })
+}
+
+/** Keys are shown to operators, stand in Redis, and tell responses apart: one user, one entry. */
+function secretInKey (app: AuditedApp): Finding[] {
+  return cachedRoutes(app).flatMap((route) => {
+    const { headers, cookies } = route.policy
+    const secrets = [...headers.filter((name) => SECRET_HEADER.test(name) || app.credentials.includes(name)), ...cookies.filter((name) => SECRET_COOKIE.test(name))]
+    return secrets.length === 0 ? [] : finding('secret-in-key', [nameOf(route)], `has ${secrets.join(', ')} in its key, which operators and Redis can read`, 'give a partition that answers the id of the user instead')
+  })
+}
+
+/** A plugin sees the routes that come after it. What the others ask for is not known before they are asked for themselves. */
+export function beforePlugin (url: string): Finding[] {
+  return finding('before-plugin', [`GET ${url}`], 'was registered before the cache, so its config.cache has no effect', 'await app.register(cache) before the routes that it is to cache')
+}
+
+/** A change purges its own path; that of the list above it only if somebody says so. */
+function unpurgedList (app: AuditedApp): Finding[] {
+  const lists = cachedRoutes(app).filter(({ url, policy }) => !/[:*]/.test(url) && url !== '/' && policy.tags === undefined && policy.entities === undefined)
+  return lists.flatMap((list) => {
+    const changes = app.routes.filter(({ method, url, invalidates }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && !invalidates && url.startsWith(list.url.replace(/\/?$/, '/')))
+    return changes.length === 0 ? [] : finding('unpurged-list', [nameOf(list)], `has neither tags nor entities, and ${listed(changes.map(nameOf))} name${changes.length === 1 ? 's' : ''} nothing to invalidate: a change may not reach it`, 'give the one entities or tags and the other invalidates, unless the handlers read and write through the cache')
+  })
+}
+
+/** Every query string is an entry of its own, also those that a stranger makes up. */
+function openQuery (app: AuditedApp): Finding[] {
+  const open = cachedRoutes(app).filter(({ url, policy }) => policy.query === undefined && !/[:*]/.test(url))
+  return finding('open-query', open.map(nameOf), 'take any query string, and each is an entry of its own', 'close the set with a schema: querystring: { type: "object", properties: {…}, additionalProperties: false }')
+}
+
+/** Memory alone hears nothing of what other instances purge. */
+function purgesUnheard (app: AuditedApp): Finding[] {
+  if (app.hearsOthers) return []
+  const long = cachedRoutes(app).filter(({ policy }) => policy.ttlMs > app.memoryTtl * 1000)
+  return finding('purges-unheard', long.map(nameOf), `live longer than memoryTtl (${app.memoryTtl} s) in this process, where no purge of another instance reaches them`, "with several instances choose strategy: 'hybrid'; with one, raise memoryTtl")
+}

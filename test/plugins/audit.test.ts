@@ -1,0 +1,107 @@
+import Fastify, { type FastifyInstance } from 'fastify'
+import t from 'tap'
+import cache, { type CachePluginOptions, type Finding } from '../../plugins/index.ts'
+import { startRedis } from '../support/redis-server.ts'
+
+interface Audited { findings: Finding[], lines: Array<{ level: number, finding?: string, msg: string }>, app: FastifyInstance }
+
+/** What is found in an app; `early` and `late` register routes before and after the cache. */
+async function audited (late: (app: FastifyInstance) => void, { early = () => {}, ...options }: CachePluginOptions & { early?: (app: FastifyInstance) => void } = {}): Promise<Audited> {
+  const lines: Audited['lines'] = []
+  const app = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { lines.push(JSON.parse(line) as Audited['lines'][number]) } } } })
+  early(app)
+  await app.register(cache, options)
+  late(app)
+  await app.ready()
+  for (const url of ['/early', '/early', '/unasked']) await app.inject(url)
+  const findings = app.cacheMonitor?.getPerformanceReport().findings ?? []
+  await app.close()
+  return { findings, lines: lines.filter(({ finding }) => finding !== undefined), app }
+}
+
+const querystring = { type: 'object', properties: { page: { type: 'integer' } }, additionalProperties: false }
+const page = async (): Promise<string> => 'page'
+
+t.test('an app in which all is well hears nothing', async (t) => {
+  const { findings, lines } = await audited((app) => {
+    app.addHook('onRequest', async function session () {})
+    app.addHook('preHandler', async function requireUser () {})
+    app.get('/products', { schema: { querystring }, config: { cache: { ttl: 60, entities: { product: 'items[].id' } } } }, page)
+    app.get('/products/:id', { config: { cache: { ttl: 60, headers: ['accept-language'], cookies: ['theme'] } } }, page)
+    app.get('/news', { schema: { querystring }, config: { cache: { ttl: 60, public: true, serveFrom: 'handler' } } }, page)
+    app.put('/products/:id', { config: { cache: { invalidates: ['x'] } } }, page)
+    app.delete('/users/:id', page)
+    app.get('/live', page)
+    app.get('/files/*', page)
+    app.get('/Reports/:year/', page)
+  }, { admin: { token: 'token-of-this-test' } })
+  t.same(findings, [])
+  t.same(lines, [])
+})
+
+t.test('hits of a public route pass hooks by, wherever those were added', async (t) => {
+  const { findings, lines } = await audited((app) => {
+    app.addHook('preHandler', async function requireUser () {})
+    app.get('/open', { schema: { querystring }, config: { cache: { ttl: 60, public: true } } }, page)
+    app.register(async (inner) => {
+      inner.addHook('preValidation', async function checkTenant () {})
+      inner.get('/users/:id/page', { preHandler: async function audit () {}, config: { cache: { ttl: 60, public: true } } }, page)
+    }, { prefix: '/v1' })
+  })
+  t.same(findings.map(({ kind, routes, message }) => [kind, routes, message]), [
+    ['guard-passed-by', ['GET /open'], 'GET /open is public: its hits pass requireUser() by'],
+    ['guard-passed-by', ['GET /v1/users/:id/page'], 'GET /v1/users/:id/page is public: its hits pass checkTenant(), requireUser(), audit() by']
+  ])
+  t.match(lines, [{ level: 40, finding: 'guard-passed-by', msg: /^cache: GET \/open is public.*; if one of them is a guard, take public away or say serveFrom: 'handler'$/ }, { level: 40 }])
+})
+
+t.test('each of the other mistakes is found, with its cure', async (t) => {
+  const { findings, lines } = await audited((app) => {
+    app.get('/products', { schema: { querystring }, config: { cache: { ttl: 60 } } }, page)
+    app.patch('/products/:id', page)
+    app.delete('/products/:id/reviews/:review', page)
+    app.post('/products', page)
+    app.get('/search', { config: { cache: { ttl: 60 } } }, page)
+    app.get('/me', { schema: { querystring }, config: { cache: { ttl: 60, headers: ['Authorization'], cookies: ['session_id'] } } }, page)
+    app.get('/tenant', { schema: { querystring }, config: { cache: { ttl: 60, headers: ['x-account'] } } }, page)
+    app.get('/archive', { schema: { querystring }, config: { cache: { ttl: 86_400 } } }, page)
+  }, {
+    credentials: ['authorization', 'x-account'],
+    early: (app) => {
+      app.get('/early', { config: { cache: true } }, page)
+      app.get('/unasked', page)
+    }
+  })
+  t.same(findings.map(({ kind, routes }) => [kind, routes]), [
+    ['secret-in-key', ['GET /me']],
+    ['secret-in-key', ['GET /tenant']],
+    ['unpurged-list', ['GET /products']],
+    ['open-query', ['GET /search']],
+    ['purges-unheard', ['GET /archive']],
+    ['before-plugin', ['GET /early']]
+  ], 'a route that was there before the plugin at its first request')
+  t.match(findings[0]?.message, 'authorization, session_id in its key')
+  t.match(findings[2]?.message, 'PATCH /products/:id, DELETE /products/:id/reviews/:review name nothing to invalidate')
+  t.ok(findings.every(({ cure }) => cure !== ''))
+  t.same(lines.map(({ level }) => level), [40, 40, 30, 30, 30, 40], 'what may harm others than the hit rate is a warning')
+})
+
+t.test('with a log that instances share, no purge goes unheard', async (t) => {
+  const redis = await startRedis()
+  t.teardown(async () => { await redis.stop() })
+  const { findings } = await audited((app) => {
+    app.get('/archive', { schema: { querystring }, config: { cache: { ttl: 86_400 } } }, page)
+  }, { strategy: 'hybrid', redisUrl: redis.url })
+  t.same(findings, [])
+})
+
+t.test('findings that are meant so are left out, and the whole can be switched off', async (t) => {
+  const routes = (app: FastifyInstance): void => {
+    app.get('/search', { config: { cache: { ttl: 86_400 } } }, page)
+  }
+  t.same((await audited(routes, { audit: { ignore: ['open-query'] } })).findings.map(({ kind }) => kind), ['purges-unheard'])
+  t.same((await audited(routes, { audit: true, monitor: false })).lines.map(({ finding }) => finding), ['open-query', 'purges-unheard'], 'without a monitor there are the lines')
+  const off = await audited(routes, { audit: false })
+  t.same([off.findings, off.lines], [[], []])
+  for (const audit of [0, { ignore: ['all'] }, { ignored: [] }]) await t.rejects(audited(routes, { audit: audit as never }), { code: /^FST_ERR_CACHE_OPTION/, message: /audit/ })
+})
