@@ -19,6 +19,8 @@ export interface Entry<V = unknown> {
   readonly staleWhileRevalidateUntilMs: EpochMs
   /** Until when a stale copy may be served because the load failed (RFC 5861 §4). */
   readonly staleIfErrorUntilMs: EpochMs
+  /** Until when a response is kept only to be validated by its handler (RFC 9111 §4.3). */
+  readonly keptUntilMs?: EpochMs
   /** What a purge can name to reach this entry, beside its own key: see `keyspace/mark.ts`. */
   readonly marks: readonly string[]
   /** Where the log stood before the load of this value began. */
@@ -31,7 +33,7 @@ export interface Entry<V = unknown> {
 
 /** The last instant at which the entry is good for anything; the physical end of its life. */
 export function staleUntilMs (entry: Entry): EpochMs {
-  return Math.max(entry.freshUntilMs, entry.staleWhileRevalidateUntilMs, entry.staleIfErrorUntilMs)
+  return Math.max(entry.freshUntilMs, entry.staleWhileRevalidateUntilMs, entry.staleIfErrorUntilMs, entry.keptUntilMs ?? 0)
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify'
+import { downstreamCacheControl } from '../lib/http/downstream.ts'
 import { makeEtag } from '../lib/http/etag.ts'
 import { headerListOf, headerOf, type HeaderList } from '../lib/http/headers.ts'
 import { addToVary, type EffectiveVary } from '../lib/http/vary.ts'
@@ -27,10 +28,19 @@ export function setBack (reply: FastifyReply, before: ReplyHeaders): void {
  * the response allows a single one. (Cookies and partitions go out as `private` instead.)
  */
 export function varyOnKey (reply: FastifyReply, policy: RoutePolicy, vary: EffectiveVary): void {
-  const names = vary === 'star' ? policy.headers : [...policy.headers, ...vary.names]
+  const names = vary === 'star' ? [] : vary.names
+  for (const name of [...ownVaryOf(policy), ...names]) reply.header('vary', addToVary(reply.getHeader('vary')?.toString(), name))
+}
+
+/** What the route itself lets its responses vary on, whatever the handler says. */
+export function ownVaryOf ({ headers, precompress }: RoutePolicy): readonly string[] {
   // Hits of such a route differ by what the client can decode, and who keeps this answer must know (RFC 9110 §12.5.5).
-  const all = policy.precompress.length === 0 ? names : [...names, 'Accept-Encoding']
-  for (const name of all) reply.header('vary', addToVary(reply.getHeader('vary')?.toString(), name))
+  return precompress.length === 0 ? headers : [...headers, 'Accept-Encoding']
+}
+
+/** The Cache-Control of a response where its handler has said `handlerSaid`, or nothing; `undefined`: the handler's. */
+export function ownCacheControl ({ clientTtlSeconds, partition, cookies }: RoutePolicy, handlerSaid?: string): string | undefined {
+  return downstreamCacheControl({ handlerSaid, clientTtlSeconds, partitioned: partition !== undefined || cookies.length > 0 })
 }
 
 /** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */

@@ -11,7 +11,7 @@ import type { FastifyReply } from 'fastify'
 export type BypassReason = 'method' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition' | 'moved'
 
 export type Admission =
-  | { readonly admitted: true, readonly key: string }
+  | { readonly admitted: true, readonly key: string, /** It carries credentials, and may only get what says that it is for everybody. */ readonly credentialed: boolean }
   | { readonly admitted: false, readonly reason: BypassReason }
 
 const refusal = (reason: BypassReason): Admission => Object.freeze({ admitted: false, reason })
@@ -28,7 +28,8 @@ export function admit (request: FastifyRequest, reply: FastifyReply, policy: Rou
   if (method !== 'GET' && method !== 'HEAD') return METHOD
   // A body could change the answer, and it is not in the key.
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0') || hasHttp2Body(request)) return BODY
-  if (!policy.public && policy.partition === undefined && carriesCredentials(request, policy, credentials)) return CREDENTIALS
+  const credentialed = !policy.public && policy.partition === undefined && carriesCredentials(request, policy, credentials)
+  if (credentialed && !policy.http.shareByDirective) return CREDENTIALS
   const target = request.raw.url ?? ''
   if (!isCleanTarget(target)) return TARGET
   // The handler sees the host as it was written, so one that is written otherwise is another; and a proxy's word for the
@@ -42,7 +43,7 @@ export function admit (request: FastifyRequest, reply: FastifyReply, policy: Rou
     if (typeof partition !== 'string') throw new errors.FST_ERR_CACHE_OPTION('config.cache.partition', `a function that answered ${shown(partition)}`, 'a function that answers a string, or undefined for requests that are not to be cached')
   }
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
-  return { admitted: true, key: requestKey(protocol, host, counted, dimensions(request, policy, partition)) }
+  return { admitted: true, key: requestKey(protocol, host, counted, dimensions(request, policy, partition)), credentialed }
 }
 
 /** In HTTP/2 a body needs no header to announce it. */

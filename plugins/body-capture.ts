@@ -34,6 +34,11 @@ export function captureBody (payload: unknown, maxBytes: number): CapturedBody {
   return { kind: 'opaque', payload }
 }
 
+/** Lets go of a payload that nobody will read. */
+export function letGo (payload: unknown): void {
+  if (hasMethod(payload, 'destroy')) (payload as { destroy: () => void }).destroy()
+}
+
 /** Passes a body through and keeps a copy, until it is longer than what may be stored; then it only passes it through. */
 export class BodyTee extends Transform {
   readonly #maxBytes: number

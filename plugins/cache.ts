@@ -13,6 +13,7 @@ import { Capture } from './capture.ts'
 import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
 import { nothingBetween } from './hooks-between.ts'
+import { groupPolicy } from './http-options.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
 import type { Lookup } from './lookup.ts'
@@ -33,7 +34,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   const manager = settings.manager ?? new CacheManager(settings.config, settings.deps)
   const { parts } = manager
   const refresher = new Refresher(app, parts, { credentials: settings.credentials })
-  const responses = new ResponseCache(parts, { maxVariants: settings.maxVariants })
+  const responses = new ResponseCache(parts, { maxVariants: settings.maxVariants, ignoreLanguageOrder: settings.http.ignoreLanguageOrder === true })
   const flights = new ResponseFlights(parts.clock, { hitForMissMs: settings.hitForMissMs })
   const explainer = new Explainer(app, { parts, responses, flights, settings })
   const shared: RouteCacheParts = { parts, responses, flights, refresher, explainer, settings }
@@ -99,6 +100,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   const verifier = new Verifier(app, shared, cache, comparisons)
   app.addHook('onClose', async () => { verifier.close() })
   const capture = new Capture(shared)
+  const groups = groupPolicy(settings.http.cacheGroups)
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
@@ -106,7 +108,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       audit?.note(route, undefined)
       return
     }
-    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, precompress: settings.precompress, mode: settings.mode, verify: settings.verify, ownValidator: this.validatorCompiler !== undefined })
+    const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, http: settings.http, precompress: settings.precompress, mode: settings.mode, verify: settings.verify, ownValidator: this.validatorCompiler !== undefined })
     audit?.note(route, policy)
     if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
     const lookups: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
@@ -128,7 +130,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       done(null, payload)
       return
     }
-    invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name)).then(() => { done(null, payload) }, done)
+    invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups).then(() => { done(null, payload) }, done)
   })
 }
 

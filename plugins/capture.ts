@@ -5,7 +5,6 @@ import type { Mark } from '../lib/keyspace/mark.ts'
 import { appendCacheStatus, cacheStatusMember } from '../lib/http/cache-status.ts'
 import { parseCacheControl } from '../lib/http/cache-control.ts'
 import { judgeConditional } from '../lib/http/conditional.ts'
-import { downstreamCacheControl } from '../lib/http/downstream.ts'
 import { makeEtag } from '../lib/http/etag.ts'
 import { headerListOf, type HeaderList } from '../lib/http/headers.ts'
 import { formatHttpDate } from '../lib/http/http-date.ts'
@@ -15,8 +14,9 @@ import { effectiveVary } from '../lib/http/vary.ts'
 import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
 import type { WriteVerdict } from '../lib/ports/base-cache.ts'
 import { within } from '../lib/resilience/within.ts'
-import { addedHeaders, headersUnchanged, setBack, varyOnKey, withEtag } from './added-headers.ts'
+import { addedHeaders, headersUnchanged, ownCacheControl, setBack, varyOnKey, withEtag } from './added-headers.ts'
 import { captureBody, unwrapResponse, type BodyTee, type CapturedBody } from './body-capture.ts'
+import { sendGroups } from './cache-groups.ts'
 import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
 import { onFinalHeaders } from './final-headers.ts'
 import { observedReason } from './observer.ts'
@@ -25,8 +25,11 @@ import type { RouteCacheParts } from './route-cache.ts'
 import { putStandIn, standInFor } from './stand-in.ts'
 import { SurrogateKeys } from './surrogate-keys.ts'
 import { StoringJudge, type JudgedResponse, type Judgement } from './storing-judge.ts'
+import { judgeAnswer, putConfirmed } from './validation.ts'
 
 type Storing = Judgement & { readonly store: true }
+
+const REVALIDATED = Object.freeze({ status: 'miss', reason: 'revalidated' } as const)
 
 /**
  * Keeps the responses of handlers. The payload and the headers are taken in our onSend hook, which comes first, so that
@@ -52,23 +55,24 @@ export class Capture {
     const payload = unwrapResponse(reply, sent)
     parts.stats.add('loads')
     const loadMs = performance.now() - miss.startedAt
-    const failed = isFailure(reply.statusCode)
+    const handlerStatus = reply.statusCode
+    const failed = isFailure(handlerStatus)
     if (failed) parts.stats.add('loadErrors')
     if (failed && miss.job !== undefined) miss.job.failed = true
     if (parts.events.heard('load')) parts.events.emit('load', { key: miss.key, ok: !failed, durationMs: loadMs, route: miss.policy.route })
     const stale = failed ? standInFor(miss, parts) : undefined
     if (stale !== undefined) {
-      const failedWith = reply.statusCode
       const nowMs = parts.clock.now()
       const standIn = putStandIn(stale, miss, request, reply, payload, nowMs)
-      this.#status(miss, reply, { fwdStatus: failedWith, ttl: (stale.freshUntilMs - nowMs) / 1000, detail: 'stale-if-error' })
+      this.#status(miss, reply, { fwdStatus: handlerStatus, ttl: (stale.freshUntilMs - nowMs) / 1000, detail: 'stale-if-error' })
       this.#stoodIn(miss, request)
       return standIn
     }
 
-    const body = captureBody(payload, settings.maxBodyBytes)
     const nowMs = parts.clock.now()
-    if (!miss.storable) {
+    const confirmed = this.#confirmed(miss, request, reply, payload, nowMs)
+    const body = captureBody(confirmed?.body ?? payload, settings.maxBodyBytes)
+    if (!miss.storable && confirmed === undefined) {
       if (miss.answered !== undefined) tellAnswer(miss.answered, body, reply)
       this.#status(miss, reply, { stored: false })
       return body.payload
@@ -80,7 +84,7 @@ export class Capture {
     }
     const status = reply.statusCode
     const bytes = body.kind === 'bytes' ? body.body : undefined
-    const marks = responseMarks(miss, request, reply, bytes)
+    const marks = responseMarks(miss, request, reply, bytes, confirmed?.marks)
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
     const response: JudgedResponse = { status, nowMs, bytes, inputs, vary: effectiveVary(answered), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
@@ -93,21 +97,23 @@ export class Capture {
 
     const untouched = miss.would === undefined ? undefined : { ...reply.getHeaders() as ReplyHeaders }
     if (reply.getHeader('date') === undefined) reply.header('date', formatHttpDate(nowMs))
-    if (bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined) reply.header('etag', makeEtag(bytes))
-    const downstream = downstreamCacheControl({ handlerSaid: reply.getHeader('cache-control')?.toString(), clientTtlSeconds: miss.policy.clientTtlSeconds, partitioned: miss.policy.partition !== undefined || miss.policy.cookies.length > 0 })
+    const etag = bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined ? makeEtag(bytes) : undefined
+    if (etag !== undefined) reply.header('etag', etag)
+    const downstream = ownCacheControl(miss.policy, reply.getHeader('cache-control')?.toString())
     if (downstream !== undefined) reply.header('cache-control', downstream)
     varyOnKey(reply, miss.policy, response.vary)
+    if (miss.policy.http.groups.out) sendGroups(reply, marks)
     this.#surrogateKeys?.put(request, reply, marks)
-    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()) })
+    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()), keepSetCookie: miss.policy.http.storeSetCookie })
     if (untouched !== undefined) setBack(reply, untouched)
-    this.#status(miss, reply, { ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
+    this.#status(miss, reply, { ...confirmed !== undefined && { fwdStatus: handlerStatus }, ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
 
     const ours = reply.getHeaders() as ReplyHeaders
     let decided: Judgement | undefined
     let whole: Buffer | undefined = bytes
     // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.
-    // What we told browsers about their own copies says nothing about ours.
-    const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream))
+    // What we told browsers about their own copies says nothing about ours, and our tag tells the handler nothing.
+    const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream) && !(name === 'etag' && value === etag))
     let final: ReplyHeaders = ours
     // The handler of a stream has gone on while it flowed: what it read meanwhile counts as well.
     const finish = (kept: Buffer, judgement: Storing): void => {
@@ -156,6 +162,18 @@ export class Capture {
     return body.payload
   }
 
+  /** The stored response, already on the reply, if the handler was asked about it and says that it still holds. */
+  #confirmed (miss: Miss, request: FastifyRequest, reply: FastifyReply, payload: unknown, nowMs: number): { readonly body: Buffer, readonly marks: readonly Mark[] } | undefined {
+    const { validation } = miss
+    // A hook that answers in place of the handler was not asked.
+    if (validation === undefined || miss.observed === undefined) return undefined
+    const answer = judgeAnswer(validation, request.method, reply)
+    if (answer === 'changed') void this.#parts.parts.store.remove([miss.key])
+    if (answer !== 'confirmed') return undefined
+    noteOutcome(request, REVALIDATED)
+    return { body: putConfirmed(validation, miss, reply, payload, nowMs), marks: validation.marks }
+  }
+
   #watch (tee: BodyTee, miss: Miss, request: FastifyRequest, whole: (body: Buffer) => void): void {
     tee.onWhole((body) => {
       miss.observed?.end()
@@ -169,7 +187,7 @@ export class Capture {
   }
 
   #keep (miss: Miss, request: FastifyRequest, response: StoredResponse, judgement: Storing, marks: readonly Mark[], loadMs: number): void {
-    const { parts, responses } = this.#parts
+    const { parts, responses, flights } = this.#parts
     const { freshness, vary } = judgement
     miss.keeping = true
     const write = (whole: StoredResponse): MaybePromise<WriteVerdict> => {
@@ -184,6 +202,7 @@ export class Capture {
         freshForMs: freshness.freshForMs,
         staleWhileRevalidateMs: freshness.staleWhileRevalidateMs,
         staleIfErrorMs: freshness.staleIfErrorMs,
+        keptForMs: judgement.keptForMs,
         loadMs
       })
       if (written instanceof Promise) this.#land(miss, written)
@@ -199,8 +218,11 @@ export class Capture {
       parts.stats.add('sets')
       if (parts.events.heard('store')) parts.events.emit('store', { key: miss.key, bytes: response.body.length, kind: 'response', route: miss.policy.route, freshForMs: freshness.freshForMs, value: response.body })
       if (miss.job !== undefined) miss.job.kept = true
-      this.#parts.flights.forgetUncacheable(miss.key)
-      miss.flight?.end('stored')
+      // What has to be validated for each use is of none to whoever waits, and nobody is to wait for it.
+      const shareable = freshness.freshForMs > 0 || freshness.staleWhileRevalidateMs > 0
+      if (shareable) flights.forgetUncacheable(miss.key)
+      else flights.rememberUncacheable(miss.key)
+      miss.flight?.end(shareable ? 'stored' : 'not-stored')
     })
     if (settled instanceof Promise) {
       // A store does not throw; should one do so all the same, nobody waits for it, and the process lives on.

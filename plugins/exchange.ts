@@ -6,6 +6,7 @@ import type { ResponseFlight } from '../lib/engine/response-flights.ts'
 import type { LookupResult, WouldBe } from '../lib/events.ts'
 import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { HeaderValue } from '../lib/http/headers.ts'
+import type { Mark } from '../lib/keyspace/mark.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { ObservedRequest } from './observed-request.ts'
 import type { RefreshJob } from './refresh.ts'
@@ -25,6 +26,15 @@ export interface Answer extends Pick<StoredResponse, 'status' | 'body'> {
 }
 
 export type ReplyHeaders = Record<string, number | HeaderValue | undefined>
+
+/** A stored response that the handler is asked about: it may answer that nothing has changed (RFC 9111 §4.3). */
+export interface Validation {
+  readonly stored: StoredResponse
+  /** By what names a purge reaches it. The handler that validates it need not read again what it was built from. */
+  readonly marks: readonly Mark[]
+  /** The request fields that the handler sees in place of the client's own conditions. */
+  readonly fields: Readonly<Record<string, string>>
+}
 
 /** A request that goes on to the handler, and all that is needed to keep what comes back. */
 export interface Miss {
@@ -49,8 +59,12 @@ export interface Miss {
   /** Where the log stood when that was found. */
   readonly staleAt: number
   readonly flight: ResponseFlight | undefined
+  /** What the handler is asked about what is stored. */
+  readonly validation: Validation | undefined
   observed: ObservedRequest | undefined
   entityTags: readonly string[]
+  /** The handler has thrown: what it had said of its answer by then is not about the error that goes out. */
+  threw: boolean
   /** The response is on its way into the store, which will say what became of it. */
   keeping: boolean
   readonly job: RefreshJob | undefined
@@ -84,6 +98,20 @@ export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { 
 
 /** What a success of the route invalidates in this cache; also for a route that was there before the plugin. */
 export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as Record<string, { invalidates?: NamesOf } | undefined>)[cacheName]?.invalidates
+
+/** Runs a handler and notes on its miss if it throws, at once or later. */
+export function noteThrown (miss: Miss, handler: () => unknown): unknown {
+  const note = (error: unknown): never => {
+    miss.threw = true
+    throw error
+  }
+  try {
+    const answer = handler()
+    return answer instanceof Promise ? answer.catch(note) : answer
+  } catch (error) {
+    return note(error)
+  }
+}
 
 export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? []
 

@@ -27,6 +27,7 @@ export function judgeFound ({ entry, varyMiss }: Found, nowMs: EpochMs, uncachea
   }
   if (nowMs < entry.freshUntilMs) return { verdict: 'fresh', reason: 'fresh', why: 'The stored response is fresh, and no purge has touched it' }
   if (nowMs < entry.staleWhileRevalidateUntilMs) return { verdict: 'stale', reason: 'stale-while-revalidate', why: 'The stored response would be served while one refresh runs' }
+  if (nowMs >= entry.staleIfErrorUntilMs) return { verdict: 'stale', reason: 'revalidate', why: 'The handler would be asked whether the stored response still holds' }
   return { verdict: 'stale', reason: 'stale-if-error', why: 'The handler would be asked; the stored response would be served if it fails' }
 }
 

@@ -6,6 +6,7 @@ import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { WouldBe } from '../lib/events.ts'
 import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
 import { onReplyEnd } from './reply-end.ts'
+import { beginValidation } from './validation.ts'
 import type { Visit } from './visit.ts'
 
 /** For whom the handler is going to run. */
@@ -15,14 +16,16 @@ export interface MissOptions {
   readonly ticket?: Ticket
   /** Whether the request waited for another one in vain. */
   readonly collapsed?: boolean
-  /** @default whether the request is a GET */
+  /** The client will not have what is stored. @default false */
+  readonly declined?: boolean
+  /** Whether the response may be stored at all, being one to a GET. @default true */
   readonly storable?: boolean
   readonly would?: WouldBe
   readonly answered?: ((answer: Answer) => void) | undefined
 }
 
 /** Notes on the request that its handler is going to run, and all that the capture hook will need. */
-export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, storable = true, would, answered }: MissOptions): Miss {
+export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, declined = false, storable = true, would, answered }: MissOptions): Miss {
   const { policy, request, reply, key, job } = visit
   const nowMs = clock.now()
   const arrival = arrivalOf(request)
@@ -35,15 +38,17 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     startedAt: performance.now(),
     requestTimeMs: nowMs,
     before: reply.getHeaders(),
-    forward: would !== undefined ? 'bypass' : found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss',
+    forward: would !== undefined ? 'bypass' : declined ? 'request' : found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss',
     collapsed,
     storable: storable && request.method === 'GET',
     stale: would === undefined && answered === undefined && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
     staleAt: visit.askedAt,
     flight,
+    validation: storable && would === undefined && policy.http.revalidateMs > 0 && found.entry !== undefined ? beginValidation(found.entry) : undefined,
     job,
     observed: undefined,
     entityTags: [],
+    threw: false,
     keeping: false,
     would,
     answered

@@ -1,8 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { FastifyRequest } from 'fastify'
-
-/** Headers that ask for less than the whole response. The handler must not see them: the cache answers them from what it stores. */
-const CONDITIONAL: ReadonlySet<string> = new Set(['if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range'])
+import { CLIENT_CONDITIONS } from '../lib/http/revalidation.ts'
 
 /** What a handler may look at beside the headers, and could build its response from. */
 export type ObservedInput = string
@@ -31,12 +29,14 @@ export class ObservedRequest {
   readonly #rawHeaders: string[]
   readonly #cookies: object | undefined
   readonly #url: string | undefined
+  readonly #conditions: Conditions
 
   /**
    * @param watchTarget whether reading the raw target counts, because parts of it are not in the key
    * @param idHeader the header from which the id of the request was taken, if it was
+   * @param conditions what the handler is asked in place of the client's own conditions
    */
-  constructor (request: FastifyRequest, watchTarget: boolean, idHeader: string | undefined) {
+  constructor (request: FastifyRequest, watchTarget: boolean, idHeader: string | undefined, conditions: Conditions = NO_CONDITIONS) {
     const { raw } = request
     this.#request = request as WithCookies
     this.#raw = raw
@@ -44,6 +44,7 @@ export class ObservedRequest {
     this.#rawHeaders = raw.rawHeaders
     this.#cookies = this.#request.cookies ?? undefined
     this.#url = watchTarget ? raw.url : undefined
+    this.#conditions = conditions
     makeTell(request)
     // The headers of an HTTP/2 request cannot be assigned until they are properties of its own.
     if (raw.httpVersionMajor === 2) Object.defineProperties(raw, { headers: { value: raw.headers, configurable: true, writable: true }, rawHeaders: { value: raw.rawHeaders, configurable: true, writable: true } })
@@ -54,7 +55,7 @@ export class ObservedRequest {
   /** Begins to watch, at first or again: a body that is streamed is made after the handler has returned. */
   begin (): void {
     const inputs = this.#inputs
-    this.#raw.headers = new Proxy(this.#headers, new HeaderWatch(inputs))
+    this.#raw.headers = new Proxy(this.#headers, new HeaderWatch(inputs, this.#conditions))
     this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
     if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(inputs, 'cookie'))
     watched.set(this.#request, inputs)
@@ -87,30 +88,32 @@ function watchId (request: FastifyRequest, inputs: Set<ObservedInput>, header: s
 
 class HeaderWatch implements ProxyHandler<IncomingHttpHeaders> {
   readonly #inputs: Set<ObservedInput>
+  readonly #conditions: Conditions
 
-  constructor (inputs: Set<ObservedInput>) {
+  constructor (inputs: Set<ObservedInput>, conditions: Conditions) {
     this.#inputs = inputs
+    this.#conditions = conditions
   }
 
   get (target: IncomingHttpHeaders, name: string | symbol): unknown {
     if (typeof name !== 'string') return Reflect.get(target, name)
     this.#inputs.add(name)
-    return CONDITIONAL.has(name) ? undefined : target[name]
+    return CLIENT_CONDITIONS.has(name) ? this.#conditions[name] : target[name]
   }
 
   has (target: IncomingHttpHeaders, name: string | symbol): boolean {
     this.#inputs.add(String(name))
-    return Reflect.has(target, name) && !CONDITIONAL.has(String(name))
+    return CLIENT_CONDITIONS.has(String(name)) ? Object.hasOwn(this.#conditions, name) : Reflect.has(target, name)
   }
 
   getOwnPropertyDescriptor (target: IncomingHttpHeaders, name: string | symbol): PropertyDescriptor | undefined {
     this.#inputs.add(String(name))
-    return CONDITIONAL.has(String(name)) ? undefined : Reflect.getOwnPropertyDescriptor(target, name)
+    return Reflect.getOwnPropertyDescriptor(CLIENT_CONDITIONS.has(String(name)) ? this.#conditions : target, name)
   }
 
   ownKeys (target: IncomingHttpHeaders): ArrayLike<string | symbol> {
     this.#inputs.add(ALL_HEADERS)
-    return Reflect.ownKeys(target).filter((name) => !CONDITIONAL.has(String(name)))
+    return [...Reflect.ownKeys(target).filter((name) => !CLIENT_CONDITIONS.has(String(name))), ...Object.keys(this.#conditions)]
   }
 }
 
@@ -147,6 +150,11 @@ class AnyWatch<T extends object> implements ProxyHandler<T> {
     return Reflect.getOwnPropertyDescriptor(target, name)
   }
 }
+
+/** Conditions of the cache's own, by the names of their fields. */
+type Conditions = Readonly<Record<string, string>>
+
+const NO_CONDITIONS: Conditions = {}
 
 /** A request as the cookie plugin leaves it. */
 interface WithCookies { cookies?: object | null }

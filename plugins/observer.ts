@@ -41,8 +41,9 @@ export class Observer implements Lookup {
     const startedAt = events.heard('lookup') ? performance.now() : 0
     const admission = admit(request, reply, policy, settings.credentials)
     if (!admission.admitted) return this.#cache.bypass(policy, request, reply, admission.reason, startedAt)
+    if (admission.credentialed) return this.#cache.bypass(policy, request, reply, 'credentials', startedAt)
     const nowMs = clock.now()
-    const visit: Visit = { policy, request, reply, key: admission.key, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined }
+    const visit: Visit = { policy, request, reply, key: admission.key, credentialed: false, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined }
     return chain(responses.find(visit.key, request.headers), (found) => this.#observe(visit, found))
   }
 

@@ -10,6 +10,7 @@ import type { MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
+import { checkHttpOptions, type HttpOptions } from './http-options.ts'
 import { CACHE_MODES_ALLOWED, contentCodings, isCacheMode, type CacheMode } from './route-options.ts'
 import { checkAudit, type AuditOptions } from './audit/boot-audit.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
@@ -49,6 +50,8 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   credentials?: readonly string[]
   /** Request headers that no handler's response depends on. @default none */
   harmlessHeaders?: readonly string[]
+  /** Choices that HTTP leaves to a cache, for all routes: see `HttpOptions`. @default none */
+  http?: HttpOptions
   /** Content codings in which responses are kept ready, for routes that do not say otherwise. @default none */
   precompress?: readonly ContentCoding[]
   /** What is fetched as soon as the app is ready: paths, and what was asked for most before the restart. @default off */
@@ -64,7 +67,7 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'audit', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'http', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'audit', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -83,6 +86,7 @@ export interface PluginSettings {
   readonly coalesceTimeoutMs: Milliseconds
   readonly credentials: readonly string[]
   readonly harmlessHeaders: readonly string[]
+  readonly http: HttpOptions
   readonly precompress: readonly ContentCoding[]
   readonly tagHeader: TagHeader | undefined
   readonly warmup: WarmupOptions | undefined
@@ -129,6 +133,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
     credentials: headerNames('credentials', ['authorization', 'cookie']),
     harmlessHeaders: headerNames('harmlessHeaders', []),
+    http: checkHttpOptions(given.http),
     precompress: contentCodings('precompress', given.precompress ?? []),
     tagHeader: checkCdn(given.cdn).tagHeader,
     warmup: checkWarmup(given.warmup),

@@ -4,17 +4,19 @@ import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
 import { originMark, pathMark, routeMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
+import { groupsOfReply } from './cache-groups.ts'
 import { tagsOfReply, type Miss } from './exchange.ts'
 import type { CacheRequest, NamesOf } from './route-options.ts'
 
 /**
  * By what names a purge reaches a response: its path, the tags that the route, the reply and the payload name, and
  * whatever was read through the cache while it was built. `undefined` when the route's own functions fail to tell.
+ * @param earlier those of the stored response that it is, where the handler has only confirmed it
  */
-export function responseMarks (miss: Miss, request: FastifyRequest, reply: FastifyReply, body: Buffer | undefined): readonly Mark[] | undefined {
+export function responseMarks (miss: Miss, request: FastifyRequest, reply: FastifyReply, body: Buffer | undefined, earlier: readonly Mark[] = []): readonly Mark[] | undefined {
   const { policy } = miss
   const path = normalisePath(pathOf(request.raw.url ?? '/'))
-  const marks = new Set<Mark>([pathMark(path), originMark(request.protocol, request.host.toLowerCase(), path), markOfRoute(request, policy.route)])
+  const marks = new Set<Mark>([...earlier, pathMark(path), originMark(request.protocol, request.host.toLowerCase(), path), markOfRoute(request, policy.route)])
   try {
     const entities = miss.entityTags.length > 0 || policy.entities === undefined || body === undefined ? miss.entityTags : entitiesOfText(policy.entities, body)
     for (const tag of [...resolveNames(policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
@@ -22,6 +24,7 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
     request.log.error({ err: error, route: policy.route }, `the response of ${policy.route} is not cached: its tags could not be made`)
     return undefined
   }
+  if (policy.http.groups.in) for (const group of groupsOfReply(reply)) marks.add(tagMark(group))
   for (const mark of miss.scope.marks) marks.add(mark)
   return [...marks]
 }

@@ -5,14 +5,16 @@ import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
 import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
+import { errors } from '../lib/errors.ts'
 import type { LookupResult } from '../lib/events.ts'
 import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember } from '../lib/http/cache-status.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
 import { admit, type BypassReason } from './admission.ts'
+import { isParticular, judgeWish } from './client-wish.ts'
 import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
-import { missOf, noteArrival, noteOutcome } from './exchange.ts'
+import { missOf, noteArrival, noteOutcome, noteThrown } from './exchange.ts'
 import type { Explainer } from './explain.ts'
 import { beginMiss, type MissOptions } from './miss.ts'
 import { ObservedRequest } from './observed-request.ts'
@@ -103,7 +105,7 @@ export class RouteCache implements Lookup {
     // What the response depends on may have changed since the refresh was asked for, the user who is logged in above all.
     if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
-    const visit: Visit = { policy, request, reply, key: admission.key, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
+    const visit: Visit = { policy, request, reply, key: admission.key, credentialed: admission.credentialed, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
     return chain(this.#responses.find(visit.key, request.headers), (found) => this.#decide(visit, found))
   }
 
@@ -112,6 +114,10 @@ export class RouteCache implements Lookup {
     const { entry } = found
     const nowMs = this.#parts.clock.now()
     if (job !== undefined) return this.#lead(visit, found, undefined)
+    if (isParticular(request, policy, visit.credentialed)) {
+      const answered = this.#grant(visit, found, nowMs)
+      if (answered !== undefined) return answered
+    }
     if (entry !== undefined) {
       if (nowMs < entry.freshUntilMs) {
         if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
@@ -125,6 +131,19 @@ export class RouteCache implements Lookup {
     }
     if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) return this.#miss(visit, found, {})
     return this.#flights.has(key) ? this.#follow(visit) : this.#lead(visit, found, this.#flights.lead(key))
+  }
+
+  /** Deals with a request that is not like all others; `undefined` when it is, after all. */
+  #grant (visit: Visit, found: Found, nowMs: number): boolean | undefined {
+    const { policy, request, reply, startedAt, key } = visit
+    const wish = judgeWish(visit, found.entry, nowMs)
+    if (wish.kind === 'bypass') return this.bypass(policy, request, reply, 'credentials', startedAt)
+    if (wish.kind === 'alone') return this.#miss(visit, found, wish)
+    if (wish.kind === 'stale' && found.entry !== undefined) return this.#serve(visit, found.entry, nowMs, 'stale', 'max-stale')
+    if (wish.kind !== 'unavailable') return undefined
+    this.#tell(request, 'miss', 'only-if-cached', policy, startedAt, key)
+    reply.send(new errors.FST_ERR_CACHE_ONLY_IF_CACHED())
+    return true
   }
 
   /** Runs the handler for all who wait, in this process and, where there are leases, in the others. */
@@ -233,9 +252,10 @@ export class RouteCache implements Lookup {
     const { policy } = miss
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request))
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request), miss.validation?.fields)
     const { dependencies } = this.#parts
-    const result: unknown = dependencies.enter(miss.scope, () => handler.call(app, request, reply))
+    const call = (): unknown => handler.call(app, request, reply)
+    const result: unknown = dependencies.enter(miss.scope, policy.statuses === 'any' ? () => noteThrown(miss, call) : call)
     if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
     // What Fastify does with the result (serialisers, error handlers, the flow of a stream) belongs to the response as well, and
     // runs where \`then\` is called.

@@ -7,6 +7,7 @@ import { refuseUnknown } from '../lib/unknown-option.ts'
 import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
+import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 
 /** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
 export type CacheRequest = FastifyRequest<{ Params: Record<string, string>, Querystring: Record<string, unknown>, Body: Record<string, unknown> }>
@@ -28,7 +29,7 @@ export const isCacheMode = (value: unknown): value is CacheMode => value === 'se
 
 /** What a route says in `config.cache`. On a safe method it asks for caching, on any other it names what a success invalidates. */
 export interface RouteCacheOptions {
-  /** Seconds for which a response is fresh when the handler's own headers do not say. @default the strategy's ttl */
+  /** Seconds for which a response is fresh when the handler's own headers do not say; with `0` only they decide. @default the strategy's ttl */
   ttl?: Seconds
   /** Seconds after that during which a stale response is served while one refresh runs. @default the plugin's */
   staleWhileRevalidate?: Seconds
@@ -52,8 +53,8 @@ export interface RouteCacheOptions {
   cookies?: readonly string[]
   /** Request headers that the handler may read though they are not in the key, because they do not change the response. @default none */
   harmlessHeaders?: readonly string[]
-  /** Statuses to store. @default 200, 203, 204, 301, 308 */
-  statuses?: readonly number[]
+  /** Statuses to store; `any` is every one whose own headers say for how long, errors too. @default 200, 203, 204, 301, 308; any where `ttl` is 0 */
+  statuses?: readonly number[] | 'any'
   /** Seconds for which a 404 or 410 is stored; `0` is not at all. @default 0 */
   notFoundTtl?: Seconds
   /** Seconds for which browsers may keep the response without asking. No purge reaches them. @default 0 */
@@ -68,10 +69,12 @@ export interface RouteCacheOptions {
   mode?: CacheMode
   /** Share of hits, 0 to 1, whose handler is run again in the background, to compare. @default the plugin's */
   verify?: number
+  /** Choices that HTTP leaves to a cache: see `RouteHttpOptions`. @default the plugin's */
+  http?: RouteHttpOptions
 }
 
 /** The names of all route options; the README is checked against them. */
-export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead', 'precompress', 'mode', 'verify'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
+export const ROUTE_OPTION_NAMES = ['ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'entities', 'invalidates', 'public', 'serveFrom', 'partition', 'headers', 'cookies', 'harmlessHeaders', 'statuses', 'notFoundTtl', 'clientTtl', 'softTimeout', 'refreshAhead', 'precompress', 'mode', 'verify', 'http'] as const satisfies ReadonlyArray<keyof RouteCacheOptions>
 
 /** A route's options, resolved and checked once, in the units of the inside. */
 export interface RoutePolicy {
@@ -88,7 +91,7 @@ export interface RoutePolicy {
   readonly headers: readonly string[]
   readonly cookies: readonly string[]
   readonly harmlessHeaders: ReadonlySet<string>
-  readonly statuses: ReadonlySet<number>
+  readonly statuses: ReadonlySet<number> | 'any'
   readonly notFoundTtlMs: Milliseconds
   readonly clientTtlSeconds: Seconds
   readonly softTimeoutMs: Milliseconds | undefined
@@ -97,6 +100,7 @@ export interface RoutePolicy {
   readonly observed: boolean
   /** The share of hits to verify. */
   readonly verify: number
+  readonly http: HttpPolicy
   /** The query parameters that count, when the route's schema names them all. */
   readonly query: ClosedQuery | undefined
   /** The route has hooks before its handler, and who knows what they load. */
@@ -108,7 +112,7 @@ export interface RoutePolicy {
 type Given = RouteCacheOptions | true
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
-export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], precompress: readonly ContentCoding[], ownValidator: boolean, mode: CacheMode, verify: number }): RoutePolicy {
+export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults: { ttlMs: Milliseconds, staleWhileRevalidateMs: Milliseconds, staleIfErrorMs: Milliseconds, harmlessHeaders: readonly string[], http: HttpOptions, precompress: readonly ContentCoding[], ownValidator: boolean, mode: CacheMode, verify: number }): RoutePolicy {
   if (given !== true && (typeof given !== 'object' || given === null || Array.isArray(given))) throw new errors.FST_ERR_CACHE_OPTION('config.cache', shown(given), 'true, false or an object')
   const options: RouteCacheOptions = given === true ? {} : given
   refuseUnknown(options, new Set(ROUTE_OPTION_NAMES), 'config.cache.')
@@ -122,10 +126,11 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   const { mode = defaults.mode } = options
   if (!isCacheMode(mode)) throw new errors.FST_ERR_CACHE_OPTION('config.cache.mode', shown(mode), CACHE_MODES_ALLOWED)
   if (mode === 'observe' && options.verify !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.mode: "observe"', 'config.cache.verify', 'every answer of an observed route is compared')
+  const ttlMs = ms('ttl', defaults.ttlMs)
   const notFoundTtlMs = ms('notFoundTtl', 0)
   return Object.freeze({
     route: route.url,
-    ttlMs: ms('ttl', defaults.ttlMs),
+    ttlMs,
     staleWhileRevalidateMs: ms('staleWhileRevalidate', defaults.staleWhileRevalidateMs),
     staleIfErrorMs: ms('staleIfError', defaults.staleIfErrorMs),
     tags: names('tags', options.tags),
@@ -137,7 +142,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     headers: strings('headers', options.headers).map((name) => name.toLowerCase()).sort(),
     cookies: [...strings('cookies', options.cookies)].sort(),
     harmlessHeaders: new Set([...defaults.harmlessHeaders, ...strings('harmlessHeaders', options.harmlessHeaders)].map((name) => name.toLowerCase())),
-    statuses: statuses(options.statuses, notFoundTtlMs),
+    statuses: statuses(options.statuses ?? (ttlMs === 0 ? 'any' : [...DEFAULT_STATUSES]), notFoundTtlMs),
     notFoundTtlMs,
     clientTtlSeconds: ms('clientTtl', 0) / 1000,
     softTimeoutMs: options.softTimeout === undefined ? undefined : ms('softTimeout', 0),
@@ -145,6 +150,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     precompress: options.precompress === undefined ? defaults.precompress : contentCodings('config.cache.precompress', options.precompress),
     observed: mode === 'observe',
     verify: options.verify === undefined ? defaults.verify : fraction('config.cache.verify', options.verify),
+    http: resolveHttpPolicy(options.http, defaults.http, ttlMs === 0),
     query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
     constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
@@ -185,10 +191,10 @@ export function contentCodings (option: string, value: unknown): readonly Conten
   return value as readonly ContentCoding[]
 }
 
-function statuses (value: unknown, notFoundTtlMs: Milliseconds): ReadonlySet<number> {
-  const all = value === undefined ? [...DEFAULT_STATUSES] : value
-  if (!Array.isArray(all) || !all.every((status) => Number.isInteger(status) && status >= 200 && status < 500 && status !== 206 && status !== 304)) {
-    throw new errors.FST_ERR_CACHE_OPTION('config.cache.statuses', shown(value), 'an array of statuses from 200 to 499, without 206 and 304')
+function statuses (value: unknown, notFoundTtlMs: Milliseconds): ReadonlySet<number> | 'any' {
+  if (value === 'any') return value
+  if (!Array.isArray(value) || !value.every((status) => Number.isInteger(status) && status >= 200 && status < 500 && status !== 206 && status !== 304)) {
+    throw new errors.FST_ERR_CACHE_OPTION('config.cache.statuses', shown(value), '"any", or an array of statuses from 200 to 499, without 206 and 304')
   }
-  return new Set<number>(notFoundTtlMs > 0 ? [...all, 404, 410] : all)
+  return new Set<number>(notFoundTtlMs > 0 ? [...value, 404, 410] : value)
 }

@@ -3,6 +3,7 @@ import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Entry } from '../lib/entry.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import { setBack } from './added-headers.ts'
+import { letGo } from './body-capture.ts'
 import type { Miss } from './exchange.ts'
 import { putStored } from './serve-stored.ts'
 
@@ -15,7 +16,7 @@ export function standInFor ({ stale, staleAt, key }: Miss, { clock, log }: Engin
 
 /** Puts a stale response onto the reply in place of what the handler has put there; answers the payload to send. */
 export function putStandIn (stale: Entry<StoredResponse>, { before }: Miss, request: FastifyRequest, reply: FastifyReply, failed: unknown, nowMs: number): Buffer | null {
-  if (typeof (failed as { destroy?: unknown } | null)?.destroy === 'function') (failed as { destroy: () => void }).destroy()
+  letGo(failed)
   setBack(reply, before)
   return putStored(request, reply, stale, nowMs) ?? null
 }

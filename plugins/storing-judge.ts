@@ -3,7 +3,7 @@ import type { Milliseconds } from '../lib/clock.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import { judgeFreshness, type Freshness } from '../lib/http/freshness.ts'
 import type { HeaderList } from '../lib/http/headers.ts'
-import { judgeStorable } from '../lib/http/storable.ts'
+import { hasValidator, judgeStorable } from '../lib/http/storable.ts'
 import type { EffectiveVary } from '../lib/http/vary.ts'
 import type { Miss } from './exchange.ts'
 import type { ObservedInput } from './observed-request.ts'
@@ -14,7 +14,12 @@ import { unkeyedInput } from './unkeyed-input.ts'
 /** Why a response is not stored, or how it would be. */
 export type Judgement =
   | { readonly store: false, readonly reason: string }
-  | { readonly store: true, readonly freshness: Freshness, readonly vary: readonly string[] }
+  | { readonly store: true, readonly freshness: Freshness, readonly vary: readonly string[], readonly keptForMs: Milliseconds }
+
+/** The statuses that `notFoundTtl` is about. */
+const NOT_FOUND: ReadonlySet<number> = new Set([404, 410])
+
+const isNotFound = (status: number): boolean => NOT_FOUND.has(status)
 
 /** What does not change between the handler's answer and the moment it is written. */
 export interface JudgedResponse {
@@ -47,8 +52,11 @@ export class StoringJudge {
   /** @param headers as they are by now; the last word is said on those that are written */
   judge (miss: Miss, request: FastifyRequest, response: JudgedResponse, headers: HeaderList): Judgement {
     const { policy, scope } = miss
+    const { http } = policy
     const { status, nowMs, routeTtlMs, bytes, inputs, vary } = response
     if (scope.stale) return { store: false, reason: 'built-from-stale' }
+    // Only where every status is stored by what the headers say, since these were meant for another answer.
+    if (miss.threw && policy.statuses === 'any') return { store: false, reason: `status; ${status}; thrown` }
     if (scope.tooMany) return { store: false, reason: 'too-many-tags' }
     const freshness = judgeFreshness({
       status,
@@ -57,30 +65,38 @@ export class StoringJudge {
       requestTimeMs: miss.requestTimeMs,
       ...routeTtlMs !== undefined && { routeTtlMs },
       staleWhileRevalidateMs: policy.staleWhileRevalidateMs,
-      staleIfErrorMs: policy.staleIfErrorMs
+      staleIfErrorMs: policy.staleIfErrorMs,
+      heuristics: http.heuristics,
+      targets: http.targets,
+      sMaxageForbidsStale: http.sMaxageForbidsStale
     })
     const verdict = judgeStorable({
-      method: request.method,
+      // A response to HEAD gets here only as the stored GET that it has confirmed.
+      method: 'GET',
       status,
       headers,
       freshness,
       requestHasCredentials: this.#settings.credentials.some((name) => request.raw.headers[name] !== undefined && !(name === 'cookie' && policy.cookies.length > 0)),
       public: policy.public,
       partitioned: policy.partition !== undefined,
-      statuses: policy.statuses,
+      statuses: policy.statuses === 'any' && isNotFound(status) && policy.notFoundTtlMs > 0 ? NOT_FOUND : policy.statuses,
+      storeSetCookie: http.storeSetCookie,
+      revalidates: http.revalidateMs > 0,
+      targets: http.targets,
       ...bytes !== undefined && { bodyBytes: bytes.length }
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
     if (vary === 'star') return { store: false, reason: 'vary-star' }
     const unkeyed = unkeyedInput(inputs, request, miss, vary.names, this.#settings.credentials)
-    if (unkeyed === undefined) return { store: true, freshness, vary: vary.names }
+    if (unkeyed === undefined) return { store: true, freshness, vary: vary.names, keptForMs: http.revalidateMs > 0 && hasValidator(headers) ? http.revalidateMs : 0 }
     this.#warn(request, policy.route, unkeyed)
     return { store: false, reason: `unkeyed-input; ${unkeyed}` }
   }
 
   /** How long the route wants a response of this status to live; `undefined` when it does not say. */
   ttlMs (policy: RoutePolicy, status: number): Milliseconds | undefined {
-    if (status === 404 || status === 410) return policy.notFoundTtlMs > 0 ? policy.notFoundTtlMs : undefined
+    if (isNotFound(status)) return policy.notFoundTtlMs > 0 ? policy.notFoundTtlMs : undefined
+    if (policy.ttlMs === 0) return undefined
     return Math.round(policy.ttlMs * (1 - this.#parts.defaults.jitter * this.#parts.random()))
   }
 

@@ -11,15 +11,18 @@ import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
 import type { PurgeRecord } from '../lib/ports/invalidation-log.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
 import { markOfRoute, resolveNames } from './response-marks.ts'
+import { groupsCalledBack, sendCallback } from './cache-groups.ts'
 import type { ReplyHeaders } from './exchange.ts'
+import type { GroupPolicy } from './http-options.ts'
 import type { NamesOf } from './route-options.ts'
 
 /**
  * Makes invalid what a successful unsafe request has made untrue (RFC 9111 §4.4): the path of its target, those of its
- * Location and Content-Location on the same origin, and the tags that the route names. Every route takes part, cached or
+ * Location and Content-Location on the same origin, the tags that the route names, and the groups that the answer calls
+ * back (RFC 9875 §3). Every route takes part, cached or
  * not. The client gets its answer when the purge holds.
  */
-export async function invalidateAfter (parts: EngineParts, request: FastifyRequest, reply: FastifyReply, invalidates: NamesOf | undefined): Promise<void> {
+export async function invalidateAfter (parts: EngineParts, request: FastifyRequest, reply: FastifyReply, invalidates: NamesOf | undefined, groups: GroupPolicy): Promise<void> {
   if (isSafeMethod(request.method) || isError(reply.statusCode)) return
   const paths = untruePaths(request, reply)
   let names: readonly string[]
@@ -30,6 +33,8 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
     await purge(parts, { everything: true }, ['everything'])
     throw error
   }
+  if (groups.out) sendCallback(request, reply, names)
+  if (groups.in) names = [...names, ...groupsCalledBack(request, reply)]
   const { keys = [], marks = [] } = nameRecord(names)
   await purge(parts, { keys, marks: [...paths, ...marks] }, names.length === 0 ? ['paths'] : ['paths', 'tags'])
 }

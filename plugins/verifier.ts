@@ -109,14 +109,14 @@ export class Verifier implements Lookup {
     const admission = admit(request, reply, policy, settings.credentials)
     const known = verification.found
     if (!admission.admitted || (known !== undefined && known.key !== admission.key)) return decline(reply)
-    const { key } = admission
+    const { key, credentialed } = admission
     return chain(responses.find(key, request.headers), (found: Found) => {
       if (known === undefined) {
         const { entry } = found
         if (entry === undefined || nowMs >= entry.freshUntilMs) return decline(reply)
         verification.found = { key, entry, askedAt }
       }
-      beginMiss(this.#cache, parts, { policy, request, reply, key, startedAt: 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt, job: undefined }, found, {
+      beginMiss(this.#cache, parts, { policy, request, reply, key, credentialed, startedAt: 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt, job: undefined }, found, {
         storable: false,
         answered: (answer) => { verification.answer = answer }
       })

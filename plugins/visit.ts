@@ -20,6 +20,8 @@ export interface Visit {
   readonly request: FastifyRequest
   readonly reply: FastifyReply
   readonly key: string
+  /** It carries credentials, and may only get what says that it is for everybody. */
+  readonly credentialed: boolean
   /** For measuring; 0 when nobody listens. */
   readonly startedAt: number
   /** When the request came: its patience with other requests has been running since, however many it waits for. */

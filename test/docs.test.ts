@@ -13,6 +13,7 @@ import { errors, type CacheErrorCode } from '../lib/errors.ts'
 import { STORE_REFUSALS } from '../lib/http/store-refusals.ts'
 import { BYPASS_WORDS } from '../plugins/explanation.ts'
 import * as entry from '../plugins/index.ts'
+import { HTTP_OPTION_NAMES } from '../plugins/http-options.ts'
 import { PLUGIN_OPTION_NAMES } from '../plugins/options.ts'
 import { ROUTE_OPTION_NAMES } from '../plugins/route-options.ts'
 import { anchorsOf, fencesOf, linksOf, namesIn, tablesOf } from './support/markdown.ts'
@@ -73,7 +74,8 @@ t.test('every setting is in the README with its default, and no other', async (t
 t.test('every option of the plugin and of a route is in the README, and no other', async (t) => {
   sameNames(t, listed('plugin options'), PLUGIN_OPTION_NAMES)
   sameNames(t, listed('route options'), ROUTE_OPTION_NAMES)
-  const sources = { 'plugin options': ['plugins/options.ts', 'lib/compose.ts'], 'route options': ['plugins/route-options.ts'] }
+  sameNames(t, listed('http options'), HTTP_OPTION_NAMES)
+  const sources = { 'plugin options': ['plugins/options.ts', 'lib/compose.ts'], 'route options': ['plugins/route-options.ts'], 'http options': ['plugins/http-options.ts'] }
   for (const [table, files] of Object.entries(sources)) {
     const defaults = documentedDefaults(...files)
     for (const [name, row] of rowsOf(table)) t.equal(plain(row['default'] ?? ''), defaults.get(name), `the default of ${name} is that of its documentation`)

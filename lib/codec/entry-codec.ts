@@ -75,6 +75,7 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
       f: span(entry.freshUntilMs - entry.storedAtMs),
       w: span(entry.staleWhileRevalidateUntilMs - entry.storedAtMs),
       e: span(entry.staleIfErrorUntilMs - entry.storedAtMs),
+      ...(entry.keptUntilMs === undefined ? {} : { v: span(entry.keptUntilMs - entry.storedAtMs) }),
       m: entry.marks,
       p: [entry.asOf.epoch, entry.asOf.seq],
       l: span(Math.round(entry.loadMs)),
@@ -131,6 +132,7 @@ function entryOf (header: EntryHeader, value: unknown, at: Moment): Entry {
     freshUntilMs: storedAtMs + header.f,
     staleWhileRevalidateUntilMs: storedAtMs + header.w,
     staleIfErrorUntilMs: storedAtMs + header.e,
+    ...(header.v === undefined ? {} : { keptUntilMs: storedAtMs + header.v }),
     marks: header.m,
     asOf: positionOf(header),
     // Never less than is really there: memory is accounted by it.

@@ -14,6 +14,8 @@ export interface EntryHeader {
   /** While stale, servable during a refresh, and because of a failure. */
   readonly w: Milliseconds
   readonly e: Milliseconds
+  /** Kept to be validated. */
+  readonly v?: Milliseconds
   readonly m: readonly string[]
   /** `asOf`: epoch and sequence. */
   readonly p: readonly [epoch: number, seq: number]
@@ -46,10 +48,10 @@ const isCodedLength = (value: unknown): boolean => Array.isArray(value) && value
 /** The header if it is one, to the last type and range; a copy that has nothing else in it. */
 export function readEntryHeader (given: unknown): EntryHeader | undefined {
   if (typeof given !== 'object' || given === null) return undefined
-  const { k, t, at, f, w, e, m, p, l, b, n, c, s, r, x } = given as Record<string, unknown>
+  const { k, t, at, f, w, e, v, m, p, l, b, n, c, s, r, x } = given as Record<string, unknown>
   if (!isText(k) || !isKind(t) || !isCount(at) || !isSpan(f) || !isSpan(w) || !isSpan(e) || !isPair(p) || !isSpan(l) || !isCount(b) || !isCount(n) || !isText(c)) return undefined
-  if (!Array.isArray(m) || !m.every(isText)) return undefined
-  const header = { k, t, at, f, w, e, m, p, l, b, n, c }
+  if (!Array.isArray(m) || !m.every(isText) || (v !== undefined && !isSpan(v))) return undefined
+  const header = { k, t, at, f, w, e, ...(v === undefined ? {} : { v }), m, p, l, b, n, c }
   if (t === 'data') return isText(s) ? { ...header, s } : undefined
   if (t === 'variants') return header
   const head = readResponseHead(r)

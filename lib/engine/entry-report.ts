@@ -32,7 +32,8 @@ function whyOf (entry: Entry, { tags, builtFrom }: EntryInfo, nowMs: EpochMs): s
   const since = `Stale for ${seconds(nowMs - entry.freshUntilMs)}: its time is over, or a soft purge has ended it`
   const uses = [
     ...nowMs < entry.staleWhileRevalidateUntilMs ? [`served while one refresh runs, for ${left(entry.staleWhileRevalidateUntilMs)} more`] : [],
-    ...nowMs < entry.staleIfErrorUntilMs ? [`served when the load fails, for ${left(entry.staleIfErrorUntilMs)} more`] : []
+    ...nowMs < entry.staleIfErrorUntilMs ? [`served when the load fails, for ${left(entry.staleIfErrorUntilMs)} more`] : [],
+    ...entry.keptUntilMs !== undefined && nowMs < entry.keptUntilMs ? [`kept to be validated, for ${left(entry.keptUntilMs)} more`] : []
   ]
   return uses.length === 0 ? `${since}; it is not served any more` : `${since}; ${uses.join('; ')}`
 }

@@ -3,7 +3,7 @@ import type { Entry } from '../entry.ts'
 import { staleUntilMs } from '../entry.ts'
 import type { RequestHeaders } from '../http/headers.ts'
 import type { StoredResponse } from '../http/response.ts'
-import { varyKey } from '../http/vary.ts'
+import { varyKey, type VaryKeyOptions } from '../http/vary.ts'
 import { keyMark, type Mark } from '../keyspace/mark.ts'
 import { variantKey } from '../keyspace/request-key.ts'
 import { chain, type MaybePromise } from '../maybe-promise.ts'
@@ -36,6 +36,8 @@ export interface Keep {
   readonly freshForMs: Milliseconds
   readonly staleWhileRevalidateMs: Milliseconds
   readonly staleIfErrorMs: Milliseconds
+  /** How long it is kept beyond its freshness so that the handler can validate it. @default 0 */
+  readonly keptForMs?: Milliseconds
   readonly loadMs: Milliseconds
 }
 
@@ -45,21 +47,26 @@ const OVERHEAD_BYTES = 200
 /** What a shared store holds under the key of a response need not be one. */
 const responseIn = (entry: Entry | undefined): Entry<StoredResponse> | undefined => entry?.kind === 'response' ? entry as Entry<StoredResponse> : undefined
 
+export interface ResponseCacheOptions extends VaryKeyOptions {
+  /** Variants stored for one URL. */
+  readonly maxVariants: number
+}
+
 /** HTTP responses in a store: the URL's own entry, or its list of variants and one entry for each. */
 export class ResponseCache {
   readonly #parts: EngineParts
-  readonly #maxVariants: number
+  readonly #options: ResponseCacheOptions
 
-  constructor (parts: EngineParts, options: { maxVariants: number }) {
+  constructor (parts: EngineParts, options: ResponseCacheOptions) {
     this.#parts = parts
-    this.#maxVariants = options.maxVariants
+    this.#options = options
   }
 
   /** The stored response for a request, fresh or stale; at once when the store is in this process. */
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
     return chain(this.#parts.store.read(key), (entry) => {
       if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
-      const variant = variantKey(key, varyKey((entry.value as Variants).names, request))
+      const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
       return chain(this.#parts.store.read(variant), (found) => {
         const stored = responseIn(found)
         return { key: variant, entry: stored, varyMiss: stored === undefined }
@@ -83,9 +90,9 @@ export class ResponseCache {
     const { store } = this.#parts
     // Every variant is told apart by all the fields that any of them varies on.
     const names = [...new Set([...known?.names ?? [], ...keep.vary])].sort()
-    const key = variantKey(keep.key, varyKey(names, keep.request))
+    const key = variantKey(keep.key, varyKey(names, keep.request, this.#options))
     const keys = known?.names.length === names.length ? known.keys.filter((other) => other !== key) : []
-    const dropped = keys.splice(0, Math.max(0, keys.length + 1 - this.#maxVariants))
+    const dropped = keys.splice(0, Math.max(0, keys.length + 1 - this.#options.maxVariants))
     if (dropped.length > 0) void store.remove(dropped)
     keys.push(key)
     const lastMs = Math.max(staleUntilMs(entry), held === undefined ? 0 : staleUntilMs(held))
@@ -121,6 +128,7 @@ export class ResponseCache {
       freshUntilMs,
       staleWhileRevalidateUntilMs: freshUntilMs + keep.staleWhileRevalidateMs,
       staleIfErrorUntilMs: freshUntilMs + keep.staleIfErrorMs,
+      ...keep.keptForMs !== undefined && keep.keptForMs > 0 && { keptUntilMs: freshUntilMs + keep.keptForMs },
       marks: keep.marks,
       asOf: keep.ticket.asOf,
       bytes,

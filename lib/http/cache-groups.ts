@@ -24,9 +24,20 @@ export function invalidatedGroups ({ method, status, headers }: { method: string
   return stringsOf(headerOf(headers, 'cache-group-invalidation'))
 }
 
-/** Tags as a Cache-Groups or Cache-Group-Invalidation field; `undefined` for none, since an empty field is no field. */
+/** What clients and proxies take for one field without complaint. */
+const MAX_SENT_LENGTH = 8 * 1024
+
+/**
+ * Tags as a Cache-Groups or Cache-Group-Invalidation field; `undefined` for none, since an empty field is no field. What
+ * does not fit is left out.
+ */
 export function cacheGroupsField (tags: readonly string[]): string | undefined {
-  return tags.length === 0 ? undefined : tags.map(sfString).join(', ')
+  let field = ''
+  for (const tag of tags) {
+    const next = field === '' ? sfString(tag) : `${field}, ${sfString(tag)}`
+    if (next.length <= MAX_SENT_LENGTH) field = next
+  }
+  return field === '' ? undefined : field
 }
 
 function stringsOf (text: string | undefined): readonly string[] {

@@ -27,9 +27,12 @@ export function judgeConditional (request: RequestHeaders, stored: StoredValidat
   const ifModifiedSince = requestHeaderOf(request, 'if-modified-since')
   const sinceMs = ifModifiedSince === undefined ? undefined : parseHttpDate(ifModifiedSince, stored.dateMs)
   if (sinceMs === undefined) return 'full'
-  const changedMs = stored.lastModified === undefined ? stored.dateMs : parseHttpDate(stored.lastModified, stored.dateMs)
+  // Date is in whole seconds, and so is what the client has taken from it.
+  const changedMs = stored.lastModified === undefined ? wholeSeconds(stored.dateMs) : parseHttpDate(stored.lastModified, stored.dateMs)
   return changedMs !== undefined && changedMs <= sinceMs ? 'not-modified' : 'full'
 }
+
+const wholeSeconds = (ms: EpochMs | undefined): EpochMs | undefined => ms === undefined ? undefined : Math.floor(ms / 1000) * 1000
 
 /** §13.1.2: weak comparison; `*` matches whatever is stored. */
 function noneMatch (ifNoneMatch: string, etag: string | undefined): boolean {

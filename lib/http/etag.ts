@@ -11,6 +11,11 @@ export function makeEtag (body: Buffer): string {
   return `W/"${body.length.toString(36)}-${hash('sha256', body, 'base64url').slice(0, 27)}"`
 }
 
+/** Whether a tag is one that `makeEtag` has made of this body: whoever sent the body has never seen it. */
+export function isMadeEtag (etag: string, body: Buffer): boolean {
+  return etag.startsWith(`W/"${body.length.toString(36)}-`) && etag === makeEtag(body)
+}
+
 const ENTITY_TAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/
 const NEXT_ENTITY_TAG = /[ \t]*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*)?(?:,|$)/y
 

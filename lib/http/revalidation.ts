@@ -1,9 +1,8 @@
 /**
- * Validating a stored response through the handler (RFC 9111 §4.3), the pure half: what to ask, whether a 304 speaks of
- * what is stored, and what it changes. The client's own conditions are kept aside meanwhile and judged afterwards.
+ * Validating a stored response through the handler (RFC 9111 §4.3), the pure half: what to ask, and what the
+ * answer changes. The client's own conditions are kept aside meanwhile and judged afterwards.
  */
 import type { EpochMs } from '../clock.ts'
-import { parseEntityTag, strongMatch, weakMatch } from './etag.ts'
 import { headerOf } from './headers.ts'
 import type { HeaderList, HeaderValue } from './headers.ts'
 import { formatHttpDate } from './http-date.ts'
@@ -11,9 +10,9 @@ import { stripUnstorable } from './response.ts'
 import type { StoredResponse, StripOptions } from './response.ts'
 
 /** Request fields that must not reach the handler of a cacheable request: they would turn the fill into a 304 or a 206. */
-export const CLIENT_CONDITIONS: readonly string[] = [
+export const CLIENT_CONDITIONS: ReadonlySet<string> = new Set([
   'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range'
-]
+])
 
 /** The fields that ask whether a stored response still holds (§4.3.1); empty when it has no validator. */
 export function validatorsOf (stored: StoredResponse): Readonly<Record<string, string>> {
@@ -23,22 +22,6 @@ export function validatorsOf (stored: StoredResponse): Readonly<Record<string, s
   const lastModified = headerOf(stored.headers, 'last-modified')
   if (lastModified !== undefined) validators['if-modified-since'] = lastModified
   return validators
-}
-
-/**
- * Whether a 304 speaks of the stored response (§4.3.4): by a strong tag, else a weak one, else the date. One without
- * validators answers the question that was asked, since only one was. Where it speaks of another response, nothing stored
- * may be updated or served by it: ask again without a condition.
- */
-export function selectsStored (stored: StoredResponse, notModified: HeaderList): boolean {
-  const etag = headerOf(notModified, 'etag')
-  const theirs = etag === undefined ? undefined : parseEntityTag(etag)
-  if (theirs !== undefined) {
-    const own = parseEntityTag(headerOf(stored.headers, 'etag') ?? '')
-    return own !== undefined && (theirs.weak ? weakMatch(theirs, own) : strongMatch(theirs, own) || (own.weak && weakMatch(theirs, own)))
-  }
-  const lastModified = headerOf(notModified, 'last-modified')
-  return lastModified === undefined || lastModified === headerOf(stored.headers, 'last-modified')
 }
 
 export interface UpdateOptions extends StripOptions {
@@ -84,14 +67,18 @@ export function updateStored (stored: StoredResponse, answer: HeaderList, option
 }
 
 /**
- * What a 200 to a HEAD that went to the handler tells about a stored GET (§4.3.5): `update` it if validators and length
- * agree as far as they are there, else it is `stale`.
+ * What a 200 to a HEAD that went to the handler tells about a stored GET (§4.3.5): it is `stale` if a validator or the
+ * length differs; `update` it if a validator agrees. (The RFC would update on no validator at all; that proves nothing.)
  */
-export function judgeHead (stored: StoredResponse, head: HeaderList): 'update' | 'stale' {
+export function judgeHead (stored: StoredResponse, head: HeaderList): 'update' | 'stale' | 'unknown' {
+  let proven = false
   for (const name of ['etag', 'last-modified'] as const) {
     const value = headerOf(head, name)
-    if (value !== undefined && value !== headerOf(stored.headers, name)) return 'stale'
+    if (value === undefined) continue
+    if (value !== headerOf(stored.headers, name)) return 'stale'
+    proven = true
   }
   const length = headerOf(head, 'content-length')
-  return length === undefined || length === String(stored.body.length) ? 'update' : 'stale'
+  if (length !== undefined && length !== String(stored.body.length)) return 'stale'
+  return proven ? 'update' : 'unknown'
 }

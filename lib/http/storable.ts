@@ -1,4 +1,4 @@
-import { parseCacheControl } from './cache-control.ts'
+import { parseCacheControl, type CacheControl } from './cache-control.ts'
 import type { Freshness, FreshnessSource } from './freshness.ts'
 import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
@@ -61,6 +61,11 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 /** The directives that let a shared cache keep an answer to a request with credentials (§3.5). */
 const SHARES_WITH_CREDENTIALS: readonly string[] = ['public', 's-maxage', 'must-revalidate']
 
+/** Whether a response says that it is for others than who sent credentials with the request for it (§3.5). */
+export function sharesWithCredentials (cacheControl: CacheControl): boolean {
+  return SHARES_WITH_CREDENTIALS.some(cacheControl.grants)
+}
+
 /** Whether a response may be stored (RFC 9111 §3), the most telling reason first. */
 export function judgeStorable (input: StorableInput): StoreVerdict {
   const { method, status, headers, freshness } = input
@@ -83,8 +88,7 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   const credential = vary.names.find((name) => name === 'cookie' || name === 'authorization')
   if (credential !== undefined) return refuse('vary-credentials', credential)
   // §3.5: with credentials only what says that it is not for them alone.
-  if (input.requestHasCredentials && input.public !== true && input.partitioned !== true &&
-    !SHARES_WITH_CREDENTIALS.some(cacheControl.grants)) return refuse('authorization')
+  if (input.requestHasCredentials && input.public !== true && input.partitioned !== true && !sharesWithCredentials(cacheControl)) return refuse('authorization')
 
   // §14.4 gives the field no meaning here, and some collections are paged by `items 0-9/100`; bytes are meant as bytes.
   if (/^\s*bytes\b/i.test(headerOf(headers, 'content-range') ?? '')) return refuse('content-range')
@@ -112,7 +116,8 @@ function representsTarget ({ url, headers, freshness }: StorableInput): boolean 
 
 const EXPLICIT: ReadonlySet<FreshnessSource> = new Set<FreshnessSource>(['targeted', 's-maxage', 'max-age', 'expires'])
 
-function hasValidator (headers: HeaderList): boolean {
+/** Whether a response can be validated at all (RFC 9110 §8.8). */
+export function hasValidator (headers: HeaderList): boolean {
   return headers.some(([name]) => name === 'etag' || name === 'last-modified')
 }
 

@@ -16,7 +16,7 @@ export const STORE_REFUSALS = {
   },
   status: {
     means: 'The status is not among those the route stores, or none that a cache may keep.',
-    cure: "List it in the route's `statuses`."
+    cure: "List it in the route's `statuses`, or say `any` there and for how long in the handler's headers."
   },
   /** §3.3: an incomplete response must not be served as a complete one. */
   partial: {
@@ -44,12 +44,12 @@ export const STORE_REFUSALS = {
   /** §5.2.2.4. */
   'no-cache': {
     means: 'Cache-Control asks for validation before each use, and nothing here can validate.',
-    cure: 'Drop the directive and give a `ttl`, or send an ETag and let the route revalidate.'
+    cure: 'Drop the directive and give a `ttl`, or send an ETag and let the route `revalidate`.'
   },
   /** §7.3 leaves it to us. */
   'set-cookie': {
     means: 'The response sets a cookie, which belongs to one user.',
-    cure: 'Set cookies on routes that are not cached.'
+    cure: 'Set cookies on routes that are not cached, or say `storeSetCookie` if it is meant for everybody.'
   },
   /** §4.1: a `*` never matches. */
   'vary-star': {

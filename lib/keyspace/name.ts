@@ -8,8 +8,8 @@ export const RESPONSE_KEY_PREFIX = 'response:'
 
 const LONE_SURROGATE = /\p{Surrogate}/u
 
-/** Two names that differ only in broken surrogates would become one in UTF-8, hence in Redis. */
-function isName (value: unknown): value is string {
+/** Whether a text can be a key or a tag. Two names that differ only in broken surrogates would become one in UTF-8, hence in Redis. */
+export function isName (value: unknown): value is string {
   return typeof value === 'string' && value.length > 0 && value.length <= MAX_NAME_LENGTH && !LONE_SURROGATE.test(value)
 }
 

@@ -7,7 +7,7 @@ import type { HeaderList } from '../../../lib/http/headers.ts'
 import { formatHttpDate } from '../../../lib/http/http-date.ts'
 import { judgeRange, partialResponse, unsatisfiableResponse } from '../../../lib/http/range.ts'
 import type { StoredResponse } from '../../../lib/http/response.ts'
-import { CLIENT_CONDITIONS, judgeHead, selectsStored, updateStored, validatorsOf } from '../../../lib/http/revalidation.ts'
+import { CLIENT_CONDITIONS, judgeHead, updateStored, validatorsOf } from '../../../lib/http/revalidation.ts'
 
 const NOW = Date.UTC(2024, 4, 6, 7, 8, 9)
 const at = (deltaSeconds: number) => formatHttpDate(NOW + deltaSeconds * 1000)
@@ -143,20 +143,7 @@ t.test('validators go to the handler, the client\'s conditions do not', async (t
   t.same(validatorsOf(stored), { 'if-none-match': '"abc"' })
   t.same(validatorsOf({ ...stored, headers: [['last-modified', at(-1)]] }), { 'if-modified-since': at(-1) })
   t.same(validatorsOf({ ...stored, headers: [] }), {})
-  t.ok(CLIENT_CONDITIONS.includes('if-none-match') && CLIENT_CONDITIONS.includes('range'))
-})
-
-t.test('which 304 speaks of the stored response', async (t) => {
-  const selects = (own: string | undefined, theirs: HeaderList) => selectsStored({ ...stored, headers: own === undefined ? [] : [['etag', own], ['last-modified', at(-1)]] }, theirs)
-  t.ok(selects('"a"', [['etag', '"a"']]))
-  t.notOk(selects('"a"', [['etag', '"b"']]))
-  t.ok(selects('W/"a"', [['etag', 'W/"a"']]))
-  t.ok(selects('W/"a"', [['etag', '"a"']]))
-  t.ok(selects('"a"', [['etag', 'W/"a"']]))
-  t.notOk(selects(undefined, [['etag', '"a"']]))
-  t.ok(selects('"a"', []), 'without a validator it answers what was asked')
-  t.ok(selects('"a"', [['last-modified', at(-1)]]))
-  t.notOk(selects('"a"', [['last-modified', at(-2)]]))
+  t.ok(CLIENT_CONDITIONS.has('if-none-match') && CLIENT_CONDITIONS.has('range'))
 })
 
 t.test('a 304 replaces every field it carries, except the length', async (t) => {
@@ -175,7 +162,8 @@ t.test('a 304 replaces every field it carries, except the length', async (t) => 
 
 t.test('a HEAD that disagrees makes the stored GET stale', async (t) => {
   t.equal(judgeHead(stored, [['etag', '"abc"'], ['content-length', '10']]), 'update')
-  t.equal(judgeHead(stored, []), 'update')
+  t.equal(judgeHead(stored, []), 'unknown', 'an answer without validators proves nothing')
+  t.equal(judgeHead(stored, [['content-length', '10']]), 'unknown')
   t.equal(judgeHead(stored, [['etag', '"x"']]), 'stale')
   t.equal(judgeHead(stored, [['last-modified', at(0)]]), 'stale')
   t.equal(judgeHead(stored, [['content-length', '11']]), 'stale')

@@ -1,0 +1,114 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { createServer, request, type Server } from 'node:http'
+import { setBaseUrl, setFetch, type SuiteRequest, type SuiteResponse } from 'http-cache-tests/client/config.mjs'
+import { makeCacheTest, testResults } from 'http-cache-tests/client/test.mjs'
+import handleConfig from 'http-cache-tests/server/handle-config.mjs'
+import handleState from 'http-cache-tests/server/handle-state.mjs'
+import handleTest from 'http-cache-tests/server/handle-test.mjs'
+import groups from 'http-cache-tests/tests/index.mjs'
+import type { FakeClock } from '../support/fake-clock.ts'
+
+/** How one test of the suite ended. */
+export interface Outcome {
+  readonly id: string
+  readonly group: string
+  readonly kind: 'required' | 'optimal' | 'check'
+  /** `dependency`: it proves nothing, because a test that it builds upon has failed. */
+  readonly end: 'passed' | 'failed' | 'dependency'
+  readonly why: string
+}
+
+/** The origin of the suite: it answers each request as the configuration of its test says, and lives by `clock`. */
+export function createOrigin (clock: FakeClock): Server {
+  return createServer((incoming, response) => {
+    // The Date that Node would add is that of another clock; it is added when the test has not said any.
+    const end = response.end.bind(response) as (body?: unknown) => typeof response
+    response.end = (body?: unknown) => {
+      if (!response.headersSent && !response.hasHeader('date')) response.setHeader('date', new Date(clock.now()).toUTCString())
+      return end(body)
+    }
+    const [kind, ...segments] = new URL(incoming.url ?? '/', 'http://origin').pathname.slice(1).split('/')
+    const handle = kind === 'config' ? handleConfig : kind === 'state' ? handleState : handleTest
+    handle(segments, incoming, response)
+  })
+}
+
+/** The runner of the suite keeps one base URL for all; several caches at a time each have theirs in here. */
+const base = new AsyncLocalStorage<string>()
+
+const tests = groups.flatMap((group) => group.tests.filter((test) => test.browser_only !== true).map((test) => ({ group: group.id, test })))
+const known = new Map(tests.map(({ test }) => [test.id, test]))
+
+/** How long the suite pauses where it wants something to become stale. */
+const PAUSE_MS = 3000
+
+/**
+ * Runs every test of the suite for shared caches against the caches of those names, all at once. The suite takes the time
+ * from `Date.now` and pauses by `setTimeout`: both are replaced meanwhile by `clock`, which moves on by a pause whenever
+ * no test has anything else to do. So nothing is ever too slow, and nobody waits.
+ */
+export async function runSuite (urls: ReadonlyMap<string, string>, clock: FakeClock): Promise<ReadonlyMap<string, Outcome[]>> {
+  setBaseUrl('')
+  setFetch(exchange)
+  const { setTimeout: wait } = globalThis
+  const { now } = Date
+  const paused: Array<() => void> = []
+  let running = urls.size * tests.length
+  const moveOn = (): void => {
+    if (paused.length < running) return
+    clock.advance(PAUSE_MS)
+    for (const goOn of paused.splice(0)) goOn()
+  }
+  Date.now = () => clock.now()
+  globalThis.setTimeout = Object.assign((callback: () => void, ms?: number) => {
+    if (ms !== PAUSE_MS) return wait(callback, ms)
+    paused.push(callback)
+    moveOn()
+    return undefined
+  }, wait) as typeof setTimeout
+  try {
+    await Promise.all([...urls].map(async ([name, url]) => {
+      // The runner writes into its tests, and knows results by their ids.
+      await base.run(url, async () => await Promise.all(tests.map(async ({ test }) => {
+        await makeCacheTest({ ...structuredClone(test), id: ownId(name, test.id) })
+        running--
+        moveOn()
+      })))
+    }))
+  } finally {
+    Date.now = now
+    globalThis.setTimeout = wait
+  }
+  return new Map([...urls.keys()].map((name) => [name, outcomesOf(name)]))
+}
+
+const ownId = (name: string, id: string): string => `${name} ${id}`
+
+function outcomesOf (name: string): Outcome[] {
+  const own = (id: string): string => ownId(name, id)
+  const passed = (id: string): boolean => testResults[own(id)] === true && proven(id)
+  const proven = (id: string): boolean => (known.get(id)?.depends_on ?? []).every(passed)
+  return tests.map(({ group, test }) => {
+    const result = testResults[own(test.id)] ?? ['Missing', 'no result']
+    return { id: test.id, group, kind: test.kind ?? 'required', end: !proven(test.id) ? 'dependency' : result === true ? 'passed' : 'failed', why: result === true ? '' : result.join(': ') }
+  })
+}
+
+/** A request with exactly the fields that the test asks for. */
+function exchange (path: string, { method = 'GET', headers = [], body }: SuiteRequest = {}): Promise<SuiteResponse> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(`${base.getStore() ?? ''}${path}`, { method }, (incoming) => {
+      const fields = new Headers()
+      for (let at = 0; at < incoming.rawHeaders.length; at += 2) fields.append(incoming.rawHeaders[at] ?? '', incoming.rawHeaders[at + 1] ?? '')
+      const chunks: Buffer[] = []
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+      incoming.on('error', reject)
+      incoming.on('end', () => { resolve({ status: incoming.statusCode ?? 0, statusText: incoming.statusMessage ?? '', headers: fields, text: async () => await Promise.resolve(Buffer.concat(chunks).toString()) }) })
+    })
+    outgoing.on('error', reject)
+    for (const [name, value] of headers) outgoing.appendHeader(name, value)
+    // Node announces no body for methods that rarely have one.
+    if (body !== undefined) outgoing.setHeader('content-length', Buffer.byteLength(body))
+    outgoing.end(body)
+  })
+}

@@ -1,0 +1,338 @@
+import type { FastifyInstance, InjectOptions } from 'fastify'
+import t from 'tap'
+import type { RouteCacheOptions } from '../../plugins/index.ts'
+import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
+
+interface Seen { status: number, says: string, body: string, headers: Record<string, string | string[] | number | undefined> }
+
+/** Asks for `/x` and tells what came back, and what the cache said of it. */
+async function ask (app: FastifyInstance, headers: InjectOptions['headers'] = {}, method: 'GET' | 'HEAD' = 'GET'): Promise<Seen> {
+  const answer = await app.inject({ url: '/x', method, headers })
+  return { status: answer.statusCode, says: cacheStatus(answer), body: answer.body, headers: answer.headers }
+}
+
+/** A handler that knows a version: it answers a condition that names it with a 304, and notes what it was asked. */
+async function versioned (route: RouteCacheOptions, control = 'max-age=10') {
+  const { app, clock } = await cachedApp()
+  const state = { version: 1, control, asked: [] as Array<string | undefined>, extra: {} as Record<string, string> }
+  app.get('/x', { config: { cache: { http: { revalidate: 3600 }, ...route } } }, async ({ headers }, reply) => {
+    state.asked.push(headers['if-none-match'])
+    const tag = `"v${state.version}"`
+    reply.headers({ etag: tag, ...state.control !== '' && { 'cache-control': state.control }, ...state.extra })
+    if (headers['if-none-match'] === tag) return await reply.code(304).send()
+    return `version ${state.version}`
+  })
+  return { app, clock, state }
+}
+
+t.test('a stale response is validated through its handler, and a 304 makes it fresh again', async (t) => {
+  const { app, clock, state } = await versioned({ staleIfError: 0 })
+  t.match(await ask(app), { status: 200, says: /^fwd=uri-miss;ttl=10;stored/, body: 'version 1' })
+  clock.advance(20_000)
+  state.extra = { 'x-since': 'then' }
+  const confirmed = await ask(app)
+  t.match(confirmed, { status: 200, says: /^fwd=stale;fwd-status=304;ttl=10;stored/, body: 'version 1', headers: { 'x-since': 'then', 'content-length': '9' } })
+  t.match(await ask(app), { says: /^hit;ttl=10/, body: 'version 1', headers: { 'x-since': 'then', age: '0' } }, 'and is a hit with the new fields')
+  t.same(state.asked, [undefined, '"v1"'])
+
+  clock.advance(20_000)
+  state.version = 2
+  t.match(await ask(app), { says: /^fwd=stale;ttl=10;stored/, body: 'version 2' }, 'a full answer takes its place')
+  clock.advance(20_000)
+  const outcome: unknown[] = []
+  app.cache.on('lookup', ({ reason }) => { outcome.push(reason) })
+  t.match(await ask(app, { 'if-none-match': '"v2"' }), { status: 304, body: '' }, 'the condition of the client is judged afterwards')
+  t.match(await ask(app, { 'if-none-match': '"v1"' }), { status: 200, says: /^hit/, body: 'version 2' })
+  t.same(state.asked.slice(2), ['"v1"', '"v2"'], 'and never reaches the handler')
+  t.same(outcome, ['stale', 'fresh'])
+  clock.advance(3700_000)
+  t.match(await ask(app), { says: /^fwd=uri-miss/ }, 'for as long as it is kept')
+  await app.close()
+})
+
+t.test('a background refresh validates too', async (t) => {
+  const { app, clock, state } = await versioned({ staleWhileRevalidate: 60 })
+  await ask(app)
+  clock.advance(20_000)
+  t.match(await ask(app), { says: /^hit;ttl=-10;detail=stale-while-revalidate/ })
+  await turns(20)
+  t.same(state.asked, [undefined, '"v1"'])
+  t.match(await ask(app), { says: /^hit;ttl=10/ })
+  await app.close()
+})
+
+t.test('no-cache with a validator is stored and validated for each use, and nobody waits for it', async (t) => {
+  const { app, state } = await versioned({ ttl: 60 }, 'no-cache')
+  t.match(await ask(app), { says: /^fwd=uri-miss;ttl=0;stored/ })
+  t.match(await ask(app), { says: /^fwd=stale;fwd-status=304/, body: 'version 1' })
+  t.same(state.asked, [undefined, '"v1"'])
+  await app.close()
+
+  const waiting = await cachedApp()
+  const gate = deferred()
+  let runs = 0
+  waiting.app.get('/x', { config: { cache: { ttl: 0 } } }, async ({ headers }, reply) => {
+    if (++runs > 1) await gate.promise
+    reply.headers({ etag: '"a"', 'cache-control': 'no-cache' })
+    return headers['if-none-match'] === '"a"' ? await reply.code(304).send() : 'page'
+  })
+  await ask(waiting.app)
+  const crowd = Array.from({ length: 5 }, async () => await ask(waiting.app))
+  await turns()
+  t.equal(runs, 6, 'they all ask at once')
+  gate.resolve()
+  for (const one of await Promise.all(crowd)) t.match(one, { status: 200, body: 'page' })
+  await waiting.app.close()
+})
+
+t.test('a handler is asked only what it can know', async (t) => {
+  const { app, clock } = await cachedApp()
+  const asked: unknown[] = []
+  const config = { cache: { ttl: 10, staleIfError: 60, harmlessHeaders: ['*'], http: { revalidate: 3600 } } }
+  app.get('/x', { config }, async ({ headers }) => {
+    asked.push([headers['if-none-match'], 'if-none-match' in headers, Object.keys(headers).includes('if-none-match')])
+    return 'without validators of its own'
+  })
+  app.get('/dated', { config }, async ({ headers }, reply) => {
+    asked.push({ ...headers })
+    reply.header('last-modified', 'Wed, 01 Jan 2020 00:00:00 GMT')
+    return 'page'
+  })
+  t.match(await ask(app), { headers: { etag: /^W\// } })
+  clock.advance(20_000)
+  t.match(await ask(app), { status: 200, says: /^fwd=stale;ttl=10/ })
+  t.same(asked, [[undefined, false, false], [undefined, false, false]], 'our own entity-tag is not the handler\'s')
+
+  await app.inject({ url: '/dated', headers: { 'if-modified-since': 'Wed, 01 Jan 2025 00:00:00 GMT' } })
+  clock.advance(20_000)
+  await app.inject({ url: '/dated', headers: { range: 'bytes=0-1' } })
+  const [first, second] = asked.slice(2) as Array<Record<string, string>>
+  t.equal(first?.['if-modified-since'], undefined)
+  t.match(second, { 'if-modified-since': 'Wed, 01 Jan 2020 00:00:00 GMT', range: undefined }, 'a copy of the headers has the condition as well')
+  await app.close()
+})
+
+t.test('what a confirmed response was built from still takes it', async (t) => {
+  const { app, clock } = await cachedApp()
+  let price = 1
+  app.get('/x', { config: { cache: { ttl: 10, headers: ['x-currency'], precompress: ['gzip'], tags: ['page'], http: { revalidate: 3600 } } } }, async ({ headers }, reply) => {
+    reply.header('etag', '"same"')
+    if (headers['if-none-match'] === '"same"') return await reply.code(304).send()
+    return `price ${String(await app.cache.getOrSet('price', () => price))}`
+  })
+  await ask(app)
+  for (let round = 0; round < 3; round++) {
+    clock.advance(20_000)
+    t.match(await ask(app), { says: /^fwd=stale;fwd-status=304;ttl=10;stored/, body: 'price 1', headers: { 'cache-control': 'public, no-cache', vary: 'x-currency, Accept-Encoding' } }, 'fresh for the ttl of the route: the Cache-Control was ours')
+    t.match(await ask(app), { says: /^hit/ })
+  }
+  price = 2
+  await app.cache.invalidate({ keys: ['price'] })
+  t.match(await ask(app), { says: /^fwd=uri-miss/, body: 'price 2' })
+  await app.close()
+})
+
+t.test('a 304 that nobody was asked for confirms nothing', async (t) => {
+  const { app, clock } = await cachedApp()
+  let hooked = false
+  app.get('/x', { config: { cache: { public: true, ttl: 10, http: { revalidate: 3600 } } }, preHandler: async (_request, reply) => { if (hooked) return await reply.code(304).send() } },
+    async (_request, reply) => await reply.header('etag', '"a"').send('page'))
+  await ask(app)
+  clock.advance(20_000)
+  hooked = true
+  t.match(await ask(app), { status: 304, says: /detail=answered-before/ }, 'a hook that answers in place of the handler')
+  await app.close()
+})
+
+t.test('a HEAD that goes to the handler confirms the stored GET, takes it away, or leaves it alone', async (t) => {
+  for (const [name, headers, get] of [
+    ['confirms', { etag: '"v1"', 'cache-control': 'max-age=100' }, /^hit;ttl=100/],
+    ['takes away', { etag: '"v2"' }, /^fwd=uri-miss/],
+    ['takes away by the length', { 'content-length': '99' }, /^fwd=uri-miss/],
+    ['leaves alone, having no validator', { 'cache-control': 'max-age=100' }, /^fwd=stale/]
+  ] as const) {
+    const { app, clock } = await cachedApp()
+    app.get('/x', { exposeHeadRoute: false, config: { cache: { ttl: 10, http: { revalidate: 3600 } } } }, async (_request, reply) => await reply.headers({ etag: '"v1"', 'cache-control': 'max-age=10, stale-while-revalidate=0' }).send('page'))
+    app.head('/x', { config: { cache: { ttl: 10, http: { revalidate: 3600 } } } }, async (_request, reply) => await reply.headers(headers).send())
+    await ask(app)
+    clock.advance(20_000)
+    t.match(await ask(app, {}, 'HEAD'), { status: 200, body: '' })
+    t.match((await ask(app)).says, get, name)
+    await app.close()
+  }
+})
+
+t.test('what forbids stale use is asked about, and never served for a failure', async (t) => {
+  for (const bar of ['must-revalidate', 'proxy-revalidate', 'no-cache', 's-maxage=2', 's-maxage=2, stale-if-error=60']) {
+    for (const strict of [true, false]) {
+      const { app, clock } = await cachedApp()
+      let down = false
+      app.get('/x', { config: { cache: { ttl: 0, staleIfError: 60, http: { sMaxageForbidsStale: strict } } } }, async (_request, reply) => {
+        if (down) throw new Error('down')
+        return await reply.headers({ etag: '"a"', 'cache-control': `max-age=2, ${bar}` }).send('page')
+      })
+      await ask(app)
+      clock.advance(3000)
+      down = true
+      t.equal((await ask(app)).status, bar.includes('stale-if-error') && !strict ? 200 : 500, `${bar}, ${strict ? 'to the letter' : 'as it was meant'}`)
+      await app.close()
+    }
+  }
+})
+
+t.test('with a ttl of 0 the handler decides alone', async (t) => {
+  const { app, clock } = await cachedApp()
+  let answer: [status: number, control: string] = [200, '']
+  app.get('/x', { config: { cache: { ttl: 0 } } }, async (_request, reply) => {
+    if (answer[1] !== '') reply.header('cache-control', answer[1])
+    if (answer[0] === -1) throw Object.assign(new Error('gone'), { statusCode: 404 })
+    return await reply.code(answer[0]).send('page')
+  })
+  app.setErrorHandler(async (error: Error & { statusCode?: number }, _request, reply) => await reply.code(error.statusCode ?? 500).send('error'))
+  for (const [status, control, says] of [
+    [200, '', 'fwd=uri-miss;detail=no-freshness'],
+    [200, 'max-age=10', 'fwd=uri-miss;ttl=10;stored'],
+    [404, '', 'fwd=uri-miss;detail=no-freshness'],
+    [404, 'max-age=10', 'fwd=uri-miss;ttl=10;stored'],
+    [503, 'max-age=10', 'fwd=uri-miss;ttl=10;stored'],
+    [299, 'public, s-maxage=5', 'fwd=uri-miss;ttl=5;stored'],
+    [-1, 'max-age=10', 'fwd=uri-miss;detail="status; 404; thrown"']
+  ] as const) {
+    answer = [status, control]
+    clock.advance(1000_000)
+    t.match((await ask(app)).says, says, `${status} ${control}`)
+  }
+  await app.close()
+
+  const { app: other } = await cachedApp()
+  other.get('/x', { config: { cache: { ttl: 60, statuses: 'any', notFoundTtl: 5 } } }, async ({ query }, reply) => await reply.code(Number((query as { status: string }).status)).send('page'))
+  for (const [status, says] of [[200, /ttl=60;stored/], [404, /ttl=5;stored/], [500, /"status; 500"/]] as const) t.match(cacheStatus(await other.inject(`/x?status=${status}`)), says, `${status} by the route`)
+  await other.close()
+})
+
+t.test('targeted fields, heuristics and cookies, where a route wants them', async (t) => {
+  const headers = { 'cache-control': 'no-store', 'cdn-cache-control': 'max-age=7', 'edge-control': 'max-age=9' }
+  const table: Array<[name: string, headers: Record<string, string>, http: RouteCacheOptions['http'], says: RegExp]> = [
+    ['not obeyed by default', headers, {}, /no-store/],
+    ['obeyed', headers, { targets: ['CDN-Cache-Control'] }, /ttl=7;stored/],
+    ['in their order', headers, { targets: ['edge-control', 'cdn-cache-control'] }, /ttl=9;stored/],
+    ['no lifetime is guessed by default', { 'last-modified': 'Thu, 01 Jan 1970 00:00:00 GMT' }, {}, /ttl=0;stored/],
+    ['guessed', { 'last-modified': 'Thu, 01 Jan 1970 00:00:00 GMT' }, { heuristics: true }, /ttl=86400;stored/],
+    ['no cookie is stored by default', { 'cache-control': 'max-age=5', 'set-cookie': 'a=b' }, {}, /set-cookie/],
+    ['stored', { 'cache-control': 'max-age=5', 'set-cookie': 'a=b' }, { storeSetCookie: true }, /ttl=5;stored/]
+  ]
+  for (const [name, given, http, says] of table) {
+    const { app } = await cachedApp()
+    app.get('/x', { config: { cache: { ttl: 0, http } } }, async (_request, reply) => await reply.headers(given).send('page'))
+    const first = await ask(app)
+    t.match(first.says, says, name)
+    const second = await ask(app)
+    for (const field of Object.keys(given)) t.same(second.headers[field], first.headers[field], `${name}: ${field} goes on`)
+    await app.close()
+  }
+})
+
+t.test('a client is obeyed where the route says so', async (t) => {
+  const table: Array<[directives: string, freshFor10: string, staleFor10: string, absent: string]> = [
+    ['', 'hit;ttl=10', 'fwd=stale', 'fwd=uri-miss'],
+    ['no-cache', 'fwd=request', 'fwd=request', 'fwd=uri-miss'],
+    ['max-age=5', 'fwd=request', 'fwd=request', 'fwd=uri-miss'],
+    ['max-age=15', 'hit;ttl=10', 'fwd=request', 'fwd=uri-miss'],
+    ['min-fresh=11', 'fwd=request', 'fwd=request', 'fwd=uri-miss'],
+    ['max-stale', 'hit;ttl=10', 'hit;ttl=-10;detail=max-stale', 'fwd=uri-miss'],
+    ['max-stale=9', 'hit;ttl=10', 'fwd=stale', 'fwd=uri-miss'],
+    ['only-if-cached', 'hit;ttl=10', '', ''],
+    ['only-if-cached, max-stale', 'hit;ttl=10', 'hit;ttl=-10;detail=max-stale', ''],
+    ['no-store', 'hit;ttl=10', 'fwd=stale', 'fwd=uri-miss']
+  ]
+  for (const [directives, ...expected] of table) {
+    for (const [at, wanted] of expected.entries()) {
+      const { app, clock } = await cachedApp()
+      app.get('/x', { config: { cache: { ttl: 20, staleIfError: 60, http: { requestDirectives: true } } } }, async (_request, reply) => await reply.header('cache-control', 'max-age=20').send('page'))
+      if (at < 2) {
+        await ask(app)
+        clock.advance(at === 0 ? 10_000 : 30_000)
+      }
+      const { says, status } = await ask(app, directives === '' ? {} : { 'cache-control': directives })
+      const name = `${directives} with a response that is ${['fresh', 'stale', 'absent'][at] ?? ''}`
+      t.ok(says.startsWith(wanted) && (wanted !== '' || says === ''), `${name}: ${says}`)
+      t.equal(status, wanted === '' ? 504 : 200, name)
+      if (directives === 'no-store' && at === 2) t.match((await ask(app)).says, /^fwd=uri-miss/, 'what it forbids to store is not stored')
+      await app.close()
+    }
+  }
+  const { app, clock } = await cachedApp()
+  app.get('/x', { config: { cache: { ttl: 0, http: { requestDirectives: true } } } }, async (_request, reply) => await reply.headers({ etag: '"a"', 'cache-control': 'max-age=20, must-revalidate' }).send('page'))
+  await ask(app)
+  clock.advance(30_000)
+  t.match((await ask(app, { 'cache-control': 'max-stale' })).says, /^fwd=stale/, 'but not against must-revalidate')
+  t.match((await ask(app, { pragma: 'no-cache' })).says, /^fwd=request/, 'and Pragma speaks where Cache-Control is silent')
+  await app.close()
+})
+
+t.test('requests with credentials share what says that it may be shared, where the route says so', async (t) => {
+  const alice = { authorization: 'alice', cookie: 'session=1' }
+  for (const [control, shares] of [['max-age=60', false], ['max-age=60, public', true], ['s-maxage=60', true], ['max-age=60, must-revalidate', true], ['max-age=60, private', false], ['', false]] as const) {
+    for (const first of [alice, {}]) {
+      const { app } = await cachedApp()
+      app.get('/x', { config: { cache: { ttl: 60, http: { shareByDirective: true } } } }, async (_request, reply) => {
+        if (control !== '') reply.header('cache-control', control)
+        return await reply.send('page')
+      })
+      await ask(app, first)
+      const again = await ask(app, alice)
+      t.equal(again.says.startsWith('hit'), shares, `${control} after ${first === alice ? 'a request with credentials' : 'one without'}: ${again.says}`)
+      if (!shares && first !== alice && !control.includes('private')) t.match(again.says, 'fwd=bypass;detail=credentials', 'what is for all without credentials is not for those with them')
+      await app.close()
+    }
+  }
+  const { app } = await cachedApp()
+  app.get('/x', { config: { cache: { ttl: 60, http: { shareByDirective: true } } } }, async ({ headers }, reply) => await reply.header('cache-control', 'public, max-age=60').send(`for ${headers.authorization ?? 'all'}`))
+  t.match(await ask(app, alice), { says: /detail="unkeyed-input; authorization"/, body: 'for alice' }, 'a handler that looks at the credential is not believed')
+  await app.close()
+})
+
+t.test('languages of equal quality are a set, where the app says so', async (t) => {
+  for (const ignoreLanguageOrder of [false, true]) {
+    const { app } = await cachedApp({ http: { ignoreLanguageOrder } })
+    app.get('/x', { config: { cache: true } }, async (_request, reply) => await reply.header('vary', 'accept-language').send('page'))
+    await ask(app, { 'accept-language': 'en, de' })
+    t.match((await ask(app, { 'accept-language': 'de, en' })).says, ignoreLanguageOrder ? /^hit/ : /^fwd=vary-miss/)
+    await app.close()
+  }
+})
+
+t.test('cache groups are tags, in and out', async (t) => {
+  for (const cacheGroups of [false, 'in', 'out', 'both'] as const) {
+    const { app } = await cachedApp({ http: { cacheGroups } })
+    const [reads, sends] = [cacheGroups === 'in' || cacheGroups === 'both', cacheGroups === 'out' || cacheGroups === 'both']
+    app.get('/x', { config: { cache: { ttl: 60, tags: ['catalog'] } } }, async (_request, reply) => await reply.header('cache-groups', '"eu", "", cheap').send(await app.cache.getOrSet('price', () => 'page')))
+    app.post('/change', { config: { cache: { invalidates: ['stock'] } } }, async (_request, reply) => await reply.header('cache-group-invalidation', '"eu"').code(204).send())
+    app.get('/safe', async (_request, reply) => await reply.header('cache-group-invalidation', '"eu"').send())
+    const answer = await app.inject('/x')
+    t.equal(answer.headers['cache-groups'], sends ? '"eu", "catalog", "price"' : '"eu", "", cheap', `${String(cacheGroups)}: the field`)
+    await app.inject('/safe')
+    t.match((await ask(app)).says, /^hit/, 'a safe request calls nothing back')
+    const change = await app.inject({ method: 'POST', url: '/change' })
+    t.equal(change.headers['cache-group-invalidation'], sends ? '"eu", "stock"' : '"eu"')
+    t.match((await ask(app)).says, reads ? /^fwd=uri-miss/ : /^hit/, `${String(cacheGroups)}: called back`)
+    await app.close()
+  }
+})
+
+t.test('a wrong choice is refused by name', async (t) => {
+  const { app } = await cachedApp()
+  const refused = (http: unknown, message: RegExp): void => {
+    t.throws(() => app.get('/x', { config: { cache: { http: http as object } } }, async () => ''), { code: /^FST_ERR_CACHE_OPTION/, message })
+  }
+  refused(5, /config\.cache\.http is 5/)
+  refused({ revalidate: -1 }, /config\.cache\.http\.revalidate is -1/)
+  refused({ targets: ['a b'] }, /config\.cache\.http\.targets is \["a b"\]/)
+  refused({ heuristic: true }, /config\.cache\.http\.heuristic does not exist\. Did you mean heuristics\?/)
+  refused({ cacheGroups: 'in' }, /config\.cache\.http\.cacheGroups does not exist/)
+  for (const name of ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'sMaxageForbidsStale']) refused({ [name]: 1 }, new RegExp(`${name} is 1`))
+  t.throws(() => app.get('/x', { config: { cache: { statuses: 'all' as 'any' } } }, async () => ''), { message: /config\.cache\.statuses is "all", must be "any", or an array/ })
+  await t.rejects(cachedApp({ http: { cacheGroups: true as unknown as 'in' } }), { message: /http\.cacheGroups is true, must be false, "in", "out" or "both"/ })
+  await t.rejects(cachedApp({ http: { ignoreLanguageOrder: 'yes' as unknown as true } }), { message: /http\.ignoreLanguageOrder is "yes"/ })
+  await app.close()
+})
