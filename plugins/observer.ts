@@ -65,10 +65,10 @@ export class Observer implements Lookup {
 
   /** What the lookup would have come to, and what has to become of the response so that the next one is true as well. */
   #judge ({ policy, request, key, askedAt }: Visit, { entry }: Found, nowMs: EpochMs): MissOptions & { would: WouldBe } {
-    const { flights } = this.#shared
+    const { flights, parts: { events } } = this.#shared
     if (entry !== undefined && nowMs < entry.freshUntilMs) {
       const renewed = policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead
-      if (renewed || request.method === 'HEAD') return { would: 'hit', storable: renewed }
+      if (renewed || request.method === 'HEAD' || !events.heard('compare')) return { would: 'hit', storable: renewed }
       return { would: 'hit', storable: false, answered: (answer) => { void this.#compare({ key, route: policy.route, entry, askedAt, answer, answeredAtMs: this.#shared.parts.clock.now() }) } }
     }
     if (entry !== undefined && nowMs < entry.staleWhileRevalidateUntilMs) return { would: 'stale' }

@@ -54,10 +54,13 @@ export class Verifier implements Lookup {
 
   /** After a response: verifies it if it was a hit, and chance will have it so. */
   draw (policy: RoutePolicy, request: FastifyRequest): void {
+    const { events, random } = this.#shared.parts
     const { status, reason } = outcomeOf(request)
-    if (status !== 'hit' || reason !== 'fresh' || this.#closed || this.#running.size >= MAX_RUNNING || this.#shared.parts.random() >= policy.verify) return
+    if (status !== 'hit' || reason !== 'fresh' || random() >= policy.verify) return
+    // A client that has gone has no address any more, and would seem to be this very machine.
+    if (this.#closed || this.#running.size >= MAX_RUNNING || request.socket.destroyed || !events.heard('compare')) return
     const running = this.#verify(policy, request)
-      .catch((error: unknown) => { if (!this.#closed) this.#shared.parts.events.emit('fault', { where: `verification of ${policy.route}`, error }) })
+      .catch((error: unknown) => { if (!this.#closed) events.emit('fault', { where: `verification of ${policy.route}`, error }) })
       .finally(() => { this.#running.delete(running) })
     this.#running.add(running)
   }

@@ -1,8 +1,11 @@
-import type { FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
+import cache from '../../plugins/index.ts'
 import type { CacheEvents, CachePluginOptions, CacheRequest, PerformanceReport } from '../../plugins/index.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
+import { listening } from '../support/raw-http.ts'
+import { startRedis } from '../support/redis-server.ts'
 
 interface Watched { app: FastifyInstance, clock: FakeClock, compared: Array<CacheEvents['compare']>, results: () => string[], report: () => PerformanceReport }
 
@@ -310,6 +313,25 @@ t.test('a hit that is verified', async (t) => {
     await turns()
     t.same(faults, [])
   })
+})
+
+t.test('it is the same with responses in Redis, and over a socket', async (t) => {
+  const redis = await startRedis()
+  t.teardown(async () => { await redis.stop() })
+  const app = Fastify()
+  t.teardown(async () => { await app.close() })
+  await app.register(cache, { strategy: 'redis', redisUrl: redis.url })
+  app.get('/observed', { config: { cache: { mode: 'observe' } } }, async () => 'x')
+  app.get('/verified', { config: { cache: { public: true, verify: 1 } } }, async () => 'x')
+  const port = await listening(app)
+  const get = async (path: string): Promise<string> => cacheStatus({ headers: Object.fromEntries((await fetch(`http://127.0.0.1:${port}${path}`)).headers) })
+  /** The second request may come before the first is stored. */
+  const until = async (path: string, wanted: RegExp): Promise<void> => { while (!wanted.test(await get(path))); }
+  for (const [path, wanted] of [['/observed', /would hit/], ['/verified', /^hit;ttl=/]] as const) {
+    const compared = new Promise<CacheEvents['compare']>((resolve) => { app.cache.on('compare', resolve) })
+    await until(path, wanted)
+    t.match(await compared, { route: path, result: 'same' })
+  }
 })
 
 t.test('modes and shares that are none are refused by name', async (t) => {
