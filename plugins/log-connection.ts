@@ -1,16 +1,20 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
+import { errors } from '../lib/errors.ts'
 
 /** How Redis says that it is there, and that we may not in. */
 const LOCKED = /\b(?:WRONGPASS|NOAUTH)\b|invalid password/
 /** The trouble itself says what to do about it. */
 const OTHER_DATABASE = /cannot be selected/
 
-/** Writes a line when Redis comes and when it goes; nothing in between, however long it is away. */
+/** Writes a line when Redis comes and when it goes, and when purges are lost in the end; nothing in between, however long it is away. */
 export function logConnection (log: FastifyBaseLogger, manager: CacheManager): void {
   manager.on('connection', ({ ready, where, trouble }) => {
     if (ready) log.info(`cache: Redis at ${where} answers; the cache is shared from now on`)
     else log.warn(`cache: Redis at ${where} does not answer (${trouble}); the cache goes on without it and looks for it in the background`)
+  })
+  manager.on('fault', ({ error }) => {
+    if (error instanceof errors.FST_ERR_CACHE_PURGES_LOST) log.warn(`cache: ${error.message}`)
   })
 }
 

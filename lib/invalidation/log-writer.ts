@@ -4,7 +4,7 @@ import type { Mark } from '../keyspace/mark.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { PurgeReach, Validity } from '../ports/invalidation-log.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
-import { deadline } from '../resilience/deadline.ts'
+import { within } from '../resilience/within.ts'
 import { Outbox } from './outbox.ts'
 import type { PurgeScope } from './purge-scope.ts'
 import type { PlacedRecord, StreamLog } from './stream-log.ts'
@@ -80,13 +80,21 @@ export class LogWriter {
     if (this.#drained === undefined && !this.#closed && this.#outbox.size > 0) this.#drained = this.#drain()
   }
 
-  /** Sends what it can within the deadline. What is left is lost with the process: other instances keep old copies until these expire. */
-  async close (): Promise<void> {
-    this.pump()
-    const { clock, deadlineMs } = this.#parts
-    if (this.#drained !== undefined) await deadline(this.#drained, deadlineMs, clock, () => new Error('late')).catch(() => {})
+  /**
+   * Sends what it can within the deadline, and waits so long for a Redis that was there before.
+   * @returns how many names are lost with the process: other instances keep old copies of them until these expire
+   */
+  async close (): Promise<number> {
+    const { client, clock, deadlineMs, position } = this.#parts
+    const untilMs = clock.now() + deadlineMs
+    if (this.#outbox.size > 0 && position().epoch > 0) {
+      await within(isReady(client), untilMs, clock, undefined)
+      this.pump()
+    }
+    if (this.#drained !== undefined) await within(this.#drained, untilMs, clock, undefined)
     this.#closed = true
     this.#waiters.giveUp()
+    return position().epoch > 0 ? this.#outbox.size : 0
   }
 
   async #drain (): Promise<void> {
@@ -118,6 +126,17 @@ export class LogWriter {
     }
     this.#waiters.reached(upTo)
   }
+}
+
+async function isReady (client: RedisClient): Promise<void> {
+  if (client.ready) return
+  await new Promise<void>((resolve) => {
+    const stop = client.onChange((ready) => {
+      if (!ready) return
+      stop()
+      resolve()
+    })
+  })
 }
 
 function isReached (at: Position, position: Position): boolean {

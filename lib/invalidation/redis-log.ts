@@ -30,6 +30,8 @@ export interface RedisLogOptions {
   readonly patienceMs?: Milliseconds
   /** Told of each change of `state`. */
   readonly onState?: (state: LogState) => void
+  /** Told at the end how many names this process has purged of which no other will hear. */
+  readonly onLost?: (names: number) => void
 }
 
 export interface RedisLog extends InvalidationLog {
@@ -48,7 +50,7 @@ export interface RedisLog extends InvalidationLog {
  * `alone` stands for. As soon as the log can be read again the state is `behind` until it has been.
  */
 export function createRedisLog ({
-  client, clock, prefix, maxRecords = 100_000, maxGlobs = 1000, maxQueued = 100_000, deadlineMs = 200, heartbeatMs = 1000, patienceMs = 3000, onState = () => {}
+  client, clock, prefix, maxRecords = 100_000, maxGlobs = 1000, maxQueued = 100_000, deadlineMs = 200, heartbeatMs = 1000, patienceMs = 3000, onState = () => {}, onLost = () => {}
 }: RedisLogOptions): RedisLog {
   // Chosen here and not by the user: two processes of one name would take each other's purges for their own.
   const sender = randomBytes(9).toString('base64url')
@@ -108,7 +110,8 @@ export function createRedisLog ({
       unlogged: writer.unlogged
     }),
     async close () {
-      await writer.close()
+      const lost = await writer.close()
+      if (lost > 0) onLost(lost)
       await reader.close()
     }
   }

@@ -23,13 +23,25 @@ export const ownRedisOptions: RedisOptions = {
   connectTimeout: 1000,
   // The connection makes the next attempt itself: a timer of ioredis would keep a process alive that has nothing left to do.
   retryStrategy: () => null,
-  // A master that has become a replica refuses writes for ever on this connection; a new one finds its successor.
-  // Reconnect only: to resend (2) could apply a command twice.
-  reconnectOnError: (error) => /^(READONLY|MASTERDOWN)/.test(error.message) ? 1 : false,
   // Follows the switch of a master that hangs instead of dying; one connection more to each sentinel.
   failoverDetector: true,
   sentinelRetryStrategy: retryDelayMs,
   sentinelReconnectStrategy: retryDelayMs
+}
+
+/** Every answer of a pipeline would ask for a new connection. */
+const LEAVE_AGAIN_MS = 1000
+
+/** A master that has become a replica refuses writes for ever on this connection; a new one finds its successor. For one client. */
+export function leavingReplicas (): NonNullable<RedisOptions['reconnectOnError']> {
+  let leftAtMs = Number.NEGATIVE_INFINITY
+  return (error) => {
+    const nowMs = performance.now()
+    if (!/^(READONLY|MASTERDOWN)/.test(error.message) || nowMs - leftAtMs < LEAVE_AGAIN_MS) return false
+    leftAtMs = nowMs
+    // Reconnect only: to resend (2) could apply a command twice.
+    return 1
+  }
 }
 
 export const ownClusterOptions: ClusterOptions = {

@@ -2,7 +2,7 @@ import { Cluster, Redis, type ClusterNode, type ClusterOptions, type RedisOption
 
 import type { Milliseconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
-import { ownClusterOptions, ownRedisOptions, socketTimeoutMs } from './options.ts'
+import { leavingReplicas, ownClusterOptions, ownRedisOptions, socketTimeoutMs } from './options.ts'
 import { isRedisUrl, withoutSecrets } from './url.ts'
 
 /** What an ioredis client has of which the cache can tell that it is one, whatever its version. */
@@ -50,7 +50,7 @@ export function clientOf (source: RedisSource, deadlineMs: Milliseconds): Client
   }
   const { url, ...options } = typeof source === 'string' ? { url: source } : source
   // Not before everything is checked; the connection wakes it.
-  const all = { ...ownRedisOptions, socketTimeout, ...options, lazyConnect: true }
+  const all = { ...ownRedisOptions, socketTimeout, reconnectOnError: leavingReplicas(), ...options, lazyConnect: true }
   const client = url === undefined ? new Redis(all) : new Redis(url, all)
   checkDatabase(client.options.db)
   return { client, own: true, where: whereOf(client.options) }
@@ -94,7 +94,7 @@ function borrowed (client: AnyRedis, socketTimeout: Milliseconds): Client {
   if (!isCluster(client)) checkDatabase(client.options.db)
   const { keyPrefix } = client.options
   if (keyPrefix === undefined || keyPrefix === '') return { client, own: false, where }
-  return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, socketTimeout, keyPrefix: '' }), own: true, where }
+  return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, socketTimeout, reconnectOnError: leavingReplicas(), keyPrefix: '' }), own: true, where }
 }
 
 export function isCluster (client: AnyRedis): client is Cluster {

@@ -2,7 +2,9 @@ import t from 'tap'
 import { chaos } from './support/chaos.ts'
 
 const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 2 ** 31))
-const forMs = Number(process.env['CHAOS_MS'] ?? 4500)
+const forMs = Number(process.env['CHAOS_MS'] ?? 3000)
+
+t.jobs = 2
 
 for (const strict of [true, false]) {
   t.test(`faults at random, ${strict ? 'strict' : 'bounded'}: no read fails, no acknowledged purge is lost; seed ${seed}`, async (t) => {
@@ -10,6 +12,6 @@ for (const strict of [true, false]) {
     const { violations, ...figures } = await chaos({ seed, forMs, members: 3, strict, onFault: (fault) => faults.push(fault) })
     t.comment(`SEED=${seed} ${JSON.stringify(figures)}`)
     t.same(violations, [], `seed ${seed}: ${faults.join(', ')}`)
-    t.ok(figures.reads > 20 && figures.acknowledged > 2 && figures.faults > 3)
+    t.ok(figures.reads > 20 && figures.acknowledged > 0 && figures.faults > 1)
   })
 }

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Redis } from 'ioredis'
 import t from 'tap'
 import { startRedis } from '../support/redis-server.ts'
 import { startApp, startScene, suffer, type Outage } from './support/outage.ts'
@@ -33,7 +34,15 @@ const outages: Record<string, Outage> = {
   'F08 every byte comes half a second late': { inject: ({ proxy }) => { proxy.mode = 500 }, heal: ({ proxy }) => { proxy.mode = 'pass' } },
   'F09 CLIENT PAUSE ALL': { inject: async ({ admin }) => await admin.call('CLIENT', 'PAUSE', '800', 'ALL'), heal: () => {} },
   'F09 CLIENT PAUSE WRITE': { inject: async ({ admin }) => await admin.call('CLIENT', 'PAUSE', '800', 'WRITE'), heal: () => {} },
-  'F10 a script blocks Redis': { inject: ({ admin }) => { admin.call('DEBUG', 'SLEEP', '0.8').catch(() => {}) }, heal: () => {} },
+  'F10 a script runs on and on (BUSY)': {
+    inject: async ({ server, admin }) => {
+      await admin.config('SET', 'busy-reply-threshold', '50')
+      const endless = new Redis(server.port)
+      endless.eval('while true do end', 0).catch(() => {}).finally(() => { endless.disconnect() })
+    },
+    heal: async ({ admin }) => await admin.script('KILL')
+  },
+  'F10 Redis is blocked': { inject: ({ admin }) => { admin.call('DEBUG', 'SLEEP', '0.8').catch(() => {}) }, heal: () => {} },
   'F11 Redis is out of memory': { inject: async ({ admin }) => await admin.config('SET', 'maxmemory', '1'), heal: async ({ admin }) => await admin.config('SET', 'maxmemory', '0') },
   'F13 the master becomes a replica': { inject: async ({ admin }) => await admin.replicaof('127.0.0.1', 1), heal: async ({ admin }) => await admin.replicaof('NO', 'ONE') },
   'F14 MASTERDOWN': {
@@ -64,70 +73,79 @@ const outages: Record<string, Outage> = {
 }
 
 const only = process.env['ONLY']
-for (const [name, outage] of Object.entries(outages)) {
-  if (only !== undefined && !name.includes(only)) continue
-  t.test(name, async (t) => {
-    const scene = await startScene()
-    t.teardown(async () => { await scene.stop() })
-    const { requests, failures, slowestMs, recoveryMs, stale } = await suffer(scene, outage)
-    t.comment(`${requests} requests, slowest ${slowestMs.toFixed(0)} ms, used again ${recoveryMs.toFixed(0)} ms after the fault`)
-    t.ok(requests > 20)
-    t.equal(failures, 0)
-    t.ok(slowestMs < ENDLESS_MS)
-    t.same(stale, [])
-  })
-}
 
-for (const [name, freeze] of [['F01 nobody listens at the start', false], ['F02 Redis stands still at the start', true]] as const) {
-  t.test(`${name}: the app starts, serves, and uses Redis when it appears`, async (t) => {
-    const server = await startRedis()
-    if (freeze) server.freeze()
-    else await server.kill()
-    const startedAt = performance.now()
-    const app = await startApp(new VersionTable(), { redisUrl: server.url })
-    t.teardown(async () => {
-      await app.close()
-      await server.stop()
+// Nearly all of the time is spent waiting, so several share it.
+await t.test('faults', async (t) => {
+  t.jobs = 6
+  for (const [name, outage] of Object.entries(outages)) {
+    if (only !== undefined && !name.includes(only)) continue
+    t.test(name, async (t) => {
+      const scene = await startScene()
+      t.teardown(async () => { await scene.stop() })
+      const { requests, failures, slowestMs, recoveryMs, stale } = await suffer(scene, outage)
+      t.comment(`${requests} requests, slowest ${slowestMs.toFixed(0)} ms, used again ${recoveryMs.toFixed(0)} ms after the fault`)
+      t.ok(requests > 20)
+      t.equal(failures, 0)
+      t.ok(slowestMs < ENDLESS_MS)
+      t.same(stale, [])
     })
-    const readyMs = performance.now() - startedAt
-    const [first, second] = [await app.inject('/value/a'), await app.inject('/value/a')]
-    t.comment(`ready after ${readyMs.toFixed(0)} ms, the first two answers after ${(performance.now() - startedAt - readyMs).toFixed(0)} ms`)
-    t.ok(readyMs < ENDLESS_MS)
-    t.match(first.headers['cache-status'], /stored/)
-    t.match(second.headers['cache-status'], /hit/)
-    if (freeze) server.thaw()
-    else await server.restart()
-    const backAt = performance.now()
-    while (app.cache.parts.connection?.ready !== true) await sleep(10)
-    t.comment(`connected ${(performance.now() - backAt).toFixed(0)} ms after it was back`)
-    t.equal((await app.cache.invalidate({ tags: ['a'] })).reach, 'everywhere')
+  }
+
+  for (const [name, freeze] of [['F01 nobody listens at the start', false], ['F02 Redis stands still at the start', true]] as const) {
+    t.test(`${name}: the app starts, serves, and uses Redis when it appears`, async (t) => {
+      const server = await startRedis()
+      if (freeze) server.freeze()
+      else await server.kill()
+      const startedAt = performance.now()
+      const app = await startApp(new VersionTable(), { redisUrl: server.url })
+      t.teardown(async () => {
+        await app.close()
+        await server.stop()
+      })
+      const readyMs = performance.now() - startedAt
+      const [first, second] = [await app.inject('/value/a'), await app.inject('/value/a')]
+      t.comment(`ready after ${readyMs.toFixed(0)} ms, the first two answers after ${(performance.now() - startedAt - readyMs).toFixed(0)} ms`)
+      t.ok(readyMs < ENDLESS_MS)
+      t.match(first.headers['cache-status'], /stored/)
+      t.match(second.headers['cache-status'], /hit/)
+      if (freeze) server.thaw()
+      else await server.restart()
+      const backAt = performance.now()
+      while (app.cache.parts.connection?.ready !== true) await sleep(10)
+      t.comment(`connected ${(performance.now() - backAt).toFixed(0)} ms after it was back`)
+      t.equal((await app.cache.invalidate({ tags: ['a'] })).reach, 'everywhere')
+    })
+  }
+
+  t.test('F44 closing is bounded while Redis stands still, requests under way are answered', async (t) => {
+    const server = await startRedis()
+    const app = await startApp(new VersionTable(), { redisUrl: server.url, writePolicy: 'back' })
+    t.teardown(async () => { await server.stop() })
+    await app.inject('/value/a')
+    const faults: unknown[] = []
+    app.cache.on('fault', ({ error }) => { faults.push(error) })
+    server.freeze()
+    t.same(await app.cache.invalidate({ tags: ['lost'] }), { reach: 'here' })
+    const underWay = Array.from({ length: 20 }, async (_, n) => await app.inject(`/value/b${n}`))
+    await sleep(20)
+    const startedAt = performance.now()
+    await app.close()
+    const closeMs = performance.now() - startedAt
+    t.comment(`closed in ${closeMs.toFixed(0)} ms`)
+    t.ok(closeMs < ENDLESS_MS)
+    t.ok((await Promise.all(underWay)).every(({ statusCode }) => statusCode === 200))
+    t.match(faults, [{ code: 'FST_ERR_CACHE_PURGES_LOST', message: /^Purges of \d names could not be sent/ }], 'the purge that nobody will hear of is told')
   })
-}
 
-t.test('F44 closing is bounded while Redis stands still, requests under way are answered', async (t) => {
-  const server = await startRedis()
-  const app = await startApp(new VersionTable(), { redisUrl: server.url, writePolicy: 'back' })
-  t.teardown(async () => { await server.stop() })
-  await app.inject('/value/a')
-  server.freeze()
-  const underWay = Array.from({ length: 20 }, async (_, n) => await app.inject(`/value/b${n}`))
-  await sleep(20)
-  const startedAt = performance.now()
-  await app.close()
-  const closeMs = performance.now() - startedAt
-  t.comment(`closed in ${closeMs.toFixed(0)} ms`)
-  t.ok(closeMs < ENDLESS_MS)
-  t.ok((await Promise.all(underWay)).every(({ statusCode }) => statusCode === 200))
-})
-
-t.test('F37 what is stored at one moment does not expire at one moment', async (t) => {
-  const app = await startApp(new VersionTable(), { strategy: 'memory', ttlJitter: 0.5 })
-  t.teardown(async () => { await app.close() })
-  for (let n = 0; n < 100; n++) await app.inject(`/value/${n}`)
-  const lives: number[] = []
-  for await (const { storedAtMs, freshUntilMs } of app.cache.entries()) lives.push(freshUntilMs - storedAtMs)
-  t.equal(lives.length, 100)
-  t.ok(Math.min(...lives) < 40_000 && Math.max(...lives) > 50_000, 'between 30 and 60 seconds')
+  t.test('F37 what is stored at one moment does not expire at one moment', async (t) => {
+    const app = await startApp(new VersionTable(), { strategy: 'memory', ttlJitter: 0.5 })
+    t.teardown(async () => { await app.close() })
+    for (let n = 0; n < 100; n++) await app.inject(`/value/${n}`)
+    const lives: number[] = []
+    for await (const { storedAtMs, freshUntilMs } of app.cache.entries()) lives.push(freshUntilMs - storedAtMs)
+    t.equal(lives.length, 100)
+    t.ok(Math.min(...lives) < 40_000 && Math.max(...lives) > 50_000, 'between 30 and 60 seconds')
+  })
 })
 
 t.test('F45 nothing was left unhandled, nothing was printed', async (t) => {

@@ -144,11 +144,14 @@ t.test('closing waits for what getOrSet left behind', async (t) => {
   const { store } = app.cache.parts
   const gate = deferred()
   const write = store.write.bind(store)
+  let writing = false
   store.write = async (...fill) => {
+    writing = true
     await gate.promise
     return await write(...fill)
   }
   const value = app.cache.getOrSet('slow to store', () => 1)
+  await until(() => writing)
   t.notOk(await isOver(value))
   clock.advance(DEADLINE_MS)
   t.equal(await value, 1)

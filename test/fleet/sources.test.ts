@@ -11,8 +11,10 @@ import { startCluster } from '../support/redis-cluster.ts'
 import { startSentinels } from '../support/redis-sentinel.ts'
 import { freePort, startRedis } from '../support/redis-server.ts'
 
-const unhandled: unknown[] = []
-process.on('unhandledRejection', (error) => { unhandled.push(error) })
+process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
+
+// Most of the time is spent waiting for servers to agree.
+t.jobs = 4
 
 type Test = Parameters<Parameters<typeof t.test>[0]>[0]
 
@@ -78,7 +80,7 @@ t.test('the default, where nobody listens: memory, one line with the cure, and a
   t.match(DEFAULT_CACHE_CONFIG, { strategy: 'hybrid', redisUrl: 'redis://localhost:6379', redisPrefix: null })
   const port = await freePort()
   const lines: string[] = []
-  const app = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { lines.push(line) } } }, disableRequestLogging: true })
+  const app = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { if (line.includes('Redis')) lines.push(line) } } }, disableRequestLogging: true })
   await app.register(cache, { strategy: DEFAULT_CACHE_CONFIG.strategy, redisUrl: `redis://localhost:${port}` })
   app.get('/value', { config: { cache: true } }, async () => 'v')
   t.match(lines, [/"level":40.*no Redis at localhost.*Start it, name another with redisUrl, or choose strategy: 'memory'/])
@@ -175,5 +177,3 @@ t.test('Sentinel: shared before and after the master is gone, and no request fai
   await one.app.inject('/value/after')
   t.match((await other.app.inject('/value/after')).headers['cache-status'], /hit/)
 })
-
-t.test('nothing was left unhandled', async (t) => { t.same(unhandled, []) })

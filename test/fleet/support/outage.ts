@@ -83,7 +83,7 @@ export async function suffer (scene: Scene, { inject, heal, forMs = 800, options
   const customer = async (name: number): Promise<void> => {
     for (let visit = 0; !day.signal.aborted; visit++) {
       await get(app, visit % 2 === 0 ? `hot${visit % 7}` : `cold${name}-${visit}`)
-      await sleep(5)
+      await sleep(15)
     }
   }
   const change = async (key: string): Promise<void> => {

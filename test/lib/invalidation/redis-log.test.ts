@@ -10,7 +10,7 @@ import { openRedis } from '../../../lib/redis/open.ts'
 import type { RedisSource } from '../../../lib/redis/source.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
-import { startRedis, type TestRedis } from '../../support/redis-server.ts'
+import { freePort, startRedis, type TestRedis } from '../../support/redis-server.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 
 /** The Redis of a test runs in real time; what the log does by the clock, its clock decides. */
@@ -42,7 +42,11 @@ function bootOn (t: Test, source: RedisSource, options: Partial<RedisLogOptions>
   }
   const clock = fakeClock()
   const log = createRedisLog({ client, clock, prefix: 'test:', deadlineMs: PATIENT_MS, ...options })
-  t.teardown(async () => { await log.close() })
+  t.teardown(async () => {
+    const closed = log.close()
+    clock.advance(PATIENT_MS)
+    await closed
+  })
   return { log, clock, client }
 }
 
@@ -299,6 +303,38 @@ t.test('while Redis is away purges hold here, wait, and arrive later', async (t)
   t.equal(b.log.judge('axb', [], since.at), 'purged')
   t.equal(b.log.judge('unpurged', [], since.at), 'valid')
   t.same(states.slice(-2), ['behind', 'current'])
+})
+
+t.test('what waits when the log is closed is sent if Redis comes back in time, and counted if it does not', async (t) => {
+  const { server } = await setUp(t)
+  const proxy = await withProxy(t, server)
+  const lost: number[] = []
+  const options = { onLost: (names: number) => { lost.push(names) } }
+  const [a, b, other] = [boot(t, proxy.url, options), boot(t, proxy.url, options), boot(t, server.url, options)]
+  await isCurrent(a, b, other)
+  const since = other.log.ticket()
+  proxy.mode = 'refuse'
+  await until('they are alone', () => a.log.state === 'alone' && b.log.state === 'alone')
+  for (const key of ['x', 'y']) t.equal(await a.log.append({ keys: [key] }), 'here')
+  t.equal(await b.log.append({ keys: ['z'] }), 'here')
+  const closed = a.log.close()
+  a.clock.advance(PATIENT_MS)
+  await closed
+  t.same(lost, [2])
+  const closing = b.log.close()
+  proxy.mode = 'pass'
+  await closing
+  t.same(lost, [2], 'nothing more is lost')
+  await until('the others have heard', () => other.log.judge('z', [], since.at) === 'purged')
+  t.equal(other.log.judge('x', [], since.at), 'valid')
+})
+
+t.test('a log that never saw a Redis has lost nothing, and closes at once', async (t) => {
+  const lost: number[] = []
+  const a = boot(t, `redis://127.0.0.1:${await freePort()}`, { onLost: (names) => { lost.push(names) } })
+  t.equal(await a.log.append({ everything: true }), 'here')
+  await a.log.close()
+  t.same(lost, [])
 })
 
 t.test('a queue that overflows becomes everything', async (t) => {

@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { Cluster } from 'ioredis'
+import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 
 import { systemClock } from '../../../lib/clock.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
+import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
@@ -16,6 +17,9 @@ import { startSentinels } from '../../support/redis-sentinel.ts'
 import { storeContract } from '../../support/store-contract.ts'
 import { freePort } from '../../support/redis-server.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
+
+// Most of the time is spent waiting for servers to agree.
+t.jobs = 4
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
 
@@ -119,7 +123,63 @@ t.test('Cluster', async (t) => {
     t.ok(gone.slowestMs < 5000)
     first?.thaw()
   })
+
+  await t.test('a master that dies is replaced', async (t) => {
+    // The second master has slot 5461 to 10922, and in it `c`.
+    await cluster.masters[1]?.kill()
+    const { backMs, slowestMs } = await recovery(redis, 'c')
+    t.comment(`slot of the dead master back after ${backMs.toFixed(0)} ms, slowest call ${slowestMs.toFixed(0)} ms`)
+    t.ok(slowestMs < 5000)
+    t.same((await redis.batch([['GET', 'b'], ['GET', 'c']])).map(({ ok }) => ok), [true, true])
+  })
 })
+
+t.test('Cluster: while a slot moves (ASK) and after it has moved (MOVED) it is read and written as before', async (t) => {
+  const cluster = await startCluster()
+  const redis = openRedis({ cluster: cluster.nodes }, { deadlineMs: 2000 })
+  const [, from, to] = cluster.masters.map(({ port }) => new Redis(port, { lazyConnect: true }))
+  t.teardown(async () => { await redis.close(); from?.disconnect(); to?.disconnect(); await cluster.stop() })
+  if (from === undefined || to === undefined) throw new Error('a cluster has three masters')
+  t.equal(await redis.opened({ withinMs: 10_000 }), true)
+  const log = createLocalLog({ clock: systemClock })
+  const store = new RedisCache({ client: redis, log, prefix: 'moving:' })
+  const leases = createRedisLeases({ client: redis, clock: systemClock, prefix: 'moving:' })
+  const names = createRedisKeys('moving:')
+  const write = async (key: string, value: unknown, lease?: string): Promise<boolean> => {
+    const ticket = log.ticket()
+    return (await store.write(key, entryOf({ value, ticket, clock: systemClock }), { ...ticket, ...lease !== undefined && { lease } })).stored
+  }
+  // A key of the second master; its entry and its lease share the slot.
+  let key = 'k'
+  while (!await owns(from, names.entry(key))) key += 'k'
+  const slot = await from.cluster('KEYSLOT', names.entry(key))
+  t.equal(await write(key, 'before'), true)
+  const [source, target] = [String(await from.call('CLUSTER', 'MYID')), String(await to.call('CLUSTER', 'MYID'))]
+  await to.call('CLUSTER', 'SETSLOT', slot, 'IMPORTING', source)
+  await from.call('CLUSTER', 'SETSLOT', slot, 'MIGRATING', target)
+
+  t.equal((await store.read(key))?.value, 'before', 'what has not moved yet is read where it is')
+  await from.migrate('127.0.0.1', to.options.port ?? 0, names.entry(key), 0, 5000)
+  t.equal((await store.read(key))?.value, 'before', 'what has moved already is asked for there')
+  t.equal((await store.readMany([key, 'none']))[0]?.value, 'before')
+  t.equal(await write(key, 'meanwhile'), true)
+  const lease = await leases.acquire(key)
+  t.type(lease, 'object', 'the lease is taken where the slot goes')
+  // A script on an entry and a lease of which one is still here and the other there may be refused; it never fails its caller.
+  if (typeof lease === 'object') await write(key, 'leased', lease.token)
+  t.match((await store.read(key))?.value, /meanwhile|leased/)
+
+  for (const node of [to, from]) await node.call('CLUSTER', 'SETSLOT', slot, 'NODE', target)
+  t.equal(await write(key, 'after'), true)
+  t.equal((await store.read(key))?.value, 'after')
+  t.equal(redis.ready, true)
+  t.equal(await owns(to, names.entry(key)), true)
+})
+
+/** Whether the node answers for the key itself. */
+async function owns (node: Redis, name: string): Promise<boolean> {
+  return await node.exists(name).then(() => true, () => false)
+}
 
 t.test('a Cluster that is not there blocks nobody', async (t) => {
   const redis = openRedis({ cluster: [{ host: '127.0.0.1', port: await freePort() }] })
@@ -128,7 +188,7 @@ t.test('a Cluster that is not there blocks nobody', async (t) => {
   await redis.close()
 })
 
-t.test('Sentinel: the successor of a master that dies is found', async (t) => {
+t.test('Sentinel: the successor of a master that hangs is found', async (t) => {
   const set = await startSentinels()
   const redis = openRedis({ sentinels: [...set.sentinels], name: set.name })
   t.teardown(async () => { await redis.close(); await set.stop() })
