@@ -9,6 +9,7 @@ import { memoryDriver } from 'bentocache/drivers/memory'
 import { Cacheable } from 'cacheable'
 import { LRUCache } from 'lru-cache'
 import { CacheManager } from 'fastify-response-cache'
+import { nanosPerCall } from './support/cpu.ts'
 import { median } from './support/load.ts'
 import { product } from './support/product.ts'
 
@@ -31,12 +32,7 @@ const subjects: Record<string, (key: string) => unknown> = {
   'async-cache-dedupe': async (key) => await dedupe.product(key)
 }
 
-async function run (subject: (key: string) => unknown): Promise<number> {
-  const startedAt = process.cpuUsage()
-  for (let n = 0; n < OPERATIONS; n++) await subject(keys[n % keys.length] ?? '')
-  const { user, system } = process.cpuUsage(startedAt)
-  return (user + system) * 1000 / OPERATIONS
-}
+const run = async (subject: (key: string) => unknown): Promise<number> => await nanosPerCall((n) => subject(keys[n % keys.length] ?? ''), OPERATIONS)
 
 const samples = new Map<string, number[]>()
 for (const subject of Object.values(subjects)) await run(subject)

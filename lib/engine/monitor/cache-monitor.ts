@@ -10,10 +10,10 @@ import { Groups } from './groups.ts'
 import { Observations } from './observations.ts'
 import { Operations, type RecordedMetric } from './operations.ts'
 import { resolveMonitorOptions, type MonitorOptions, type MonitorSettings } from './options.ts'
-import { adviceOn, entriesThatFit, recommendationsOf, type Evidence } from './recommendations.ts'
+import { adviceOn, entriesThatFit, recommendationsOf, type MemoryEvidence } from './recommendations.ts'
 import { tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
-import { TrafficStudy } from './traffic-study.ts'
+import { TrafficStudy, type Findings } from './traffic-study.ts'
 import { Traffic, type WindowFigures } from './traffic.ts'
 import { AlertPost } from './webhook.ts'
 
@@ -63,7 +63,7 @@ export class CacheMonitor {
     this.#alerts = new Alerts(this.#settings.thresholds, this.#settings.minimumSample)
     this.#post = this.#settings.webhook === undefined ? undefined : new AlertPost(this.#settings.webhook, clock, (error) => { events.emit('fault', { where: WEBHOOK, error }) })
     const entries = this.#memory()?.maxEntries
-    this.#study = this.#settings.study && entries !== undefined ? new TrafficStudy({ clock, serializer, entries, policy: manager.config.evictionPolicy }) : undefined
+    this.#study = this.#settings.study ? new TrafficStudy({ clock, serializer, memory: entries === undefined ? undefined : { entries, policy: manager.config.evictionPolicy } }) : undefined
     this.#tierErrors = this.#countTierErrors()
     this.#listeners = this.#makeListeners()
     this.#listen()
@@ -110,7 +110,8 @@ export class CacheMonitor {
     this.#countFaults()
     const groups = this.#groups.figures(nowMs)
     const observed = this.#observations.figures(nowMs)
-    const evidence = this.#evidence()
+    const studied = this.#study?.findings()
+    const memory = this.#memoryEvidence(studied)
     return {
       generatedAtMs: nowMs,
       cacheStats: this.#cache.getStats(),
@@ -124,11 +125,11 @@ export class CacheMonitor {
         observed,
         operations: this.#operations.figures(nowMs),
         timeSaved: groups.reduce((sum, { timeSaved }) => sum + timeSaved, 0),
-        hottest: [...evidence?.findings.hottest ?? []],
-        curve: evidence === undefined ? null : curveOf(evidence)
+        hottest: [...studied?.hottest ?? []],
+        curve: memory === undefined ? null : curveOf(memory)
       },
       alerts: this.#alerts.standing(),
-      recommendations: [...observed.flatMap(adviceOn), ...evidence === undefined ? [] : recommendationsOf(evidence)],
+      recommendations: [...observed.flatMap(adviceOn), ...studied === undefined ? [] : recommendationsOf(studied, memory)],
       findings: [...this.#findings]
     }
   }
@@ -228,10 +229,10 @@ export class CacheMonitor {
     return this.#cache.parts.store.usage().find(({ tier, maxEntries }) => tier === 'memory' && maxEntries > 0)
   }
 
-  #evidence (): Evidence | undefined {
-    const memory = this.#memory()
-    if (this.#study === undefined || memory === undefined) return undefined
-    return { findings: this.#study.findings(), memory, policy: this.#cache.config.evictionPolicy, sampledEntries: Math.round(memory.maxEntries * this.#study.shadowRate) }
+  #memoryEvidence (studied: Findings | undefined): MemoryEvidence | undefined {
+    const usage = this.#memory()
+    if (this.#study === undefined || studied?.memory === undefined || usage === undefined) return undefined
+    return { ...studied.memory, usage, policy: this.#cache.config.evictionPolicy, sampledEntries: Math.round(usage.maxEntries * this.#study.shadowRate) }
   }
 
   #window (spanMs: Milliseconds): WindowFigures {
@@ -243,7 +244,7 @@ export class CacheMonitor {
   }
 }
 
-function curveOf ({ findings: { curve, policies }, memory, policy, sampledEntries }: Evidence): CurveFigures {
-  const entries = entriesThatFit(memory)
+function curveOf ({ curve, policies, usage, policy, sampledEntries }: MemoryEvidence): CurveFigures {
+  const entries = entriesThatFit(usage)
   return { current: { entries, hitRate: curve.hitRate(entries) }, points: curve.points(CURVE_POINTS), policies: sampledEntries < MIN_SHADOW_ENTRIES ? [] : [...policies], policy, lookups: curve.lookups }
 }

@@ -26,10 +26,6 @@ export class MissRatioCurve {
     return this.#total
   }
 
-  get sampled (): number {
-    return this.#sampled
-  }
-
   /** The largest size of which the curve knows. */
   get maxEntries (): number {
     return Math.floor((this.#uses.length - 1) / this.#rate)

@@ -3,7 +3,7 @@ import type { TierUsage } from '../../ports/base-cache.ts'
 import { MAX_OUTDATED_SHARE, MIN_COMPARED } from './change-study.ts'
 import type { ObservedFigures } from './observations.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
-import type { Findings, HotKey, RouteReuse } from './traffic-study.ts'
+import type { Findings, HotKey, MemoryFindings, RouteReuse } from './traffic-study.ts'
 import type { TtlFigures } from './ttl-study.ts'
 
 /** What to change, and what it would bring, as measured. */
@@ -17,10 +17,9 @@ export type Recommendation =
   | { kind: 'wrong-key', message: string, numbers: { route: string, compared: number, wrongKey: number } }
   | { kind: 'hot-key', message: string, numbers: { key: string, share: number } }
 
-/** What the judges below go by. */
-export interface Evidence {
-  readonly findings: Findings
-  readonly memory: TierUsage
+/** What the judges of the memory go by. */
+export interface MemoryEvidence extends MemoryFindings {
+  readonly usage: TierUsage
   readonly policy: EvictionPolicyName
   /** Sampled entries that a full memory comes to. */
   readonly sampledEntries: number
@@ -48,10 +47,9 @@ const HOT_SHARE = 0.05
 const MAX_HOT_KEYS = 5
 
 /** All that can be proved, in the order of what it is about. */
-export function recommendationsOf (evidence: Evidence): Recommendation[] {
-  const { findings } = evidence
-  const general = findings.curve.sampled < MIN_SAMPLED ? [] : [judgeMemorySize(evidence), judgePolicy(evidence), ...findings.hottest.slice(0, MAX_HOT_KEYS).map(judgeHotKey)]
-  return [...general, ...findings.ttls.map(judgeTtl), ...findings.routes.map(judgeReuse)].filter((found) => found !== undefined)
+export function recommendationsOf ({ sampled, hottest, ttls, routes }: Findings, memory: MemoryEvidence | undefined): Recommendation[] {
+  const general = sampled < MIN_SAMPLED ? [] : [...memory === undefined ? [] : [judgeMemorySize(memory), judgePolicy(memory)], ...hottest.slice(0, MAX_HOT_KEYS).map(judgeHotKey)]
+  return [...general, ...ttls.map(judgeTtl), ...routes.map(judgeReuse)].filter((found) => found !== undefined)
 }
 
 /** What observing or verifying a route has shown. */
@@ -88,7 +86,7 @@ export function entriesThatFit (memory: TierUsage): number {
 
 const boundByBytes = ({ bytes, maxBytes, entries, maxEntries }: TierUsage): boolean => bytes >= FULL * maxBytes && entries < FULL * maxEntries
 
-function judgeMemorySize ({ findings: { curve }, memory }: Evidence): Recommendation | undefined {
+function judgeMemorySize ({ curve, usage: memory }: MemoryEvidence): Recommendation | undefined {
   const byBytes = boundByBytes(memory)
   if (!byBytes && memory.entries < FULL * memory.maxEntries) return undefined
   const entries = entriesThatFit(memory)
@@ -110,7 +108,7 @@ function judgeMemorySize ({ findings: { curve }, memory }: Evidence): Recommenda
   return { kind: 'memory-size', message, numbers: { setting, current, proposed, hitRate, expectedHitRate, lookups: curve.lookups } }
 }
 
-function judgePolicy ({ findings: { policies, curve }, policy, memory, sampledEntries }: Evidence): Recommendation | undefined {
+function judgePolicy ({ policies, curve, policy, usage: memory, sampledEntries }: MemoryEvidence): Recommendation | undefined {
   const current = policies.find((figures) => figures.policy === policy)
   if (current === undefined || sampledEntries < MIN_SHADOW_ENTRIES || boundByBytes(memory)) return undefined
   const best = policies.reduce((a, b) => b.hitRate > a.hitRate ? b : a)

@@ -12,10 +12,13 @@ import { StackDistances } from './stack-distances.ts'
 import { TtlStudy, type TtlFigures } from './ttl-study.ts'
 
 /** So many sampled keys stand for a full memory: with them the curve is right to two points on recorded traffic. */
-const SAMPLED_ENTRIES = 512
+const SAMPLED_ENTRIES = 320
 const MAX_RATE = 1 / 2
 /** The curve reaches to this many times the memory that is. */
 const REACH = 8
+/** Where nothing is kept in memory there is no size to try; a part of the keys is followed for what else can be told. */
+const RATE_WITHOUT_MEMORY = 1 / 8
+const REACH_WITHOUT_MEMORY = 4096
 /** Shadow policies are compared with each other, so a part of the sample is enough. */
 const SHADOW_ENTRIES = 128
 
@@ -36,10 +39,18 @@ export interface RouteReuse { route: string, lookups: number, repeated: number }
 /** A key that is asked for often, and its share of all lookups. */
 export interface HotKey { key: string, share: number }
 
-/** What the study has found. */
-export interface Findings {
+/** What other sizes and other policies of the memory would have come to. */
+export interface MemoryFindings {
   readonly curve: MissRatioCurve
   readonly policies: readonly PolicyFigures[]
+}
+
+/** What the study has found. */
+export interface Findings {
+  /** `undefined` where nothing is kept in memory. */
+  readonly memory: MemoryFindings | undefined
+  /** Lookups of followed keys that it rests on, older ones counting less. */
+  readonly sampled: number
   readonly ttls: readonly TtlFigures[]
   readonly routes: readonly RouteReuse[]
   readonly hottest: readonly HotKey[]
@@ -48,9 +59,8 @@ export interface Findings {
 export interface StudyParts {
   readonly clock: Clock
   readonly serializer: ValueSerializer
-  /** Entries that fit into the memory. */
-  readonly entries: number
-  readonly policy: EvictionPolicyName
+  /** The memory, if there is one: how many entries fit, and which makes room. */
+  readonly memory: { readonly entries: number, readonly policy: EvictionPolicyName } | undefined
 }
 
 /**
@@ -64,52 +74,59 @@ export class TrafficStudy {
   readonly #shadowThreshold: number
   readonly #keys: SampledKeys
   readonly #distances: StackDistances<SampledKey>
-  readonly #curve: MissRatioCurve
-  readonly #shadows: ShadowPolicies
+  readonly #curve: MissRatioCurve | undefined
+  readonly #shadows: ShadowPolicies | undefined
   readonly #ttls = new TtlStudy()
   readonly #routes = new Map<string, RouteReuse>()
   readonly #hot = new HotNames(HOT_NAMES)
   #hotSamples = 0
   #lookups = 0
+  #sampled = 0
   #agedAtMs: EpochMs
   #hours = 0
 
   constructor (parts: StudyParts) {
     this.#parts = parts
-    this.#rate = Math.min(MAX_RATE, SAMPLED_ENTRIES / parts.entries)
-    const reach = Math.max(1, Math.ceil(parts.entries * this.#rate * REACH))
+    const { memory } = parts
+    this.#rate = memory === undefined ? RATE_WITHOUT_MEMORY : Math.min(MAX_RATE, SAMPLED_ENTRIES / memory.entries)
+    const reach = memory === undefined ? REACH_WITHOUT_MEMORY : Math.max(1, Math.ceil(memory.entries * this.#rate * REACH))
     this.#threshold = this.#rate * HASHES
     this.#shadowThreshold = this.shadowRate * HASHES
     this.#keys = new SampledKeys(2 * reach)
     this.#distances = new StackDistances(reach, (key) => { this.#keys.forget(key) })
-    this.#curve = new MissRatioCurve(this.#rate, reach)
-    this.#shadows = new ShadowPolicies(this.shadowRate, parts.entries, parts.policy)
+    if (memory !== undefined) {
+      this.#curve = new MissRatioCurve(this.#rate, reach)
+      this.#shadows = new ShadowPolicies(this.shadowRate, memory.entries, memory.policy)
+    }
     this.#agedAtMs = parts.clock.now()
   }
 
   /** The share of keys that shadow policies see. */
   get shadowRate (): number {
-    return Math.min(this.#rate, SHADOW_ENTRIES / this.#parts.entries)
+    const { memory } = this.#parts
+    return memory === undefined ? 0 : Math.min(this.#rate, SHADOW_ENTRIES / memory.entries)
   }
 
   /** Of what is only observed counts how it would have ended. */
   lookup ({ key, result: told, route, observed }: CacheEvents['lookup']): void {
     const result = observed ?? told
     if (result === 'bypass') return
-    this.#curve.count()
-    this.#shadows.count()
+    this.#curve?.count()
+    this.#shadows?.count()
     if (++this.#lookups % LOOKUPS_PER_HOT_SAMPLE === 0) {
       this.#hot.add(key)
       this.#hotSamples++
     }
     const id = sampleHash(key)
     if (id >= this.#threshold) return
+    this.#sampled++
     const sampled = this.#keys.lookedUp(id)
     const distance = this.#distances.use(sampled)
     const helpless = wasHelpless(sampled, result, route !== undefined)
-    this.#curve.use(helpless ? Infinity : distance)
-    if (id < this.#shadowThreshold) this.#shadows.use(sampled.name, helpless)
-    if (route !== undefined) this.#noteReuse(route, distance !== Infinity)
+    this.#curve?.use(helpless ? Infinity : distance)
+    if (id < this.#shadowThreshold) this.#shadows?.use(sampled.name, helpless)
+    // What was there already had been asked for before, if only at another instance.
+    if (route !== undefined) this.#noteReuse(route, distance !== Infinity || result !== 'miss')
   }
 
   stored ({ key, bytes, route, freshForMs, value }: CacheEvents['store']): void {
@@ -133,8 +150,8 @@ export class TrafficStudy {
     const nowMs = this.#parts.clock.now()
     const hours = Math.max(this.#hours + (nowMs - this.#agedAtMs) / HOUR_MS, 1 / 60)
     return {
-      curve: this.#curve,
-      policies: this.#shadows.figures(),
+      memory: this.#curve && this.#shadows && { curve: this.#curve, policies: this.#shadows.figures() },
+      sampled: this.#sampled,
       ttls: this.#ttls.figures(this.#rate, hours),
       routes: [...this.#routes.values()],
       hottest: this.#hot.top().slice(0, HOTTEST).map(([key, count]) => ({ key, share: Math.min(1, count / Math.max(1, this.#hotSamples)) }))
@@ -147,8 +164,9 @@ export class TrafficStudy {
     if (nowMs - this.#agedAtMs < HALF_LIFE_MS) return
     this.#hours = (this.#hours + (nowMs - this.#agedAtMs) / HOUR_MS) / 2
     this.#agedAtMs = nowMs
-    this.#curve.age()
-    this.#shadows.age()
+    this.#curve?.age()
+    this.#shadows?.age()
+    this.#sampled /= 2
     this.#ttls.age()
     this.#hot.age()
     this.#hotSamples /= 2

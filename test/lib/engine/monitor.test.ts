@@ -18,6 +18,7 @@ import { StackDistances } from '../../../lib/engine/monitor/stack-distances.ts'
 import type { LookupResult } from '../../../lib/events.ts'
 import { createBoundedMap, type EvictionPolicyName } from '../../../lib/eviction/create-bounded-map.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
+import { startRedis } from '../../support/redis-server.ts'
 import { readTrace, traceMissing } from '../../support/traces.ts'
 
 interface Watched { cache: CacheManager, monitor: CacheMonitor, clock: FakeClock }
@@ -449,6 +450,49 @@ t.test('recommendations', async (t) => {
     t.equal(performanceMetrics.curve, null)
     t.same([performanceMetrics.hottest, recommendations], [[], []])
     t.equal(performanceMetrics.lastMinute.lookups, 4_000)
+  })
+})
+
+t.test('where all entries are in Redis', async (t) => {
+  t.test('the monitor tells the hit rate and what is asked for most, and nothing of sizes that it cannot know', async (t) => {
+    const server = await startRedis()
+    t.teardown(async () => { await server.stop() })
+    const cache = new CacheManager({ strategy: 'redis', redisUrl: server.url, redisTimeout: 10 })
+    const monitor = new CacheMonitor(cache)
+    t.teardown(async () => {
+      await monitor.stop()
+      await cache.close()
+    })
+    await cache.initialize()
+    for (let round = 0; round < 60; round++) await Promise.all(Array.from({ length: 127 }, async (_, i) => await cache.getOrSet(i < 20 ? 'config' : `country:${i}`, () => i)))
+    const { lastMinute, tiers, hottest, curve } = monitor.getPerformanceReport().performanceMetrics
+    t.match(lastMinute, { lookups: 7620, misses: 127, loads: 108, hits: 7493 })
+    t.match(tiers, [{ tier: 'redis', utilisation: null }])
+    t.equal(curve, null)
+    t.equal(hottest[0]?.key, 'config')
+    t.ok(Math.abs((hottest[0]?.share ?? 0) - 20 / 127) < 0.03, `${hottest[0]?.share ?? ''} of the lookups`)
+  })
+
+  t.test('it studies lifetimes, reuse and hot keys all the same', async (t) => {
+    const { cache: { parts: { events } }, monitor, clock } = watched(t, {}, { strategy: 'redis', redisUrl: 'redis://127.0.0.1:1' })
+    for (let round = 0; round < 12; round++) {
+      for (let i = 0; i < 200; i++) {
+        if (i % 7 > 0) events.emit('lookup', { key: 'config', result: 'hit', durationMs: 1, namespace: '' })
+        events.emit('lookup', { key: `country:${i}`, result: 'miss', durationMs: 1, namespace: '' })
+        events.emit('store', { key: `country:${i}`, bytes: 10, kind: 'data', freshForMs: 300_000, value: i })
+        // Each is asked for once here. What another instance has stored is a hit all the same.
+        events.emit('lookup', { key: `response:/once?q=${round}.${i}`, result: 'miss', durationMs: 1, namespace: '', route: '/once' })
+        events.emit('lookup', { key: `response:/elsewhere?q=${round}.${i}`, result: 'hit', durationMs: 1, namespace: '', route: '/elsewhere' })
+      }
+      clock.advance(301_000)
+    }
+    const { recommendations } = monitor.getPerformanceReport()
+    t.match(recommendations, [
+      { kind: 'hot-key', numbers: { key: 'config' } },
+      { kind: 'ttl', numbers: { group: 'country:*', current: 300, outdatedShare: 0 } },
+      { kind: 'no-reuse', numbers: { route: '/once', repeatedShare: 0 } }
+    ])
+    t.equal(recommendations.length, 3)
   })
 })
 
