@@ -27,13 +27,17 @@ export async function startServer (name: string, env: Record<string, string> = {
   }
 }
 
-/** Sends `count` requests over `connections` keep-alive connections, each one after the answer to the one before. */
-export async function load (port: number, count: number, pathOf: (n: number) => string, connections = 16): Promise<void> {
+/**
+ * Sends `count` requests over `connections` keep-alive connections, each one after the answer to the one before.
+ * @param fields further lines of each request
+ */
+export async function load (port: number, count: number, pathOf: (n: number) => string, connections = 16, fields: readonly string[] = []): Promise<void> {
+  const rest = [...fields, '', ''].join('\r\n')
   let sent = 0
   await Promise.all(Array.from({ length: connections }, async () => {
     const socket = connect(port, '127.0.0.1').setNoDelay(true)
     await once(socket, 'connect')
-    let rest = ''
+    let received = ''
     await new Promise<void>((resolve, reject) => {
       const next = (): void => {
         if (sent >= count) {
@@ -41,20 +45,21 @@ export async function load (port: number, count: number, pathOf: (n: number) => 
           resolve()
           return
         }
-        socket.write(`GET ${pathOf(sent++)} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+        socket.write(`GET ${pathOf(sent++)} HTTP/1.1\r\nHost: localhost\r\n${rest}`)
       }
       socket.on('error', reject)
       socket.on('data', (chunk) => {
-        rest += chunk.toString('latin1')
-        const head = rest.indexOf('\r\n\r\n')
+        received += chunk.toString('latin1')
+        const head = received.indexOf('\r\n\r\n')
         if (head === -1) return
-        const length = /content-length: (\d+)/i.exec(rest)
-        if (length === null || !rest.startsWith('HTTP/1.1 200')) {
-          reject(new Error('unexpected answer: ' + rest.slice(0, 200)))
+        const length = /content-length: (\d+)/i.exec(received)
+        const chunked = length === null && /transfer-encoding: chunked/i.test(received)
+        if ((length === null && !chunked) || !received.startsWith('HTTP/1.1 200')) {
+          reject(new Error('unexpected answer: ' + received.slice(0, 200)))
           return
         }
-        if (rest.length < head + 4 + Number(length[1])) return
-        rest = ''
+        if (chunked ? !received.endsWith('\r\n0\r\n\r\n') : received.length < head + 4 + Number(length?.[1])) return
+        received = ''
         next()
       })
       next()
@@ -72,15 +77,15 @@ export interface Cost { readonly median: number, readonly quiet: number }
  * CPU time per request of each target. The targets take short turns, many of them, in changing order: what else the machine
  * does strikes all of them alike.
  */
-export async function cpuPerRequest (targets: readonly Target[], { rounds, requests, pathOf }: { rounds: number, requests: number, pathOf: (n: number) => string }): Promise<Map<string, Cost>> {
+export async function cpuPerRequest (targets: readonly Target[], { rounds, requests, pathOf, fields }: { rounds: number, requests: number, pathOf: (n: number) => string, fields?: readonly string[] }): Promise<Map<string, Cost>> {
   const samples = new Map<string, number[]>(targets.map(({ name }) => [name, []]))
   let n = 0
-  for (const target of targets) await load(target.port, Math.max(requests, 5000), () => pathOf(n++))
+  for (const target of targets) await load(target.port, Math.max(requests, 5000), () => pathOf(n++), 16, fields)
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < targets.length; turn++) {
       const target = targets[(turn + round) % targets.length] as Target
       const before = await target.cpuMicros()
-      await load(target.port, requests, () => pathOf(n++))
+      await load(target.port, requests, () => pathOf(n++), 16, fields)
       samples.get(target.name)?.push((await target.cpuMicros() - before) / requests)
     }
   }

@@ -32,3 +32,15 @@ export const productSchema = {
     }
   }
 }
+
+/** A list of about 20 KB of JSON, with texts as unlike each other as those of a shop. */
+export const large = {
+  items: Array.from({ length: 88 }, (_, n) => ({
+    id: n,
+    title: `${['Walnut', 'Oak', 'Pine', 'Steel'][n % 4] ?? ''} ${['desk', 'shelf', 'chair', 'lamp', 'bench'][n % 5] ?? ''} no. ${n * 7919 % 1000}`,
+    sku: (n * 2654435761 % 2 ** 32).toString(36),
+    price: (n * 37 % 900) + 0.99,
+    stock: n * 13 % 70,
+    description: Array.from({ length: 24 }, (_, word) => (n * 31 + word * word * 17).toString(36)).join(' ') + '. Oiled by hand, delivered in two parcels.'
+  }))
+}

@@ -4,6 +4,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
+import compress from '@fastify/compress'
 import { createCache } from 'async-cache-dedupe'
 import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
@@ -11,7 +12,7 @@ import { Cacheable } from 'cacheable'
 import cache, { type RouteCacheOptions } from 'fastify-response-cache'
 import { ownCatalogue, readCatalogue } from '../../example-app/catalogue.ts'
 import { ProductDatabase } from '../../example-app/database.ts'
-import { product, productSchema } from './product.ts'
+import { large, product, productSchema } from './product.ts'
 
 type Variant = (app: FastifyInstance) => void | Promise<void>
 
@@ -70,6 +71,23 @@ const variants: Record<string, Variant> = {
   'list, missed, no dependencies': async (app) => {
     await app.register(cache, { memoryMaxSize: 1000, trackDependencies: false })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
+  },
+  'large, bare': async (app) => {
+    app.get('/product', async () => large)
+  },
+  'large, compressed': async (app) => {
+    await app.register(compress)
+    app.get('/product', async () => large)
+  },
+  'large, cached and compressed': async (app) => {
+    await app.register(compress)
+    await app.register(cache)
+    app.get('/product', { config: { cache: { ttl: 3600 } } }, async () => large)
+  },
+  'large, precompressed': async (app) => {
+    await app.register(compress)
+    await app.register(cache, { precompress: ['br', 'gzip'] })
+    app.get('/product', { config: { cache: { ttl: 3600 } } }, async () => large)
   },
   'nothing, uncached': (app) => {
     app.get('/product', { schema: productSchema }, async () => product)

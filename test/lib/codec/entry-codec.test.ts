@@ -83,6 +83,19 @@ t.test('a body that is encoded already is not compressed again', async (t) => {
   t.ok(bytes.includes(body))
 })
 
+t.test('coded bodies follow the body, and are believed only as far as there are bytes', async (t) => {
+  const encoded = [{ coding: 'br', body: Buffer.from('brotli') }, { coding: 'gzip', body: Buffer.from('zip') }]
+  const entry: Entry = { ...responseEntry, value: { status: 200, headers: [], body: Buffer.from('x'.repeat(5000)), encoded } }
+  const bytes = await codec.encode('k', entry, at)
+  t.same(entryOf(await codec.decode('k', bytes, at)).value, entry.value)
+  const whole = { ...valid, x: [['br', 6], ['gzip', 3]], b: 0 }
+  const decode = async (header: object, body: string): Promise<Decoded> => await codec.decode('k', frame(header, Buffer.from(body)), at)
+  t.equal(entryOf(await decode(whole, 'okbrotlizip')).bytes, 11, 'and all of them count')
+  t.match(await decode(whole, 'okbrotli'), { ok: false, reason: 'body' })
+  t.match(await decode(whole, 'ok'), { ok: false, reason: 'body' })
+  for (const x of ['br', [['br']], [['br', -1]], [['br', 1.5]], [['b\r\n', 1]], [['gzip, br', 1]], [[1, 1]]]) t.match(await decode({ ...valid, x }, 'ok1'), { ok: false, reason: 'header' }, JSON.stringify(x))
+})
+
 t.test('clocks that differ by an hour change neither age nor freshness', async (t) => {
   const hour = 3_600_000
   const bytes = await codec.encode('k', { ...dataEntry, storedAtMs: NOW + hour, freshUntilMs: NOW + hour + 60_000 }, { localMs: NOW + hour, sharedMs: NOW })
