@@ -1,6 +1,6 @@
 /** The parts of the public suite that are used here; the package brings no types. */
 declare module 'http-cache-tests/tests/index.mjs' {
-  interface SuiteTest {
+  export interface SuiteTest {
     readonly id: string
     readonly name: string
     readonly kind?: 'required' | 'optimal' | 'check'
@@ -8,8 +8,20 @@ declare module 'http-cache-tests/tests/index.mjs' {
     readonly depends_on?: readonly string[]
     readonly requests: readonly object[]
   }
-  const groups: ReadonlyArray<{ readonly id: string, readonly name: string, readonly tests: readonly SuiteTest[] }>
+  export interface SuiteGroup {
+    readonly id: string
+    readonly name: string
+    readonly tests: readonly SuiteTest[]
+  }
+  const groups: readonly SuiteGroup[]
   export default groups
+}
+
+declare module 'http-cache-tests/tests/surrogate-control.mjs' {
+  import type { SuiteGroup } from 'http-cache-tests/tests/index.mjs'
+
+  const group: SuiteGroup
+  export default group
 }
 
 declare module 'http-cache-tests/client/test.mjs' {

@@ -1,7 +1,8 @@
-import type { FastifyInstance, InjectOptions } from 'fastify'
+import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import t from 'tap'
-import type { RouteCacheOptions } from '../../plugins/index.ts'
+import cache, { type RouteCacheOptions } from '../../plugins/index.ts'
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
+import { startRedis } from '../support/redis-server.ts'
 
 interface Seen { status: number, says: string, body: string, headers: Record<string, string | string[] | number | undefined> }
 
@@ -83,6 +84,29 @@ t.test('no-cache with a validator is stored and validated for each use, and nobo
   gate.resolve()
   for (const one of await Promise.all(crowd)) t.match(one, { status: 200, body: 'page' })
   await waiting.app.close()
+})
+
+t.test('what one instance has stored, another validates', async (t) => {
+  const redis = await startRedis()
+  t.teardown(async () => { await redis.stop() })
+  const asked: unknown[] = []
+  const apps = await Promise.all([1, 2].map(async () => {
+    const app = Fastify()
+    await app.register(cache, { strategy: 'redis', redisUrl: redis.url, redisRequired: true, metrics: false, exposeStats: false })
+    app.get('/x', { config: { cache: { ttl: 0 } } }, async ({ headers }, reply) => {
+      asked.push(headers['if-none-match'])
+      reply.headers({ etag: '"a"', 'cache-control': 'no-cache' })
+      return headers['if-none-match'] === '"a"' ? await reply.code(304).send() : 'page'
+    })
+    return app
+  }))
+  const [one, other] = apps as [FastifyInstance, FastifyInstance]
+  const kept = new Promise((resolve) => { one.cache.on('store', resolve) })
+  t.match(await ask(one), { says: /^fwd=uri-miss;ttl=0;stored/ })
+  await kept
+  t.match(await ask(other), { status: 200, says: /^fwd=stale;fwd-status=304/, body: 'page' })
+  t.same(asked, [undefined, '"a"'])
+  await Promise.all(apps.map(async (app) => { await app.close() }))
 })
 
 t.test('a handler is asked only what it can know', async (t) => {

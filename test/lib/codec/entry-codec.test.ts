@@ -35,7 +35,8 @@ const responseEntry: Entry = {
   marks: ['p:/products/42']
 }
 const variantsEntry: Entry = { ...dataEntry, kind: 'variants', value: { names: ['accept-language'], keys: ['product:42#Zm9v'] } }
-const entries = { data: dataEntry, response: responseEntry, variants: variantsEntry }
+const keptEntry: Entry = { ...responseEntry, keptUntilMs: NOW + 3_600_000 }
+const entries = { kept: keptEntry, data: dataEntry, response: responseEntry, variants: variantsEntry }
 
 const entryOf = (decoded: Decoded): Entry => {
   if (!decoded.ok) throw new Error(decoded.reason)
