@@ -125,18 +125,18 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
 function entryOf (header: EntryHeader, value: unknown, at: Moment): Entry {
   // By a clock that was set back, an entry can seem to come from the future; it is then as young as can be.
   const storedAtMs = at.localMs - Math.max(0, at.sharedMs - header.at)
-  return {
+  const entry: Entry = {
     kind: header.t,
     value,
     storedAtMs,
     freshUntilMs: storedAtMs + header.f,
     staleWhileRevalidateUntilMs: storedAtMs + header.w,
     staleIfErrorUntilMs: storedAtMs + header.e,
-    ...(header.v === undefined ? {} : { keptUntilMs: storedAtMs + header.v }),
     marks: header.m,
     asOf: positionOf(header),
     // Never less than is really there: memory is accounted by it.
     bytes: Math.max(header.b, header.n + bytesOf(header.x)),
     loadMs: header.l
   }
+  return header.v === undefined ? entry : { ...entry, keptUntilMs: storedAtMs + header.v }
 }

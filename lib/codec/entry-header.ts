@@ -15,7 +15,7 @@ export interface EntryHeader {
   readonly w: Milliseconds
   readonly e: Milliseconds
   /** Kept to be validated. */
-  readonly v?: Milliseconds
+  readonly v?: Milliseconds | undefined
   readonly m: readonly string[]
   /** `asOf`: epoch and sequence. */
   readonly p: readonly [epoch: number, seq: number]
@@ -26,11 +26,11 @@ export interface EntryHeader {
   readonly n: number
   readonly c: string
   /** The serialiser of a data value. */
-  readonly s?: string
+  readonly s?: string | undefined
   /** The head of a response. */
-  readonly r?: ResponseHead
+  readonly r?: ResponseHead | undefined
   /** The coded bodies of a response, which follow the body in this order: coding and length. */
-  readonly x?: CodedLengths
+  readonly x?: CodedLengths | undefined
 }
 
 /** Nothing is cached for longer than ten years; a larger number is a mistake or a forgery. */
@@ -51,12 +51,11 @@ export function readEntryHeader (given: unknown): EntryHeader | undefined {
   const { k, t, at, f, w, e, v, m, p, l, b, n, c, s, r, x } = given as Record<string, unknown>
   if (!isText(k) || !isKind(t) || !isCount(at) || !isSpan(f) || !isSpan(w) || !isSpan(e) || !isPair(p) || !isSpan(l) || !isCount(b) || !isCount(n) || !isText(c)) return undefined
   if (!Array.isArray(m) || !m.every(isText) || (v !== undefined && !isSpan(v))) return undefined
-  const header = { k, t, at, f, w, e, ...(v === undefined ? {} : { v }), m, p, l, b, n, c }
-  if (t === 'data') return isText(s) ? { ...header, s } : undefined
-  if (t === 'variants') return header
-  const head = readResponseHead(r)
-  if (head === undefined || (x !== undefined && !(Array.isArray(x) && x.every(isCodedLength)))) return undefined
-  return { ...header, r: head, ...x !== undefined && { x: x as CodedLengths } }
+  if (t === 'data' && !isText(s)) return undefined
+  const head = t === 'response' ? readResponseHead(r) : undefined
+  if (t === 'response' && (head === undefined || (x !== undefined && !(Array.isArray(x) && x.every(isCodedLength))))) return undefined
+  // One literal and no spreading: every hit in Redis comes through here.
+  return { k, t, at, f, w, e, v, m, p, l, b, n, c, s: t === 'data' ? s as string : undefined, r: head, x: t === 'response' ? x as CodedLengths | undefined : undefined }
 }
 
 export const positionOf = ({ p: [epoch, seq] }: EntryHeader): Position => ({ epoch, seq })

@@ -4,7 +4,7 @@ import { createEntryCodec, type Decoded, type DecodeFault, type EntryCodec, type
 import { MAX_HEADER_BYTES } from '../codec/envelope.ts'
 import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import { createRedisKeys, type RedisKeys } from '../keyspace/redis-key.ts'
-import type { MaybePromise } from '../maybe-promise.ts'
+import { isPromise, type MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, refused, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
@@ -149,7 +149,8 @@ export class RedisCache extends BaseCache {
     let entry: Entry | undefined
     try {
       const reply = await this.#options.client.callBuffer(this.#readCommand(key))
-      if (caughtUp === true || await caughtUp) entry = await this.#open(key, { ok: true, reply })
+      const opened = caughtUp === true || await caughtUp ? this.#open(key, { ok: true, reply }) : undefined
+      entry = opened instanceof Promise ? await opened : opened
     } catch (error) {
       this.#failed(error)
     }
@@ -167,7 +168,8 @@ export class RedisCache extends BaseCache {
     const caughtUp = this.#caughtUp()
     const outcomes = await this.#batch(keys.map((key) => this.#readCommand(key)), VALUES_PER_BATCH)
     if (caughtUp !== true && !await caughtUp) return keys.map(() => undefined)
-    return await Promise.all(outcomes.map((outcome, index) => this.#open(keys[index] ?? '', outcome)))
+    const opened = outcomes.map((outcome, index) => this.#open(keys[index] ?? '', outcome))
+    return opened.some(isPromise) ? await Promise.all(opened) : opened as Array<Entry | undefined>
   }
 
   /** GETRANGE is a GET that cannot bring more than we are willing to take. */
