@@ -30,7 +30,9 @@ export interface HttpOptions extends RouteHttpOptions {
   cacheGroups?: false | 'in' | 'out' | 'both'
 }
 
-const ROUTE_HTTP_OPTION_NAMES = ['revalidate', 'targets', 'requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'sMaxageForbidsStale'] as const satisfies ReadonlyArray<keyof RouteHttpOptions>
+const FLAGS = ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'sMaxageForbidsStale'] as const
+
+const ROUTE_HTTP_OPTION_NAMES = ['revalidate', 'targets', ...FLAGS] as const satisfies ReadonlyArray<keyof RouteHttpOptions>
 
 /** The names of all of these options; the README is checked against them. */
 export const HTTP_OPTION_NAMES = [...ROUTE_HTTP_OPTION_NAMES, 'ignoreLanguageOrder', 'cacheGroups'] as const satisfies ReadonlyArray<keyof HttpOptions>
@@ -92,7 +94,7 @@ function checked<T extends RouteHttpOptions> (place: string, given: unknown, kno
   if (targets !== undefined && !(Array.isArray(targets) && targets.every((name) => typeof name === 'string' && isToken(name)))) {
     throw new errors.FST_ERR_CACHE_OPTION(`${place}.targets`, shown(targets), 'an array of header names, such as ["cdn-cache-control"]')
   }
-  for (const name of ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'sMaxageForbidsStale'] as const) flag(place, name, options)
+  for (const name of FLAGS) flag(place, name, options)
   return options
 }
 

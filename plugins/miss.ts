@@ -18,7 +18,7 @@ export interface MissOptions {
   readonly collapsed?: boolean
   /** The client will not have what is stored. @default false */
   readonly declined?: boolean
-  /** Whether the response may be stored at all, being one to a GET. @default true */
+  /** Whether the response may be stored, if it is one to a GET. @default true */
   readonly storable?: boolean
   readonly would?: WouldBe
   readonly answered?: ((answer: Answer) => void) | undefined

@@ -3,6 +3,7 @@ import type { Milliseconds } from '../lib/clock.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import { judgeFreshness, type Freshness } from '../lib/http/freshness.ts'
 import type { HeaderList } from '../lib/http/headers.ts'
+import { isSuccess } from '../lib/http/method.ts'
 import { hasValidator, judgeStorable } from '../lib/http/storable.ts'
 import type { EffectiveVary } from '../lib/http/vary.ts'
 import type { Miss } from './exchange.ts'
@@ -54,6 +55,7 @@ export class StoringJudge {
     const { policy, scope } = miss
     const { http } = policy
     const { status, nowMs, routeTtlMs, bytes, inputs, vary } = response
+    const revalidateMs = isSuccess(status) ? http.revalidateMs : 0
     if (scope.stale) return { store: false, reason: 'built-from-stale' }
     // Only where every status is stored by what the headers say, since these were meant for another answer.
     if (miss.threw && policy.statuses === 'any') return { store: false, reason: `status; ${status}; thrown` }
@@ -81,14 +83,14 @@ export class StoringJudge {
       partitioned: policy.partition !== undefined,
       statuses: policy.statuses === 'any' && isNotFound(status) && policy.notFoundTtlMs > 0 ? NOT_FOUND : policy.statuses,
       storeSetCookie: http.storeSetCookie,
-      revalidates: http.revalidateMs > 0,
+      revalidates: revalidateMs > 0,
       targets: http.targets,
       ...bytes !== undefined && { bodyBytes: bytes.length }
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
     if (vary === 'star') return { store: false, reason: 'vary-star' }
     const unkeyed = unkeyedInput(inputs, request, miss, vary.names, this.#settings.credentials)
-    if (unkeyed === undefined) return { store: true, freshness, vary: vary.names, keptForMs: http.revalidateMs > 0 && hasValidator(headers) ? http.revalidateMs : 0 }
+    if (unkeyed === undefined) return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
     this.#warn(request, policy.route, unkeyed)
     return { store: false, reason: `unkeyed-input; ${unkeyed}` }
   }

@@ -3,6 +3,7 @@ import type { EpochMs } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
 import { isMadeEtag } from '../lib/http/etag.ts'
 import { headerListOf, headerOf } from '../lib/http/headers.ts'
+import { isSuccess } from '../lib/http/method.ts'
 import { judgeHead, updateStored, validatorsOf } from '../lib/http/revalidation.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import { addedHeaders, setBack } from './added-headers.ts'
@@ -10,8 +11,12 @@ import { letGo } from './body-capture.ts'
 import type { Miss, ReplyHeaders, Validation } from './exchange.ts'
 import { fieldsOfHandler } from './stored-directives.ts'
 
-/** What to ask the handler about the stored response; `undefined` where it knows no answer, its validators being only ours. */
+/**
+ * What to ask the handler about the stored response; `undefined` where it knows no answer: its validators are only ours, or
+ * it is an error, on which no condition bears (RFC 9110 §13.2.1).
+ */
 export function beginValidation ({ value, marks }: Entry<StoredResponse>): Validation | undefined {
+  if (!isSuccess(value.status)) return undefined
   const etag = headerOf(value.headers, 'etag')
   const ours = etag !== undefined && isMadeEtag(etag, value.body)
   const fields = validatorsOf(ours ? { ...value, headers: value.headers.filter(([name]) => name !== 'etag') } : value)
@@ -45,5 +50,8 @@ export function putConfirmed ({ stored }: Validation, { before, policy }: Miss, 
   setBack(reply, before)
   reply.code(status)
   for (const [name, value] of headers) reply.header(name, value)
+  // A cookie that came with the confirmation is for this client, and keeps the response from being stored as any would.
+  const cookie = answered['set-cookie']
+  if (cookie !== undefined && !policy.http.storeSetCookie) reply.removeHeader('set-cookie').header('set-cookie', cookie)
   return body
 }

@@ -156,6 +156,29 @@ t.test('what a confirmed response was built from still takes it', async (t) => {
   await app.close()
 })
 
+t.test('a cookie that comes with a 304 is for its client alone, and an error is not validated', async (t) => {
+  const { app, clock, state } = await versioned({ staleIfError: 0 })
+  await ask(app)
+  clock.advance(20_000)
+  state.extra = { 'set-cookie': 'user=1' }
+  t.match(await ask(app), { status: 200, says: /set-cookie/, body: 'version 1', headers: { 'set-cookie': 'user=1' } })
+  state.extra = {}
+  t.match(await ask(app), { says: /^fwd=stale;fwd-status=304/, headers: { 'set-cookie': undefined } })
+  await app.close()
+
+  const other = await cachedApp()
+  const asked: unknown[] = []
+  other.app.get('/x', { config: { cache: { ttl: 0 } } }, async ({ headers }, reply) => {
+    asked.push(headers['if-none-match'])
+    return await reply.code(404).headers({ etag: '"none"', 'cache-control': 'max-age=10' }).send('nothing')
+  })
+  t.match(await ask(other.app), { status: 404, says: /ttl=10;stored/ })
+  other.clock.advance(20_000)
+  t.match(await ask(other.app), { status: 404, says: /ttl=10;stored/ })
+  t.same(asked, [undefined, undefined])
+  await other.app.close()
+})
+
 t.test('a 304 that nobody was asked for confirms nothing', async (t) => {
   const { app, clock } = await cachedApp()
   let hooked = false
