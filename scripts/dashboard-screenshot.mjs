@@ -96,7 +96,7 @@ const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] }
 try {
   for (const colorScheme of ['light', 'dark']) {
     const width = 1200
-    const page = await browser.newPage({ colorScheme, viewport: { width, height: 1200 }, locale: 'en-GB' })
+    const page = await browser.newPage({ colorScheme, viewport: { width, height: 1400 }, locale: 'en-GB' })
     await page.goto(`${url}/cache/dashboard`)
     await page.fill('#token', token)
     await page.click('#login button')
