@@ -15,8 +15,8 @@ const response = await fetch(`http://127.0.0.1:${hit.port}/product`)
 const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'connection' && name !== 'keep-alive'))
 const RAW_RESPONSE = JSON.stringify({ headers, body: await response.text() })
 
-const targets = [await startServer('raw', { RAW_RESPONSE }), await startServer('raw, text', { RAW_RESPONSE }), hit]
-for (const name of process.env['ONLY']?.split('|') ?? ['guarded', 'guarded, no metrics', 'guarded, no statistics', 'guarded, no Cache-Status', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
+const targets = [await startServer('raw', { RAW_RESPONSE }), hit]
+for (const name of process.env['ONLY']?.split('|') ?? ['guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
 for (const target of targets) target.stop()
 printCosts(costs, 'raw', { rounds: ROUNDS, requests: REQUESTS })

@@ -139,10 +139,10 @@ function lookupEarly (cache: RouteCache, lookups: Lookup, policy: RoutePolicy): 
   return function cacheLookup (request, reply, done) {
     const answered = lookups.lookup(policy, request, reply)
     if (typeof answered === 'boolean') {
-      if (!answered) cache.goOn(request, done)
+      if (!answered) cache.handlers.goOn(request, done)
       return
     }
-    answered.then((served) => { if (!served) cache.goOn(request, done) }, done)
+    answered.then((served) => { if (!served) cache.handlers.goOn(request, done) }, done)
   }
 }
 
@@ -160,7 +160,7 @@ function noteArrivals (cache: RouteCache, validator: unknown): onRequestHookHand
   return function cacheArrival (request, reply, done) {
     unwatched ??= validator === undefined && nothingBetween(request, cacheArrival.name)
     if (unwatched) done()
-    else cache.arrive(request, reply, done)
+    else cache.handlers.arrive(request, reply, done)
   }
 }
 

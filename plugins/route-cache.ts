@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
+import type { EpochMs } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
-import { DependencyScope } from '../lib/engine/dependencies.ts'
 import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
@@ -9,19 +9,16 @@ import { errors } from '../lib/errors.ts'
 import type { LookupResult } from '../lib/events.ts'
 import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember } from '../lib/http/cache-status.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
-import { pathOf } from '../lib/keyspace/request-path.ts'
-import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
+import { isPromise, type MaybePromise } from '../lib/maybe-promise.ts'
 import { admit, type BypassReason } from './admission.ts'
 import { isParticular, judgeWish } from './client-wish.ts'
-import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
-import { missOf, noteArrival, noteOutcome, noteThrown } from './exchange.ts'
+import { noteOutcome } from './exchange.ts'
 import type { Explainer } from './explain.ts'
+import { HandlerScope } from './handler-scope.ts'
 import { beginMiss, type MissOptions } from './miss.ts'
-import { ObservedRequest } from './observed-request.ts'
 import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
-import { onReplyEnd } from './reply-end.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored } from './serve-stored.ts'
 import type { Visit } from './visit.ts'
@@ -47,25 +44,18 @@ export class RouteCache implements Lookup {
   readonly #explainer: Explainer
   readonly #settings: PluginSettings
   readonly #statusName: string
+  /** Runs what the lookup stands in front of. */
+  readonly handlers: HandlerScope
 
   constructor ({ parts, responses, flights, refresher, explainer, settings }: RouteCacheParts) {
     this.#parts = parts
+    this.handlers = new HandlerScope(this, parts)
     this.#responses = responses
     this.#flights = flights
     this.#refresher = refresher
     this.#explainer = explainer
     this.#settings = settings
     this.#statusName = settings.cacheStatus === false ? '' : cacheStatusName(settings.cacheStatus)
-  }
-
-  /** Notes the arrival of a request, and runs the hooks behind inside the scope of what the response will be built from. */
-  arrive (request: FastifyRequest, reply: FastifyReply, next: () => void): void {
-    const { log, dependencies } = this.#parts
-    const scope = new DependencyScope()
-    noteArrival(request, { ticket: log.ticket(), scope })
-    const release = dependencies.hold()
-    if (release !== undefined) onReplyEnd(reply, release)
-    dependencies.enter(scope, next)
   }
 
   /**
@@ -76,21 +66,14 @@ export class RouteCache implements Lookup {
     const cache = this
     const lookupHere = policy.serveFrom === 'handler'
     return function cacheLookup (this: FastifyInstance, request, reply) {
-      if (!lookupHere) return cache.#run(this, handler, request, reply)
+      if (!lookupHere) return cache.handlers.run(this, handler, request, reply)
       const answered = lookups.lookup(policy, request, reply)
       if (answered === true) return undefined
-      if (answered === false) return cache.#run(this, handler, request, reply)
+      if (answered === false) return cache.handlers.run(this, handler, request, reply)
       // A handler that answers through `reply.send` returns nothing: the reply itself is what to wait for, else Fastify would
       // take the nothing for the answer.
-      return answered.then((served) => served ? reply : cache.#run(this, handler, request, reply) ?? reply)
+      return answered.then((served) => served ? reply : cache.handlers.run(this, handler, request, reply) ?? reply)
     }
-  }
-
-  /** What comes after a lookup that found nothing, in the scope of the response that will be built. */
-  goOn (request: FastifyRequest, next: () => void): void {
-    const miss = missOf(request)
-    if (miss?.owner === this) this.#parts.dependencies.enter(miss.scope, next)
-    else next()
   }
 
   /** Answers the request from the store if it can; otherwise notes on it what the handler's response will need. */
@@ -106,13 +89,13 @@ export class RouteCache implements Lookup {
     if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
     const visit: Visit = { policy, request, reply, key: admission.key, credentialed: admission.credentialed, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
-    return chain(this.#responses.find(visit.key, request.headers), (found) => this.#decide(visit, found))
+    const found = this.#responses.find(visit.key, request.headers)
+    return isPromise(found) ? found.then((later) => this.#decide(visit, later, clock.now())) : this.#decide(visit, found, nowMs)
   }
 
-  #decide (visit: Visit, found: Found): MaybePromise<boolean> {
+  #decide (visit: Visit, found: Found, nowMs: EpochMs): MaybePromise<boolean> {
     const { policy, request, key, job } = visit
     const { entry } = found
-    const nowMs = this.#parts.clock.now()
     if (job !== undefined) return this.#lead(visit, found, undefined)
     if (isParticular(request, policy, visit.credentialed)) {
       const answered = this.#grant(visit, found, nowMs)
@@ -227,7 +210,8 @@ export class RouteCache implements Lookup {
     this.#tell(request, result, reason, policy, startedAt, key)
     const payload = putStored(request, reply, entry, nowMs)
     const ttl = (entry.freshUntilMs - nowMs) / 1000
-    this.#status(reply, (name) => reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(name, { hit: true, ttl, detail: reason }))
+    const { cacheStatus } = this.#settings
+    if (cacheStatus !== false) addStatus(reply, reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(cacheStatus, { hit: true, ttl, detail: reason }))
     reply.send(payload)
     return true
   }
@@ -241,32 +225,9 @@ export class RouteCache implements Lookup {
   /** Lets the handler run as if there were no cache, and says why. */
   bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
     this.#tell(request, 'bypass', reason, policy, startedAt, request.url)
-    this.#status(reply, (name) => cacheStatusMember(name, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
-    return false
-  }
-
-  /** Runs the handler; for a miss, inside the scope that notes what is read, and with the request under observation. */
-  #run (app: FastifyInstance, handler: RouteHandlerMethod, request: FastifyRequest, reply: FastifyReply): unknown {
-    const miss = missOf(request)
-    if (miss === null || miss.owner !== this) return handler.call(app, request, reply)
-    const { policy } = miss
-    // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
-    if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request), miss.validation?.fields)
-    const { dependencies } = this.#parts
-    const call = (): unknown => handler.call(app, request, reply)
-    const result: unknown = dependencies.enter(miss.scope, policy.statuses === 'any' ? () => noteThrown(miss, call) : call)
-    if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
-    // What Fastify does with the result (serialisers, error handlers, the flow of a stream) belongs to the response as well, and
-    // runs where \`then\` is called.
-    return { then: (answered: Settled, failed: Settled): unknown => dependencies.enter(miss.scope, () => result.then(answered, failed)) }
-  }
-
-  #status (reply: FastifyReply, member: (name: string) => string): void {
     const { cacheStatus } = this.#settings
-    if (cacheStatus === false) return
-    const existing = reply.getHeader('cache-status')
-    reply.header('cache-status', existing === undefined ? member(cacheStatus) : appendCacheStatus(String(existing), member(cacheStatus)))
+    if (cacheStatus !== false) addStatus(reply, cacheStatusMember(cacheStatus, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
+    return false
   }
 
   #tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, key: string): void {
@@ -278,19 +239,10 @@ export class RouteCache implements Lookup {
   }
 }
 
-type Settled = (value: unknown) => unknown
-
-const isThenable = (value: unknown): value is PromiseLike<unknown> => typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-
-/** Whether the target says just what the key says. If not, a response that shows it is not for everybody with that key. */
-function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery): boolean {
-  const target = raw.url ?? '/'
-  return target === pathOf(target) + canonicalQuery(closed, query as Record<string, unknown>)
-}
-
-/** The header from which Fastify has taken the id of the request, where it was told to. */
-function idHeaderOf ({ initialConfig: { requestIdHeader } }: FastifyInstance, { raw }: FastifyRequest): string | undefined {
-  return typeof requestIdHeader === 'string' && raw.headers[requestIdHeader] !== undefined ? requestIdHeader : undefined
+/** Behind what caches nearer to the origin have said. */
+function addStatus (reply: FastifyReply, member: string): void {
+  const existing = reply.getHeader('cache-status')
+  reply.header('cache-status', existing === undefined ? member : appendCacheStatus(String(existing), member))
 }
 
 const FRESH = Object.freeze({ status: 'hit', reason: 'fresh' } as const)

@@ -95,7 +95,7 @@ export async function cpuPerRequest (targets: readonly Target[], { rounds, reque
 /** Prints costs beside that of one of them. */
 export function printCosts (costs: ReadonlyMap<string, Cost>, beside: string, { rounds, requests }: { rounds: number, requests: number }): void {
   const limit = costs.get(beside) ?? { median: NaN, quiet: NaN }
-  console.log(`${rounds} turns of ${requests} requests each, 16 connections; CPU µs per request: median (quiet quarter), × ${beside}`)
+  console.log(`${rounds} turns of ${requests} requests each, 16 connections; CPU µs per request: median (quiet tenth), × ${beside}`)
   for (const [name, { median, quiet }] of costs) {
     console.log(`${name.padEnd(32)} ${median.toFixed(1).padStart(6)} (${quiet.toFixed(1)})   ${(median / limit.median).toFixed(2)} (${(quiet / limit.quiet).toFixed(2)})`)
   }
