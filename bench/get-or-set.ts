@@ -18,7 +18,7 @@ const ROUNDS = 5
 const keys = Array.from({ length: 500 }, (_, n) => `product:${n}`)
 
 const lru = new LRUCache<string, typeof product>({ max: 1000 })
-const manager = new CacheManager({ memoryMaxSize: 1000 })
+const manager = new CacheManager({ strategy: 'memory', memoryMaxSize: 1000 })
 const bento = new BentoCache({ default: 'memory', stores: { memory: bentostore().useL1Layer(memoryDriver({ maxItems: 1000 })) } })
 const cacheable = new Cacheable()
 const dedupe = createCache({ ttl: 3600, storage: { type: 'memory', options: { size: 1000 } } }).define('product', async (_id: string) => product)

@@ -13,7 +13,7 @@ export interface Target {
 }
 
 export async function startServer (name: string, env: Record<string, string> = {}): Promise<Target> {
-  const child: ChildProcess = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [name], { execArgv: ['--import=tsx'], env: { ...process.env, ...env } })
+  const child: ChildProcess = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [name], { execArgv: ['--import=tsx'], env: { CACHE_STRATEGY: 'memory', ...process.env, ...env } })
   const [{ port }] = await once(child, 'message') as [{ port: number }]
   return {
     name,

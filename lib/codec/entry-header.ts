@@ -15,7 +15,7 @@ export interface EntryHeader {
   readonly w: Milliseconds
   readonly e: Milliseconds
   /** Kept to be validated. */
-  readonly v?: Milliseconds | undefined
+  readonly v?: Milliseconds
   readonly m: readonly string[]
   /** `asOf`: epoch and sequence. */
   readonly p: readonly [epoch: number, seq: number]
@@ -26,11 +26,11 @@ export interface EntryHeader {
   readonly n: number
   readonly c: string
   /** The serialiser of a data value. */
-  readonly s?: string | undefined
+  readonly s?: string
   /** The head of a response. */
-  readonly r?: ResponseHead | undefined
+  readonly r?: ResponseHead
   /** The coded bodies of a response, which follow the body in this order: coding and length. */
-  readonly x?: CodedLengths | undefined
+  readonly x?: CodedLengths
 }
 
 /** Nothing is cached for longer than ten years; a larger number is a mistake or a forgery. */
