@@ -1,0 +1,122 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Precompression } from '../lib/engine/precompression.ts'
+import { appendCacheStatus, cacheStatusMember } from '../lib/http/cache-status.ts'
+import type { StoredResponse } from '../lib/http/response.ts'
+import type { Mark } from '../lib/keyspace/mark.ts'
+import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
+import type { WriteVerdict } from '../lib/ports/base-cache.ts'
+import { within } from '../lib/resilience/within.ts'
+import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
+import { observedReason } from './observer.ts'
+import type { RouteCacheParts } from './route-cache.ts'
+import type { Judgement } from './storing-judge.ts'
+
+export type Storing = Judgement & { readonly store: true }
+
+/** What Cache-Status says of a miss beside why it was one. */
+interface MissStatus { readonly ttl?: number, readonly stored?: boolean, readonly detail?: string, readonly fwdStatus?: number }
+
+/**
+ * How misses end: the response is stored, or it is not, or a stale one stood in. Each end is told in Cache-Status, to the
+ * statistics and listeners, and to the requests that wait for it.
+ */
+export class MissEnds {
+  readonly #parts: RouteCacheParts
+  readonly #precompression = new Precompression()
+
+  constructor (parts: RouteCacheParts) {
+    this.#parts = parts
+  }
+
+  /** Stores a response; what became of that is told when it is known. */
+  keep (miss: Miss, request: FastifyRequest, response: StoredResponse, judgement: Storing, marks: readonly Mark[], loadMs: number): void {
+    const { parts, responses, flights } = this.#parts
+    const { freshness, vary } = judgement
+    miss.keeping = true
+    const write = (whole: StoredResponse): MaybePromise<WriteVerdict> => {
+      const written = responses.keep({
+        key: miss.key,
+        request: request.raw.headers,
+        response: whole,
+        initialAgeMs: freshness.initialAgeMs,
+        vary,
+        ticket: miss.ticket,
+        marks,
+        freshForMs: freshness.freshForMs,
+        staleWhileRevalidateMs: freshness.staleWhileRevalidateMs,
+        staleIfErrorMs: freshness.staleIfErrorMs,
+        keptForMs: judgement.keptForMs,
+        loadMs
+      })
+      if (written instanceof Promise) this.#land(miss, written)
+      return written
+    }
+    const { precompress } = miss.policy
+    const verdict = precompress.length === 0 ? write(response) : this.#precompression.keep(response, precompress, write)
+    const settled = chain(verdict, (done) => {
+      if (!done.stored) {
+        this.refuse(miss, request, done.reason)
+        return
+      }
+      parts.stats.add('sets')
+      if (parts.events.heard('store')) parts.events.emit('store', { key: miss.key, bytes: response.body.length, kind: 'response', route: miss.policy.route, freshForMs: freshness.freshForMs, value: response.body })
+      if (miss.job !== undefined) miss.job.kept = true
+      // What has to be validated for each use is of none to whoever waits, and nobody is to wait for it.
+      const shareable = freshness.freshForMs > 0 || freshness.staleWhileRevalidateMs > 0
+      if (shareable) flights.forgetUncacheable(miss.key)
+      else flights.rememberUncacheable(miss.key)
+      miss.flight?.end(shareable ? 'stored' : 'not-stored')
+    })
+    if (settled instanceof Promise) {
+      // A store does not throw; should one do so all the same, nobody waits for it, and the process lives on.
+      settled.catch((error: unknown) => {
+        parts.events.emit('fault', { where: `storing a response of ${miss.policy.route}`, error })
+        this.refuse(miss, request, 'unavailable')
+      })
+    }
+  }
+
+  /** Who waits here waits for this process, or for Redis to have its chance; not for both. */
+  #land ({ flight }: Miss, written: Promise<WriteVerdict>): void {
+    const { store, clock, patienceMs } = this.#parts.parts
+    if (store.near !== undefined) flight?.land('stored')
+    else void within(written, clock.now() + patienceMs, clock, undefined).then((verdict) => { if (verdict === undefined) flight?.land('not-stored') })
+  }
+
+  /** A response that is not stored: said in Cache-Status, to the statistics, and to whoever waits for it. */
+  giveUp (miss: Miss, request: FastifyRequest, reply: FastifyReply, reason: string): void {
+    this.status(miss, reply, { stored: false, detail: reason })
+    this.refuse(miss, request, reason)
+  }
+
+  /** A response that is not stored, when the head has been written: said to the statistics, and to whoever waits for it. */
+  refuse (miss: Miss, request: FastifyRequest, reason: string): void {
+    const { parts, flights } = this.#parts
+    parts.stats.add('refusals')
+    if (parts.events.heard('refuse')) parts.events.emit('refuse', { key: miss.key, reason, route: miss.policy.route })
+    noteOutcome(request, miss.would === undefined ? { status: 'miss', reason } : { status: 'bypass', reason: observedReason(miss.would, reason) })
+    // An error and a purge pass; what the response is by nature will be so again.
+    const passing = reason === 'purged' || reason === 'unavailable' || reason === 'broken-body' || reason === 'built-from-stale' || reason === 'method' || /^status; 5/.test(reason)
+    if (!passing) flights.rememberUncacheable(miss.key)
+    miss.flight?.end(reason === 'purged' ? 'overtaken' : 'not-stored')
+  }
+
+  /** A stale response goes out instead of the failure: for this request, and for those who wait for it. */
+  stoodIn (miss: Miss, request: FastifyRequest): void {
+    noteOutcome(request, { status: 'stale', reason: 'stale-if-error' })
+    this.#parts.parts.stats.add('staleHits')
+    miss.flight?.end('failed')
+    noteMiss(request, null)
+  }
+
+  /** @param headers where the head is being written: the headers that go out */
+  status (miss: Miss, reply: FastifyReply, rest: MissStatus, headers?: ReplyHeaders): void {
+    const { cacheStatus } = this.#parts.settings
+    if (cacheStatus === false) return
+    const member = cacheStatusMember(cacheStatus, { fwd: miss.forward, ...miss.collapsed && { collapsed: false }, ...rest, ...miss.would !== undefined && { detail: observedReason(miss.would, rest.detail) } })
+    const others = miss.before['cache-status']
+    const value = others === undefined ? member : appendCacheStatus(String(others), member)
+    if (headers === undefined) reply.header('cache-status', value)
+    else headers['cache-status'] = value
+  }
+}
