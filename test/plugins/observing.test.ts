@@ -325,12 +325,14 @@ t.test('it is the same with responses in Redis, and over a socket', async (t) =>
   app.get('/verified', { config: { cache: { public: true, verify: 1 } } }, async () => 'x')
   const port = await listening(app)
   const get = async (path: string): Promise<string> => cacheStatus({ headers: Object.fromEntries((await fetch(`http://127.0.0.1:${port}${path}`)).headers) })
-  /** The second request may come before the first is stored. */
-  const until = async (path: string, wanted: RegExp): Promise<void> => { while (!wanted.test(await get(path))); }
   for (const [path, wanted] of [['/observed', /would hit/], ['/verified', /^hit;ttl=/]] as const) {
-    const compared = new Promise<CacheEvents['compare']>((resolve) => { app.cache.on('compare', resolve) })
-    await until(path, wanted)
-    t.match(await compared, { route: path, result: 'same' })
+    const told: Array<CacheEvents['compare']> = []
+    const seen: string[] = []
+    app.cache.on('compare', (comparison) => { told.push(comparison) })
+    // The second request may come before the first is stored, and a busy Redis may leave a comparison out.
+    while (told.length === 0) seen.push(await get(path))
+    t.ok(seen.some((status) => wanted.test(status)), path)
+    t.match(told[0], { route: path, result: 'same' })
   }
 })
 
