@@ -9,14 +9,15 @@ import { cpuPerRequest, load, printCosts, startServer } from './support/load.ts'
 const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
 const REQUESTS = Number(process.env['REQUESTS'] ?? 800)
 
-const hit = await startServer('public')
-await load(hit.port, 2, () => '/product', 1)
-const response = await fetch(`http://127.0.0.1:${hit.port}/product`)
+const model = await startServer('public')
+await load(model.port, 2, () => '/product', 1)
+const response = await fetch(`http://127.0.0.1:${model.port}/product`)
 const headers = Object.fromEntries([...response.headers].filter(([name]) => name !== 'connection' && name !== 'keep-alive'))
 const RAW_RESPONSE = JSON.stringify({ headers, body: await response.text() })
+model.stop()
 
-const targets = [await startServer('raw', { RAW_RESPONSE }), hit]
-for (const name of process.env['ONLY']?.split('|') ?? ['guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
+const targets = [await startServer('raw', { RAW_RESPONSE })]
+for (const name of process.env['ONLY']?.split('|') ?? ['public', 'guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
 for (const target of targets) target.stop()
 printCosts(costs, 'raw', { rounds: ROUNDS, requests: REQUESTS })

@@ -70,8 +70,11 @@ export async function load (port: number, count: number, pathOf: (n: number) => 
 export const quantile = (numbers: readonly number[], part: number): number => [...numbers].sort((a, b) => a - b)[Math.min(numbers.length - 1, Math.floor(numbers.length * part))] ?? NaN
 export const median = (numbers: readonly number[]): number => quantile(numbers, 0.5)
 
-/** CPU microseconds per request: the middle of many short turns, and the quiet quarter of them. */
+/** CPU microseconds per request: the middle of many short turns, and the tenth below which the quietest lie. */
 export interface Cost { readonly median: number, readonly quiet: number }
+
+/** Requests until the compiler has nothing more to do. */
+const WARM_UP = 20_000
 
 /**
  * CPU time per request of each target. The targets take short turns, many of them, in changing order: what else the machine
