@@ -83,7 +83,7 @@ const WARM_UP = 20_000
 export async function cpuPerRequest (targets: readonly Target[], { rounds, requests, pathOf, fields }: { rounds: number, requests: number, pathOf: (n: number) => string, fields?: readonly string[] }): Promise<Map<string, Cost>> {
   const samples = new Map<string, number[]>(targets.map(({ name }) => [name, []]))
   let n = 0
-  for (const target of targets) await load(target.port, Math.max(requests, 5000), () => pathOf(n++), 16, fields)
+  for (const target of targets) await load(target.port, WARM_UP, () => pathOf(n++), 16, fields)
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < targets.length; turn++) {
       const target = targets[(turn + round) % targets.length] as Target
