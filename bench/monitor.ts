@@ -35,7 +35,7 @@ for (let round = 0; round < 8; round++) {
 const silent = contestants[0]?.best ?? NaN
 const whole = contestants.at(-1)?.best ?? NaN
 
-const server = await startServer('guarded, no metrics', { MONITOR: 'false' })
+const server = await startServer('public, no monitor')
 await load(server.port, REQUESTS, () => '/product')
 const before = await server.cpuMicros()
 await load(server.port, REQUESTS, () => '/product')
