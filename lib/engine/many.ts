@@ -19,8 +19,10 @@ export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[
   const undecided = new Set(keys)
   const missing: string[] = []
   let run: (signal: AbortSignal) => void = () => {}
-  const values = new Promise<ReadonlyMap<string, T>>((resolve, reject) => {
-    run = (signal) => { Promise.resolve(loader(missing, { signal })).then((answer) => { resolve(asMap(missing, answer)) }).catch(reject) }
+  const values = new Promise<ReadonlyMap<string, T>>((resolve) => {
+    const load = async (signal: AbortSignal): Promise<ReadonlyMap<string, T>> => asMap(missing, await loader(missing, { signal }))
+    // A loader that throws at once has to reach every key too, not only the one that was decided last.
+    run = (signal) => { resolve(load(signal)) }
   })
   values.catch(() => {})
   let signal: AbortSignal | undefined

@@ -262,6 +262,16 @@ t.test('a batch goes on when one of its keys needs no load after all', async (t)
   t.same(values, ['loaded a', 'from another process', 'loaded b'])
 })
 
+t.test('a loader of many that throws at once fails all of them, whichever was decided last', async (t) => {
+  const { cache } = kit()
+  const throwing = (): never => { throw new Error('at once') }
+  await t.rejects(cache.getOrSetMany(['x', 'y', 'z'], throwing), { message: 'at once' })
+  await turns()
+  t.same(await Promise.all(['x', 'y', 'z'].map(async (key) => await cache.getOrSet(key, () => `${key} again`))), ['x again', 'y again', 'z again'])
+  await t.rejects(loadMany(async (key, load) => key === 'elsewhere' ? await turns(1) : await load({ key, signal: new AbortController().signal }), ['a', 'elsewhere'], throwing), { message: 'at once' })
+  await cache.close()
+})
+
 t.test('close gives up what still loads, and lets nothing begin', async (t) => {
   const { cache } = kit()
   let signal: AbortSignal | undefined
