@@ -182,7 +182,7 @@ export class CacheEngine {
     checkLoader(loader)
     checkLoadOptions(options)
     this.#keys(keys)
-    return await loadMany(async (key, load, decided) => await this.#getOrSet(key, load, options as LoadOptions<T | undefined>, decided), keys, loader)
+    return await loadMany(async (key, load, decided) => await this.#getOrSet(key, load, options as LoadOptions<T | undefined>, decided), keys, loader, this.#shared.parts.dependencies)
   }
 
   /**

@@ -21,6 +21,12 @@ export class DependencyScope {
   add (mark: Mark): void {
     if (this.#marks.size <= MAX_MARKS) this.#marks.add(mark)
   }
+
+  /** What else was read, by its marks. */
+  take (marks: Iterable<Mark>, stale: boolean): void {
+    for (const mark of marks) this.add(mark)
+    if (stale) this.stale = true
+  }
 }
 
 /**
@@ -59,8 +65,12 @@ export class DependencyTracker {
     const scope = this.#scopes.current
     if (scope === undefined) return
     scope.add(keyMark(key))
-    for (const mark of marks) scope.add(mark)
-    if (stale) scope.stale = true
+    scope.take(marks, stale)
+  }
+
+  /** What was read in another scope is what the present one is built from, too. */
+  share (other: DependencyScope): void {
+    this.#scopes.current?.take(other.marks, other.stale)
   }
 
   /** Runs `task` as if nothing were being built: for work that outlives the caller. */

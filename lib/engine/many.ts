@@ -1,4 +1,5 @@
 import { errors, shown } from '../errors.ts'
+import { DependencyScope, type DependencyTracker } from './dependencies.ts'
 import type { Loader, LoadContext } from './load-options.ts'
 
 /** What a loader for many keys may answer. */
@@ -13,14 +14,16 @@ type GetOrSet<T> = (key: string, load: Loader<T | undefined>, decided: () => voi
 /**
  * Loads all that is missing with one call. Every key goes its usual way through `getOrSet`; the loader runs once it is
  * known of every key whether it is stored, being loaded by somebody else, or missing. It waits for no load of others,
- * so two batches that share keys cannot wait for each other.
+ * so two batches that share keys cannot wait for each other. What the loader reads through the cache, each of the values
+ * is built from.
  */
-export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[], loader: ManyLoader<T>): Promise<Array<T | undefined>> {
+export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[], loader: ManyLoader<T>, dependencies: DependencyTracker): Promise<Array<T | undefined>> {
   const undecided = new Set(keys)
   const missing: string[] = []
+  const scope = new DependencyScope()
   let run: (signal: AbortSignal) => void = () => {}
   const values = new Promise<ReadonlyMap<string, T>>((resolve) => {
-    const load = async (signal: AbortSignal): Promise<ReadonlyMap<string, T>> => asMap(missing, await loader(missing, { signal }))
+    const load = async (signal: AbortSignal): Promise<ReadonlyMap<string, T>> => asMap(missing, await dependencies.track(scope, () => loader(missing, { signal })))
     // A loader that throws at once has to reach every key too, not only the one that was decided last.
     run = (signal) => { resolve(load(signal)) }
   })
@@ -34,7 +37,9 @@ export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[
     missing.push(key)
     signal ??= context.signal
     decide(key)
-    return (await values).get(key)
+    const answered = await values
+    dependencies.share(scope)
+    return answered.get(key)
   }, () => { decide(key) })]))
   // A key may come to its end without a load of its own: another process had it, or it was none.
   for (const [key, promise] of loaded) promise.then(() => { decide(key) }, () => { decide(key) })

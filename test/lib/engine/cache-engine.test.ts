@@ -1,5 +1,6 @@
 import t from 'tap'
 import { CacheManager } from '../../../lib/cache-manager.ts'
+import { DependencyTracker } from '../../../lib/engine/dependencies.ts'
 import { Flights } from '../../../lib/engine/flights.ts'
 import { loadMany } from '../../../lib/engine/many.ts'
 import type { Purge } from '../../../lib/purge.ts'
@@ -258,7 +259,7 @@ t.test('batches that overlap share what the other loads, and do not wait for eac
 
 t.test('a batch goes on when one of its keys needs no load after all', async (t) => {
   const values = await loadMany<string>(async (key, load) => key === 'elsewhere' ? await turns(1).then(() => 'from another process') : await load({ key, signal: new AbortController().signal }),
-    ['a', 'elsewhere', 'b'], (keys) => keys.map((key) => `loaded ${key}`))
+    ['a', 'elsewhere', 'b'], (keys) => keys.map((key) => `loaded ${key}`), new DependencyTracker(true))
   t.same(values, ['loaded a', 'from another process', 'loaded b'])
 })
 
@@ -268,7 +269,30 @@ t.test('a loader of many that throws at once fails all of them, whichever was de
   await t.rejects(cache.getOrSetMany(['x', 'y', 'z'], throwing), { message: 'at once' })
   await turns()
   t.same(await Promise.all(['x', 'y', 'z'].map(async (key) => await cache.getOrSet(key, () => `${key} again`))), ['x again', 'y again', 'z again'])
-  await t.rejects(loadMany(async (key, load) => key === 'elsewhere' ? await turns(1) : await load({ key, signal: new AbortController().signal }), ['a', 'elsewhere'], throwing), { message: 'at once' })
+  await t.rejects(loadMany(async (key, load) => key === 'elsewhere' ? await turns(1) : await load({ key, signal: new AbortController().signal }), ['a', 'elsewhere'], throwing, new DependencyTracker(true)), { message: 'at once' })
+  await cache.close()
+})
+
+t.test('each value of many is built from all that their loader read', async (t) => {
+  const { cache, clock } = kit()
+  let rate = 1
+  const load = async (keys: readonly string[]): Promise<string[]> => {
+    const read = await cache.getOrSet('rate', () => rate, { ttl: 10, staleWhileRevalidate: 60 })
+    return keys.map((key) => `${key}@${read}`)
+  }
+  const keys = ['a', 'b', 'c']
+  const page = async (): Promise<unknown> => await cache.getOrSet('page', async () => await cache.getOrSetMany(keys, load))
+  t.same(await page(), ['a@1', 'b@1', 'c@1'])
+  rate = 2
+  await cache.invalidate({ keys: ['rate'] })
+  t.same(await cache.getMany(['page', ...keys]), [undefined, undefined, undefined, undefined])
+  t.same(await page(), ['a@2', 'b@2', 'c@2'])
+  await cache.invalidate({ keys: ['a'] })
+  t.same(await cache.getMany(['rate', ...keys]), [2, undefined, 'b@2', 'c@2'], 'and from nothing of each other')
+  clock.advance(11_000)
+  await cache.invalidate({ keys })
+  t.same(await cache.getOrSetMany(keys, load), ['a@2', 'b@2', 'c@2'])
+  t.same(await cache.getMany(keys), [undefined, undefined, undefined], 'the rate was stale')
   await cache.close()
 })
 
