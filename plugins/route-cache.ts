@@ -106,14 +106,11 @@ export class RouteCache implements Lookup {
         if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
         return this.#serve(visit, entry, nowMs, 'hit', 'fresh')
       }
-      if (nowMs < entry.staleWhileRevalidateUntilMs) {
-        void this.#refresher.refresh(key, request, policy)
-        return this.#serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
-      }
+      if (nowMs < entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, entry, nowMs)
       if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, policy.softTimeoutMs)
     }
     if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) return this.#miss(visit, found, {})
-    return this.#flights.has(key) ? this.#follow(visit) : this.#lead(visit, found, this.#flights.lead(key))
+    return this.#flights.has(key) ? this.#follow(visit, found) : this.#lead(visit, found, this.#flights.lead(key))
   }
 
   /** Deals with a request that is not like all others; `undefined` when it is, after all. */
@@ -159,21 +156,24 @@ export class RouteCache implements Lookup {
     return this.#miss(visit, found, { flight: leased, ticket })
   }
 
-  /** Waits for whoever is getting the same response; goes alone when that is of no use, or takes too long. */
-  async #follow (first: Visit): Promise<boolean> {
+  /**
+   * Waits for whoever is getting the same response, and takes the lead when they leave without it: one at a time, however
+   * many leave. Goes alone when waiting is of no use, or takes too long.
+   */
+  async #follow (first: Visit, before: Found): Promise<boolean> {
     const { stats, events, clock, log } = this.#parts
     const { key, policy, request } = first
     stats.add('coalescedLoads')
     if (events.heard('coalesced')) events.emit('coalesced', { key, route: policy.route })
     let visit = first
-    let found: Found = { key, entry: undefined, varyMiss: false }
-    // The one who leads may be overtaken by a purge, and so may their successor: twice is enough.
-    for (let attempt = 0; attempt < 2 && this.#patienceMs(first) > 0; attempt++) {
+    let found = before
+    while (this.#patienceMs(first) > 0) {
       const end = await this.#flights.wait(key, this.#patienceMs(first))
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
       const nowMs = clock.now()
       if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'coalesced')
+      if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.#serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
       if (!this.#flights.has(key)) return await this.#lead(visit, found, this.#flights.lead(key))
@@ -203,6 +203,11 @@ export class RouteCache implements Lookup {
       return this.#serve(visit, found.entry, nowMs, 'stale', end === 'failed' ? 'stale-if-error' : 'soft-timeout')
     }
     return this.#miss(visit, found, {})
+  }
+
+  #serveAndRefresh (visit: Visit, entry: Entry<StoredResponse>, nowMs: EpochMs): true {
+    void this.#refresher.refresh(visit.key, visit.request, visit.policy)
+    return this.#serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
   }
 
   #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string): true {

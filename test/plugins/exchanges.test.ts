@@ -58,6 +58,24 @@ t.test('what proves uncacheable is shared with nobody, and nobody queues for it 
   await app.close()
 })
 
+t.test('what is stale on arrival is shared while it is refreshed', async (t) => {
+  const { app } = await cachedApp()
+  const gate = deferred()
+  let runs = 0
+  app.get('/x', { config: { cache: true } }, async (_request, reply) => {
+    runs++
+    await gate.promise
+    return await reply.header('cache-control', 'max-age=0, stale-while-revalidate=9').send('page')
+  })
+  const all = Array.from({ length: 20 }, async () => await app.inject('/x'))
+  await turns()
+  gate.resolve()
+  const answers = await Promise.all(all)
+  t.equal(answers.filter((answer) => /stale-while-revalidate/.test(cacheStatus(answer))).length, 19)
+  t.equal(runs, 2, 'the one they waited for, and one refresh')
+  await app.close()
+})
+
 t.test('a leader that fails, stalls, leaves or hijacks holds nobody up', async (t) => {
   await t.test('an error is for the leader alone', async (t) => {
     const { app } = await cachedApp()
@@ -164,6 +182,38 @@ t.test('a leader that fails, stalls, leaves or hijacks holds nobody up', async (
     const answers = await Promise.all(await waiting)
     t.ok(answers.every(({ body }) => body === 'page'))
     t.equal(runs, 2)
+    await app.close()
+  })
+
+  await t.test('however many leave one after the other, one at a time takes their place', async (t) => {
+    const { app } = await cachedApp()
+    const leavers = 4
+    const begun = Array.from({ length: leavers }, () => deferred())
+    const last = deferred()
+    const gate = deferred()
+    let runs = 0
+    app.get('/x', { config: { cache: true } }, async () => {
+      (begun[runs++] ?? last).resolve()
+      await gate.promise
+      return 'page'
+    })
+    const port = await listening(app)
+    const waiting = async (requests: number): Promise<void> => { while (app.cache.getStats().coalescedLoads < requests) await turns(1) }
+    const honest = deferred<Array<Promise<string>>>()
+    let gone: Promise<unknown> = honest.promise
+    for (const [number, { promise }] of begun.entries()) {
+      gone = abandonedRequest(port, '/x', Promise.all([gone, promise]))
+      await (number === 0 ? promise : waiting(number))
+    }
+    const answers = Array.from({ length: 20 }, async () => (await rawRequest(port, ['GET /x HTTP/1.1', 'Host: a.example'])).body)
+    await waiting(leavers - 1 + answers.length)
+    honest.resolve(answers)
+    await last.promise
+    await turns(20)
+    t.equal(runs, leavers + 1)
+    gate.resolve()
+    t.ok((await Promise.all(answers)).every((body) => body === 'page'))
+    t.equal(runs, leavers + 1)
     await app.close()
   })
 
