@@ -110,7 +110,7 @@ export class RouteCache implements Lookup {
       if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, policy.softTimeoutMs)
     }
     if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) return this.#miss(visit, found, {})
-    return this.#flights.has(key) ? this.#follow(visit, found) : this.#lead(visit, found, this.#flights.lead(key))
+    return this.#flights.has(found.key) ? this.#follow(visit, found) : this.#lead(visit, found, this.#flights.lead(found.key))
   }
 
   /** Deals with a request that is not like all others; `undefined` when it is, after all. */
@@ -168,7 +168,7 @@ export class RouteCache implements Lookup {
     let visit = first
     let found = before
     while (this.#patienceMs(first) > 0) {
-      const end = await this.#flights.wait(key, this.#patienceMs(first))
+      const end = await this.#flights.wait(found.key, this.#patienceMs(first))
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
       const nowMs = clock.now()
@@ -176,7 +176,8 @@ export class RouteCache implements Lookup {
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.#serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
-      if (!this.#flights.has(key)) return await this.#lead(visit, found, this.#flights.lead(key))
+      // What was stored may be the variant of others: ours has a key of its own, by which we wait now.
+      if (!this.#flights.has(found.key)) return await this.#lead(visit, found, this.#flights.lead(found.key))
     }
     return this.#miss(visit, found, { collapsed: true })
   }

@@ -58,6 +58,29 @@ t.test('what proves uncacheable is shared with nobody, and nobody queues for it 
   await app.close()
 })
 
+t.test('requests for the variants of one URL are one run of the handler for each', async (t) => {
+  const { app } = await cachedApp()
+  const languages = ['ar', 'de', 'en', 'fr', 'it']
+  let runs: string[] = []
+  app.get('/x', { config: { cache: { tags: ['page'] } } }, async (request, reply) => {
+    const language = String(request.headers['accept-language'])
+    runs.push(language)
+    await turns()
+    return await reply.header('vary', 'accept-language').send(language)
+  })
+  const round = async (): Promise<void> => {
+    runs = []
+    const asked = Array.from({ length: 100 }, (_, index) => String(languages[index % languages.length]))
+    const answers = await Promise.all(asked.map(async (language) => (await app.inject({ url: '/x', headers: { 'accept-language': language } })).body))
+    t.same(answers, asked)
+    t.same(runs.toSorted(), languages)
+  }
+  await t.test('when nobody knows yet that there are any', round)
+  await app.cache.invalidate({ tags: ['page'] })
+  await t.test('when they are known', round)
+  await app.close()
+})
+
 t.test('what is stale on arrival is shared while it is refreshed', async (t) => {
   const { app } = await cachedApp()
   const gate = deferred()
