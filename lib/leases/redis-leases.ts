@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 
 import type { Clock, Milliseconds } from '../clock.ts'
+import { errors } from '../errors.ts'
 import { createRedisKeys } from '../keyspace/redis-key.ts'
 import type { Lease, LeaseAnswer, Leases, LeaseWait } from '../ports/leases.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
@@ -35,10 +36,27 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
   const keys = createRedisKeys(prefix)
   const holder = randomBytes(9).toString('base64url')
   const held = new Map<string, () => Promise<void>>()
+  /** The names of leases, by token, that were to be given back while nothing could be sent. */
+  const owed = new Map<string, string>()
   let number = 0
   let closed = false
 
   const pause = async (ms: Milliseconds): Promise<void> => { await new Promise<void>((resolve) => { clock.after(ms, resolve) }) }
+
+  /** What is sent comes after the SET on the same connection, however late both are; what cannot be sent waits until Redis is back. Never rejects. */
+  const giveBack = async (name: string, token: string): Promise<void> => {
+    if (client.ready) {
+      const done = await client.script(RELEASE, [name], [token]).then(() => true, () => false)
+      if (done) return
+    }
+    if (!client.ready && !closed) owed.set(token, name)
+  }
+  const stopListening = client.onChange((ready) => {
+    if (!ready) return
+    const due = [...owed]
+    owed.clear()
+    for (const [token, name] of due) void giveBack(name, token)
+  })
 
   const holding = (name: string, token: string): Lease => {
     let over = false
@@ -58,8 +76,7 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
     const release = async (): Promise<void> => {
       if (over) return
       end()
-      // If it does not get through, the lease runs out by itself.
-      await client.script(RELEASE, [name], [token]).catch(() => {})
+      await giveBack(name, token)
     }
     held.set(token, release)
     later()
@@ -76,7 +93,10 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
       try {
         const reply = await client.call(['SET', name, token, 'PX', leaseMs, 'NX'])
         return reply === 'OK' ? holding(name, token) : 'busy'
-      } catch {
+      } catch (error) {
+        // Without an answer it may still be taken: a server that was only asleep goes on with what it was sent, and the
+        // others would wait for a load that has long been over.
+        if (error instanceof errors.FST_ERR_CACHE_REDIS_UNAVAILABLE) void giveBack(name, token)
         return 'unavailable'
       }
     },
@@ -99,6 +119,7 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
 
     async close () {
       closed = true
+      stopListening()
       await Promise.all([...held.values()].map(async (release) => { await release() }))
     }
   }

@@ -81,6 +81,24 @@ t.test('those who wait learn that the lease is free, or that they have waited en
   t.equal(await other.wait('k', 1000), 'unavailable')
 })
 
+t.test('a lease that a sleeping Redis takes after its caller has gone is given back when Redis wakes', async (t) => {
+  const impatient = openRedis(server.url)
+  t.teardown(async () => { server.thaw(); await impatient.close() })
+  await impatient.opened({ withinMs: 5000 })
+  const { prefix, other } = two()
+  const one = createRedisLeases({ client: impatient, clock: systemClock, prefix, leaseMs: 60_000 })
+  const held = lease(await one.acquire('held'))
+  server.freeze()
+  const names = Array.from({ length: 6 }, (_, index) => `k${index}`)
+  // The first ones to fail can still send something after it; then the circuit is open.
+  t.same(new Set(await Promise.all(names.map(async (name) => await one.acquire(name)))), new Set(['unavailable']))
+  t.equal(impatient.ready, false)
+  await held.release()
+  server.thaw()
+  for (const name of [...names, 'held']) t.equal(await other.wait(name, 5000), 'free', name)
+  await Promise.all([one.close(), other.close()])
+})
+
 t.test('without Redis there is nothing to wait for', async (t) => {
   const nowhere = openRedis({ host: '127.0.0.1', port: await freePort() })
   const leases = createRedisLeases({ client: nowhere, clock: systemClock, prefix: 'x:' })
