@@ -30,10 +30,12 @@ export async function buildApp ({ catalogue = ownCatalogue, database: file, host
   const database = openDatabase(products, file)
   const app = Fastify({ logger })
   app.addHook('onClose', async () => { database.close() })
+  const { CACHE_STRATEGY, REDIS_URL } = process.env
   // A database in the memory of this process is nobody else's, and so is what was cached of it.
-  const strategy = file === undefined && process.env['CACHE_STRATEGY'] === undefined ? { strategy: 'memory' } as const : {}
+  const strategy = file === undefined && CACHE_STRATEGY === undefined ? { strategy: 'memory' } as const : {}
   await app.register(cache, {
     ...strategy,
+    ...REDIS_URL !== undefined && { redisUrl: REDIS_URL },
     admin: { token: adminToken },
     warmup: {
       paths: host === undefined ? [] : ['/products', '/categories'].map((path) => ({ path, host })),

@@ -46,6 +46,7 @@ export class BodyTee extends Transform {
   #bytes = 0
   #whole: (body: Buffer | undefined) => void = () => {}
   #start: (() => void) | undefined
+  #run: (read: () => void) => void = (read) => { read() }
 
   constructor (maxBytes: number, start: (tee: BodyTee) => void) {
     super()
@@ -66,8 +67,15 @@ export class BodyTee extends Transform {
   override _read (size: number): void {
     const start = this.#start
     this.#start = undefined
-    start?.()
-    super._read(size)
+    this.#run(() => {
+      start?.()
+      super._read(size)
+    })
+  }
+
+  /** Runs all reading through `run`: a source goes on when a socket drains, which may be on behalf of another response. */
+  runIn (run: (read: () => void) => void): void {
+    this.#run = run
   }
 
   /** Told the whole body once it has ended cleanly, or `undefined` if it was too long. Never told about a body that broke off. */

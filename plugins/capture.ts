@@ -109,7 +109,7 @@ export class Capture {
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
     const response: JudgedResponse = { status, nowMs, bytes, inputs, vary: effectiveVary(answered), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
-    const refusal = marks === undefined ? 'tags-failed' : marks.length > MAX_MARKS ? 'too-many-tags' : bytes !== undefined && bytes.length > settings.maxBodyBytes ? 'too-large' : undefined
+    const refusal = miss.scope.ended ? 'broken-body' : marks === undefined ? 'tags-failed' : marks.length > MAX_MARKS ? 'too-many-tags' : bytes !== undefined && bytes.length > settings.maxBodyBytes ? 'too-large' : undefined
     const first: Judgement = refusal === undefined ? judge(answered) : { store: false, reason: refusal }
     if (!first.store || marks === undefined) {
       this.#ends.giveUp(miss, request, reply, first.store ? 'tags-failed' : first.reason)
@@ -165,6 +165,7 @@ export class Capture {
     if (body.kind === 'stream') {
       const declared = reply.getHeader('content-length')?.toString()
       body.payload.beforeStart(() => { observed.begin() })
+      body.payload.runIn((read) => { parts.dependencies.enter(miss.scope, read) })
       this.#watch(body.payload, miss, request, (kept) => {
         if (declared !== undefined && declared !== String(kept.length)) {
           this.#ends.refuse(miss, request, 'length-mismatch')

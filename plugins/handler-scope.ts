@@ -23,7 +23,7 @@ export class HandlerScope {
     const { log, dependencies } = this.#parts
     const scope = new DependencyScope()
     noteArrival(request, { ticket: log.ticket(), scope })
-    const release = dependencies.hold()
+    const release = dependencies.hold(scope)
     if (release !== undefined) onReplyEnd(reply, release)
     dependencies.enter(scope, next)
   }
@@ -47,9 +47,23 @@ export class HandlerScope {
     const call = (): unknown => handler.call(app, request, reply)
     const result: unknown = dependencies.enter(miss.scope, policy.statuses === 'any' ? () => noteThrown(miss, call) : call)
     if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
-    // What Fastify does with the result (serialisers, error handlers, the flow of a stream) belongs to the response as well, and
-    // runs where `then` is called.
-    return { then: (answered: Settled, failed: Settled): unknown => dependencies.enter(miss.scope, () => result.then(answered, failed)) }
+    // A client that leaves ends the reply, but not the handler. What is answered then, Fastify takes before the scope is released.
+    const release = dependencies.hold(miss.scope)
+    if (release !== undefined) queueMicrotask(() => { result.then(release, release) })
+    return this.answerOf(request, result)
+  }
+
+  /**
+   * The promise of a handler, such that what Fastify does with the answer (serialisers, error handlers, the flow of a stream) runs
+   * in the scope of the response that it is part of.
+   */
+  answerOf (request: FastifyRequest, promise: PromiseLike<unknown>): PromiseLike<unknown> {
+    const inside = (next: Settled): Settled => (value) => {
+      const miss = missOf(request)
+      return miss?.owner === this.#owner ? this.#parts.dependencies.enter(miss.scope, () => next(value)) : next(value)
+    }
+    const then = (answered: Settled, failed: Settled): unknown => promise.then(inside(answered), inside(failed))
+    return { then } as PromiseLike<unknown>
   }
 }
 

@@ -54,7 +54,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     answered
   }
   noteMiss(request, miss)
-  endWithReply(miss, visit, arrival === null ? dependencies.hold() : undefined)
+  endWithReply(miss, visit, arrival === null ? dependencies.hold(miss.scope) : undefined)
   return miss
 }
 

@@ -9,7 +9,10 @@ export type ObservedInput = string
 export const ALL_HEADERS = '*'
 
 /** Stands for the request target as it was sent, where the key knows less of it or another spelling. */
-export const TARGET = 'target'
+export const TARGET = '@target'
+
+/** The address of the client. Like the target, it is spelled as no header can be. */
+export const IP = '@ip'
 
 /**
  * Watches which parts of the request a handler reads while it builds a response that is to be stored. A response built
@@ -57,9 +60,15 @@ export class ObservedRequest {
     const inputs = this.#inputs
     this.#raw.headers = new Proxy(this.#headers, new HeaderWatch(inputs, this.#conditions))
     this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
+    this.#forgetDistinct()
     if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(inputs, 'cookie'))
     watched.set(this.#request, inputs)
     if (this.#url !== undefined) watchUrl(this.#raw, inputs)
+  }
+
+  /** Node keeps what it has once made of the raw headers; a hook may have looked before us. */
+  #forgetDistinct (): void {
+    if ('headersDistinct' in this.#raw) Object.assign(this.#raw, { headersDistinct: undefined })
   }
 
   /** Puts the request back as it was, and tells what was read. */
@@ -174,7 +183,7 @@ function makeTell (request: FastifyRequest): void {
   const prototype = Object.getPrototypeOf(request) as object
   let getters = gettersOf.get(prototype)
   if (getters === undefined) {
-    const ways = { ip: telling(prototype, 'ip', () => 'ip'), originalUrl: telling(prototype, 'originalUrl', ({ raw }, value) => value === raw.url ? undefined : TARGET) }
+    const ways = { ip: telling(prototype, 'ip', () => IP), originalUrl: telling(prototype, 'originalUrl', ({ raw }, value) => value === raw.url ? undefined : TARGET) }
     const fixed = Object.keys(ways).some((name) => Object.getOwnPropertyDescriptor(prototype, name)?.configurable === false)
     if (!fixed) Object.defineProperties(prototype, ways)
     getters = fixed ? ways : null

@@ -72,7 +72,7 @@ export class RouteCache implements Lookup {
       if (answered === false) return cache.handlers.run(this, handler, request, reply)
       // A handler that answers through `reply.send` returns nothing: the reply itself is what to wait for, else Fastify would
       // take the nothing for the answer.
-      return answered.then((served) => served ? reply : cache.handlers.run(this, handler, request, reply) ?? reply)
+      return cache.handlers.answerOf(request, answered.then((served) => served ? reply : cache.handlers.run(this, handler, request, reply) ?? reply))
     }
   }
 

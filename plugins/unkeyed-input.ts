@@ -1,12 +1,12 @@
 import type { FastifyRequest } from 'fastify'
 import { hasDimension } from '../lib/keyspace/request-key.ts'
 import { hasOtherParameters } from './closed-query.ts'
-import { ALL_HEADERS, TARGET, type ObservedInput } from './observed-request.ts'
+import { ALL_HEADERS, IP, TARGET, type ObservedInput } from './observed-request.ts'
 import { cookieNames } from './request-cookies.ts'
 import type { Miss } from './exchange.ts'
 
 /** What depends on the message's framing and on the connection, not on what is asked for. */
-const FRAMING: ReadonlySet<string> = new Set(['connection', 'content-length', 'transfer-encoding', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range'])
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'if-none-match', 'if-modified-since', 'if-match', 'if-unmodified-since', 'if-range', 'range'])
 
 /**
  * What the handler read that two requests with the same key may differ in; `undefined` when there is nothing.
@@ -21,9 +21,11 @@ export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: Fasti
   // A validator that lets other parameters pass shows them to the handler in `request.query`.
   if (policy.query !== undefined && hasOtherParameters(policy.query, request.query as Record<string, unknown>)) return TARGET
   const behindProxy = request.ips !== undefined
+  // Before what serialisers look for in any object, headers too: `then`, `toJSON`.
+  if (inputs.has(ALL_HEADERS)) return ALL_HEADERS
   for (const input of inputs) {
-    if (input === ALL_HEADERS) return input
     if (FRAMING.has(input) || vary.includes(input) || policy.headers.includes(input) || policy.harmlessHeaders.has(input)) continue
+    if (input === IP && hasDimension(key, ['partition', request.ip])) continue
     // A partition that is the credential itself.
     if (policy.partition !== undefined && credentials.includes(input) && hasDimension(key, ['partition', headers[input]?.toString()])) continue
     // The host that the key contains; a proxy, or the two ways of HTTP/2 to say it, may have named another.

@@ -42,7 +42,7 @@ export class CacheEngine {
   /** The fresh value under `key`; `undefined` when there is none. @throws FST_ERR_CACHE_KEY */
   async get<T = unknown> (key: string): Promise<T | undefined> {
     const { parts } = this.#shared
-    const name = this.#key(key)
+    const name = this.#asked(key)
     const startedAt = performance.now()
     const found = await parts.store.read(name)
     const fresh = this.#isFresh(found)
@@ -91,10 +91,8 @@ export class CacheEngine {
 
   /** Whether a fresh value is stored under `key`. */
   async exists (key: string): Promise<boolean> {
-    const name = this.#key(key)
-    const found = await this.#shared.parts.store.read(name)
-    this.#shared.parts.dependencies.note(name)
-    return this.#isFresh(found)
+    const name = this.#asked(key)
+    return this.#isFresh(await this.#shared.parts.store.read(name))
   }
 
   /** Empties the cache, or this namespace of it. */
@@ -135,7 +133,7 @@ export class CacheEngine {
   /** @param decided told as soon as it is known whether this call loads, waits for another's load, or needs none */
   async #getOrSet<T> (key: string, loader: Loader<T>, options: LoadOptions<T>, decided: () => void): Promise<T> {
     const { parts } = this.#shared
-    const name = this.#key(key)
+    const name = this.#asked(key)
     const startedAt = performance.now()
     const askedAt = parts.log.tip
     const askedAtMs = parts.clock.now()
@@ -241,6 +239,13 @@ export class CacheEngine {
 
   #key (key: string): string {
     return this.#naming.key(checkDataKey(key))
+  }
+
+  /** Noted at once, and later with what it was made of: who asks in a hook may wait for the answer in the handler. */
+  #asked (key: string): string {
+    const name = this.#key(key)
+    this.#shared.parts.dependencies.note(name)
+    return name
   }
 
   #keys (keys: readonly string[]): string[] {

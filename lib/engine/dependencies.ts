@@ -10,6 +10,26 @@ export class DependencyScope {
   /** Something that was read was already stale, so what is built from it must not be kept as if it were fresh. */
   stale = false
 
+  #holders = 0
+  #ended = false
+
+  /** Nobody holds it any more: what is read from now on does not come to its notice. */
+  get ended (): boolean {
+    return this.#ended
+  }
+
+  /** @returns whether it is the first to hold it */
+  hold (): boolean {
+    return this.#holders++ === 0
+  }
+
+  /** @returns whether it was the last to hold it */
+  release (): boolean {
+    if (--this.#holders > 0) return false
+    this.#ended = true
+    return true
+  }
+
   get marks (): ReadonlySet<Mark> {
     return this.#marks
   }
@@ -53,11 +73,11 @@ export class DependencyTracker {
     return this.#enabled ? this.#scopes.run(scope, task) : task()
   }
 
-  /** Holds scopes open for work whose end is no promise. @returns what ends that, to be called once; nothing where nothing is tracked */
-  hold (): (() => void) | undefined {
+  /** Holds a scope open for work whose end is no promise. @returns what ends that, to be called once; nothing where nothing is tracked */
+  hold (scope: DependencyScope): (() => void) | undefined {
     if (!this.#enabled) return undefined
-    this.#scopes.open()
-    return () => { this.#scopes.close() }
+    if (scope.hold()) this.#scopes.open()
+    return () => { if (scope.release()) this.#scopes.close() }
   }
 
   /** A read of `key`, found or not: its absence is something to depend on, too. */

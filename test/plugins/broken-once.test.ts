@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect, type AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import t from 'tap'
@@ -197,4 +198,108 @@ t.test('a change whose consequences the route cannot name takes everything with 
   await app.inject('/list')
   t.equal((await app.inject({ method: 'PUT', url: '/item' })).statusCode, 500)
   t.equal((await app.inject('/list')).body, 'version 1')
+})
+
+t.test('a client that leaves does not take along what its response is built from', async (t) => {
+  for (const hooked of [false, true]) {
+    const { app } = await cachedApp()
+    t.teardown(() => app.close())
+    let price = 1
+    let runs = 0
+    const arrived = deferred()
+    if (hooked) app.addHook('preHandler', async () => {})
+    app.get('/page', { config: { cache: { ttl: 60 } } }, async (_request, { raw }) => {
+      if (++runs === 1) {
+        arrived.resolve()
+        await new Promise((resolve) => { raw.once('close', resolve) })
+        await turns(5)
+      }
+      return { price: await app.cache.getOrSet('price', () => price) }
+    })
+    const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
+    const client = connect(port, '127.0.0.1').on('error', () => {})
+    client.write('GET /page HTTP/1.1\r\nHost: a\r\n\r\n')
+    await arrived.promise
+    const loaded = new Promise<void>((resolve) => { app.cache.on('store', ({ kind }) => { if (kind === 'data') resolve() }) })
+    client.destroy()
+    await loaded
+    await turns(5)
+    price = 2
+    await app.cache.delete('price')
+    t.same((await app.inject({ url: '/page', headers: { host: 'a' } })).json(), { price: 2 })
+  }
+})
+
+t.test('a source that goes on when another response has drained is still followed', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let price = 1
+  const slow = deferred()
+  app.get('/slow', async () => { await slow.promise; return 'slow' })
+  app.get('/stream', { config: { cache: { ttl: 60 } } }, async (_request, reply) => {
+    reply.type('text/plain')
+    slow.resolve()
+    return Readable.from((async function * () {
+      for (let part = 0; part < 6; part++) yield 'x'.repeat(300_000)
+      yield `price ${await app.cache.getOrSet('price', () => price)}`
+    })())
+  })
+  const port = Number(new URL(await app.listen({ host: '127.0.0.1', port: 0 })).port)
+  const client = connect(port, '127.0.0.1').resume()
+  client.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
+  await once(client, 'close')
+  t.match(cacheStatus(await app.inject({ url: '/stream', headers: { host: 'a' } })), /^hit/)
+  price = 2
+  await app.cache.delete('price')
+  t.match((await app.inject({ url: '/stream', headers: { host: 'a' } })).body, /price 2$/)
+})
+
+t.test('a read that a hook has begun and the handler waits for is as old as the hook', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let price = 1
+  const loading = deferred()
+  const purged = deferred()
+  const reads = new WeakMap<object, Promise<number>>()
+  app.addHook('preHandler', async (request) => {
+    const now = price
+    reads.set(request, app.cache.getOrSet('price', async () => { await purged.promise; return now }))
+    loading.resolve()
+    await turns(3)
+    await purged.promise
+  })
+  app.get('/page', { config: { cache: { ttl: 60 } } }, async (request) => ({ price: await reads.get(request) }))
+  const first = app.inject('/page')
+  await loading.promise
+  price = 2
+  await app.cache.delete('price')
+  purged.resolve()
+  await first
+  t.same((await app.inject('/page')).json(), { price: 2 })
+})
+
+t.test('what names a header of the same name does not name the address of the client', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/named', { config: { cache: { ttl: 60, headers: ['ip', 'target'] } } }, async ({ ip }) => ip)
+  app.get('/kept', { config: { cache: { ttl: 60, partition: ({ ip }) => ip } } }, async ({ ip }) => ip)
+  t.match(cacheStatus(await app.inject({ url: '/named', remoteAddress: '10.0.0.1' })), /unkeyed-input; @ip/)
+  for (const remoteAddress of ['10.0.0.1', '10.0.0.2']) {
+    t.equal((await app.inject({ url: '/kept', remoteAddress })).body, remoteAddress)
+    t.match(cacheStatus(await app.inject({ url: '/kept', remoteAddress })), /^hit/)
+  }
+})
+
+t.test('headers that a hook has looked at before, and the way the connection is to be used, are inputs', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('onRequest', async ({ raw }) => raw.headersDistinct && undefined)
+  app.get('/distinct', { config: { cache: { ttl: 60 } } }, async ({ raw }) => raw.headersDistinct['x-forwarded-host']?.[0] ?? 'none')
+  app.get('/connection', { config: { cache: { ttl: 60 } } }, async ({ headers }) => headers.connection ?? 'none')
+  app.get('/all', { config: { cache: { ttl: 60 } } }, async ({ headers }) => headers)
+  const { headers } = await fetch(new URL('/distinct', await app.listen({ host: '127.0.0.1', port: 0 })), { headers: { 'x-forwarded-host': 'evil' } })
+  t.match(headers.get('cache-status'), /unkeyed-input; \*/)
+  for (const [url, input] of [['/connection', 'connection'], ['/all', '\\*']] as const) {
+    t.match(cacheStatus(await app.inject({ url, headers: { 'x-forwarded-host': 'evil', connection: 'evil' } })), new RegExp(`unkeyed-input; ${input}`), url)
+  }
 })
