@@ -91,8 +91,7 @@ export class CacheEngine {
 
   /** Whether a fresh value is stored under `key`. */
   async exists (key: string): Promise<boolean> {
-    const name = this.#asked(key)
-    return this.#isFresh(await this.#shared.parts.store.read(name))
+    return this.#isFresh(await this.#shared.parts.store.read(this.#asked(key)))
   }
 
   /** Empties the cache, or this namespace of it. */
@@ -241,11 +240,8 @@ export class CacheEngine {
     return this.#naming.key(checkDataKey(key))
   }
 
-  /** Noted at once, and later with what it was made of: who asks in a hook may wait for the answer in the handler. */
   #asked (key: string): string {
-    const name = this.#key(key)
-    this.#shared.parts.dependencies.note(name)
-    return name
+    return this.#shared.parts.dependencies.asked(this.#key(key))
   }
 
   #keys (keys: readonly string[]): string[] {

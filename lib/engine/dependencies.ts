@@ -80,6 +80,12 @@ export class DependencyTracker {
     return () => { if (scope.release()) this.#scopes.close() }
   }
 
+  /** Notes a key at once, before it is known what it was made of: who asks in a hook may wait for the answer in the handler. */
+  asked (key: string): string {
+    this.note(key)
+    return key
+  }
+
   /** A read of `key`, found or not: its absence is something to depend on, too. */
   note (key: string, marks: Iterable<Mark> = [], stale = false): void {
     const scope = this.#scopes.current

@@ -274,7 +274,7 @@ t.test('a response built from something outside the key is not stored, with one 
   const stream = { write (line: string) { warnings.push(JSON.parse(line) as object) } }
   const { app } = await cachedApp({ harmlessHeaders: ['X-Trace'] }, { logger: { level: 'warn', stream } })
   const routes: Record<string, [RouteCacheOptions, (request: FastifyRequest, reply: FastifyReply) => unknown, string]> = {
-    '/ip': [{}, ({ ip }) => ip, 'unkeyed-input; ip'],
+    '/ip': [{}, ({ ip }) => ip, 'unkeyed-input; @ip'],
     '/agent': [{}, ({ headers }) => headers['user-agent'] ?? '', 'unkeyed-input; user-agent'],
     '/all': [{}, ({ headers }) => ({ ...headers }), 'unkeyed-input; *'],
     '/has': [{}, ({ headers }) => 'x-a' in headers ? 1 : 0, 'unkeyed-input; x-a'],
