@@ -293,7 +293,7 @@ t.test('a response built from something outside the key is not stored, with one 
     }
     if (reason === '') t.match(cacheStatus(await app.inject(path)), /^hit/, path)
   }
-  t.same(warnings.map(({ route, input }) => [route, input]), [['/ip', 'ip'], ['/agent', 'user-agent'], ['/all', '*'], ['/has', 'x-a']])
+  t.same(warnings.map(({ route, input }) => [route, input]), [['/ip', '@ip'], ['/agent', 'user-agent'], ['/all', '*'], ['/has', 'x-a']])
   await app.close()
 })
 
