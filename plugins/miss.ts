@@ -44,7 +44,9 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     stale: would === undefined && answered === undefined && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
     staleAt: visit.askedAt,
     flight,
-    validation: storable && would === undefined && policy.http.revalidateMs > 0 && found.entry !== undefined ? beginValidation(found.entry) : undefined,
+    // A purge that came since it was found, while this waited for a lease, has taken what would be validated. One that
+    // comes from now on is after the ticket, and keeps what is confirmed out of the store.
+    validation: storable && would === undefined && policy.http.revalidateMs > 0 && found.entry !== undefined && log.judge(key, found.entry.marks, visit.askedAt) !== 'purged' ? beginValidation(found.entry) : undefined,
     job,
     observed: undefined,
     entityTags: [],

@@ -51,6 +51,60 @@ t.test('a stale response is validated through its handler, and a 304 makes it fr
   await app.close()
 })
 
+t.test('what a purge takes while its validation waits for another process is not validated', async (t) => {
+  const server = await startRedis()
+  const asked: Array<string | undefined> = []
+  let version = 1
+  let begun = deferred()
+  let gate = Promise.resolve()
+  const open = async (): Promise<FastifyInstance> => {
+    const app: FastifyInstance = Fastify()
+    await app.register(cache, { strategy: 'hybrid', redisUrl: server.url, redisPrefix: 'validated:', redisTimeout: 10 })
+    app.get('/x', { config: { cache: { ttl: 60, staleWhileRevalidate: 0, staleIfError: 0, tags: ['page'], http: { revalidate: 3600 } } } }, async ({ headers }, reply) => {
+      const seen = version
+      asked.push(headers['if-none-match'])
+      begun.resolve()
+      await gate
+      reply.header('etag', '"of the schema"')
+      return headers['if-none-match'] === undefined ? `version ${seen}` : await reply.code(304).send()
+    })
+    await app.ready()
+    return app
+  }
+  const [here, there] = [await open(), await open()]
+  t.teardown(async () => {
+    await Promise.all([here.close(), there.close()])
+    await server.stop()
+  })
+  t.match(await ask(here), { says: /stored/, body: 'version 1' })
+  const { tip } = there.cache.parts.log
+  await here.cache.invalidate({ tags: ['page'], soft: true })
+  while (there.cache.parts.log.tip === tip) await turns(1)
+  const held = deferred()
+  gate = held.promise
+  begun = deferred()
+  const leading = ask(there)
+  await begun.promise
+  const { leases } = here.cache.parts
+  const busy = deferred()
+  const wait = leases?.wait.bind(leases)
+  if (leases !== undefined && wait !== undefined) {
+    leases.wait = async (...how) => {
+      busy.resolve()
+      return await wait(...how)
+    }
+  }
+  const waiting = ask(here)
+  await busy.promise
+  version = 2
+  await here.cache.invalidate({ tags: ['page'] })
+  held.resolve()
+  await leading
+  t.match(await waiting, { says: /stored/, body: 'version 2' })
+  t.match(await ask(here), { says: /^hit/, body: 'version 2' })
+  t.same(asked, [undefined, '"of the schema"', undefined])
+})
+
 t.test('a background refresh validates too', async (t) => {
   const { app, clock, state } = await versioned({ staleWhileRevalidate: 60 })
   await ask(app)
