@@ -1,7 +1,9 @@
 import Fastify, { type FastifyRequest } from 'fastify'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import type { CachePluginOptions } from '../../plugins/options.ts'
 import { nothingBetween } from '../../plugins/hooks-between.ts'
 import { cachedApp, cacheStatus, deferred } from '../support/cached-app.ts'
+import { startRedis } from '../support/redis-server.ts'
 
 t.test('what a hook in front of the handler reads through the cache is part of the response', async (t) => {
   const { app } = await cachedApp()
@@ -141,7 +143,14 @@ t.test('caches behind us are told what is in the key', async (t) => {
 })
 
 t.test('what is read behind the handler is part of the response, too', async (t) => {
-  const { app } = await cachedApp()
+  const redis = await startRedis()
+  t.teardown(async () => { await redis.stop() })
+  await t.test('with entries in memory', async (t) => { await behindHandler(t, {}) })
+  await t.test('behind a lookup that takes a while', async (t) => { await behindHandler(t, { strategy: 'redis', redisUrl: redis.url }) })
+})
+
+async function behindHandler (t: Test, options: CachePluginOptions): Promise<void> {
+  const { app } = await cachedApp(options)
   t.teardown(() => app.close())
   let words = 'not here'
   app.setErrorHandler(async (_error, _request, reply) => { await reply.code(404).send(await app.cache.getOrSet('words', () => words)) })
@@ -155,7 +164,7 @@ t.test('what is read behind the handler is part of the response, too', async (t)
     await app.cache.delete('words')
     t.equal((await app.inject(url)).body, after)
   }
-})
+}
 
 t.test('only where hooks may run between the arrival and the handler are they followed', async (t) => {
   const app = Fastify()
