@@ -140,7 +140,9 @@ t.test('a sketch counts four thousand million purges, then the index begins anew
   for (let i = 1; i <= 200; i++) index.add(scopeOf({ keys: [`k${i}`] }), far + i, 0)
   t.equal(index.judge('k1', [], far), 'purged')
   t.equal(index.judge('k1', [], far + 1), 'valid')
-  t.equal(index.judge('other', [], 0), 'valid', 'before the first number that the sketch knows')
+  // Its seed is drawn at random, so one or another of them shares its cells with what was purged.
+  const valid = Array.from({ length: 32 }, (_, i) => index.judge(`other${i}`, [], 0)).filter((validity) => validity === 'valid')
+  t.ok(valid.length > 16, 'before the first number that the sketch knows')
   for (let i = 1; i <= 200; i++) index.add(scopeOf({ keys: [`late${i}`] }), far + 2 ** 33 + i, 0)
   t.equal(index.judge('k1', [], far), 'purged')
   t.equal(index.judge('other', [], far + 2 ** 32), 'purged', 'the floor has risen')
