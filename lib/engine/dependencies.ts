@@ -18,16 +18,12 @@ export class DependencyScope {
     return this.#ended
   }
 
-  /** @returns whether it is the first to hold it */
-  hold (): boolean {
-    return this.#holders++ === 0
+  hold (): void {
+    this.#holders++
   }
 
-  /** @returns whether it was the last to hold it */
-  release (): boolean {
-    if (--this.#holders > 0) return false
-    this.#ended = true
-    return true
+  release (): void {
+    if (--this.#holders === 0) this.#ended = true
   }
 
   get marks (): ReadonlySet<Mark> {
@@ -76,8 +72,12 @@ export class DependencyTracker {
   /** Holds a scope open for work whose end is no promise. @returns what ends that, to be called once; nothing where nothing is tracked */
   hold (scope: DependencyScope): (() => void) | undefined {
     if (!this.#enabled) return undefined
-    if (scope.hold()) this.#scopes.open()
-    return () => { if (scope.release()) this.#scopes.close() }
+    scope.hold()
+    this.#scopes.open()
+    return () => {
+      scope.release()
+      this.#scopes.close()
+    }
   }
 
   /** Notes a key at once, before it is known what it was made of: who asks in a hook may wait for the answer in the handler. */
