@@ -7,6 +7,7 @@ import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
 import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
 import { errors } from '../lib/errors.ts'
 import type { LookupResult } from '../lib/events.ts'
+import { ageSeconds } from '../lib/http/age.ts'
 import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember } from '../lib/http/cache-status.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import { isPromise, type MaybePromise } from '../lib/maybe-promise.ts'
@@ -20,7 +21,7 @@ import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
 import type { RoutePolicy } from './route-options.ts'
-import { putStored } from './serve-stored.ts'
+import { putStored, responseFor } from './serve-stored.ts'
 import type { Visit } from './visit.ts'
 
 export interface RouteCacheParts {
@@ -214,10 +215,13 @@ export class RouteCache implements Lookup {
   #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string): true {
     const { request, reply, policy, startedAt, key } = visit
     this.#tell(request, result, reason, policy, startedAt, key)
-    const payload = putStored(request, reply, entry, nowMs)
-    const ttl = (entry.freshUntilMs - nowMs) / 1000
+    const response = responseFor(request, entry)
     const { cacheStatus } = this.#settings
-    if (cacheStatus !== false) addStatus(reply, reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(cacheStatus, { hit: true, ttl, detail: reason }))
+    const ttl = (entry.freshUntilMs - nowMs) / 1000
+    const member = cacheStatus === false ? undefined : reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(cacheStatus, { hit: true, ttl, detail: reason })
+    if (policy.outlet.send(request, reply, response, String(ageSeconds(0, entry.storedAtMs, nowMs)), member)) return true
+    const payload = putStored(reply, response, entry, nowMs)
+    if (member !== undefined) addStatus(reply, member)
     reply.send(payload)
     return true
   }

@@ -8,6 +8,7 @@ import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
+import { Outlet } from './outlet.ts'
 
 /** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
 export type CacheRequest = FastifyRequest<{ Params: Record<string, string>, Querystring: Record<string, unknown>, Body: Record<string, unknown> }>
@@ -107,6 +108,8 @@ export interface RoutePolicy {
   readonly hooksMayLoad: boolean
   /** Tells apart routes of one path that differ in their constraints. */
   readonly constraints: string | undefined
+  /** The way out of its hits. */
+  readonly outlet: Outlet
 }
 
 type Given = RouteCacheOptions | true
@@ -153,7 +156,8 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     http: resolveHttpPolicy(options.http, defaults.http, ttlMs === 0),
     query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
-    constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
+    constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints),
+    outlet: new Outlet()
   })
 }
 

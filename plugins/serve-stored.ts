@@ -8,18 +8,22 @@ import { judgeRange, partialResponse, unsatisfiableResponse } from '../lib/http/
 import type { StoredResponse } from '../lib/http/response.ts'
 
 /**
- * Puts a stored response onto a reply and answers the payload to send: all of it, the part that was asked for, or
- * nothing when the client has it already (RFC 9110 §13.2.2 gives the order).
+ * What a request gets of a stored response: all of it, the part that was asked for, or nothing when the client has it
+ * already (RFC 9110 §13.2.2 gives the order).
  */
-export function putStored (request: FastifyRequest, reply: FastifyReply, entry: Entry<StoredResponse>, nowMs: number): Buffer | undefined {
+export function responseFor (request: FastifyRequest, entry: Entry<StoredResponse>): StoredResponse {
   const { headers } = request
   const chosen = entry.value.encoded === undefined ? entry.value : chosenRepresentation(entry.value, headers['accept-encoding']?.toString())
-  const response = headers['if-none-match'] === undefined && headers['if-modified-since'] === undefined && headers.range === undefined
+  return headers['if-none-match'] === undefined && headers['if-modified-since'] === undefined && headers.range === undefined
     ? chosen
     : asAsked(request, entry, chosen)
+}
+
+/** Puts a response onto a reply, with the age of what is stored, and answers the payload to send. */
+export function putStored (reply: FastifyReply, response: StoredResponse, { storedAtMs }: Entry, nowMs: number): Buffer | undefined {
   reply.code(response.status)
   for (const [name, value] of response.headers) reply.header(name, value)
-  reply.header('age', String(ageSeconds(0, entry.storedAtMs, nowMs)))
+  reply.header('age', String(ageSeconds(0, storedAtMs, nowMs)))
   return response.body.length === 0 ? undefined : response.body
 }
 

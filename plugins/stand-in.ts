@@ -5,7 +5,7 @@ import type { StoredResponse } from '../lib/http/response.ts'
 import { setBack } from './added-headers.ts'
 import { letGo } from './body-capture.ts'
 import type { Miss } from './exchange.ts'
-import { putStored } from './serve-stored.ts'
+import { putStored, responseFor } from './serve-stored.ts'
 
 /** The stale response that may be served in place of a failure (RFC 5861 §4), if there is one. */
 export function standInFor ({ stale, staleAt, key }: Miss, { clock, log }: EngineParts): Entry<StoredResponse> | undefined {
@@ -18,5 +18,5 @@ export function standInFor ({ stale, staleAt, key }: Miss, { clock, log }: Engin
 export function putStandIn (stale: Entry<StoredResponse>, { before }: Miss, request: FastifyRequest, reply: FastifyReply, failed: unknown, nowMs: number): Buffer | null {
   letGo(failed)
   setBack(reply, before)
-  return putStored(request, reply, stale, nowMs) ?? null
+  return putStored(reply, responseFor(request, stale), stale, nowMs) ?? null
 }

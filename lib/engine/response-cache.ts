@@ -6,7 +6,7 @@ import type { StoredResponse } from '../http/response.ts'
 import { varyKey, type VaryKeyOptions } from '../http/vary.ts'
 import { keyMark, type Mark } from '../keyspace/mark.ts'
 import { variantKey } from '../keyspace/request-key.ts'
-import { chain, type MaybePromise } from '../maybe-promise.ts'
+import { chain, isPromise, type MaybePromise } from '../maybe-promise.ts'
 import { refused, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { EngineParts } from './parts.ts'
@@ -64,13 +64,16 @@ export class ResponseCache {
 
   /** The stored response for a request, fresh or stale; at once when the store is in this process. */
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
-    return chain(this.#parts.store.read(key), (entry) => {
-      if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
-      const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
-      return chain(this.#parts.store.read(variant), (found) => {
-        const stored = responseIn(found)
-        return { key: variant, entry: stored, varyMiss: stored === undefined }
-      })
+    const entry = this.#parts.store.read(key)
+    return isPromise(entry) ? entry.then((later) => this.#foundIn(key, later, request)) : this.#foundIn(key, entry, request)
+  }
+
+  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders): MaybePromise<Found> {
+    if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
+    const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
+    return chain(this.#parts.store.read(variant), (found) => {
+      const stored = responseIn(found)
+      return { key: variant, entry: stored, varyMiss: stored === undefined }
     })
   }
 

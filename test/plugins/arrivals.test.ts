@@ -1,7 +1,7 @@
 import Fastify, { type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import type { CachePluginOptions } from '../../plugins/options.ts'
-import { nothingBetween } from '../../plugins/hooks-between.ts'
+import { nothingBetween } from '../../plugins/route-hooks.ts'
 import { cachedApp, cacheStatus, deferred } from '../support/cached-app.ts'
 import { startRedis } from '../support/redis-server.ts'
 

@@ -20,6 +20,14 @@ export function nothingBetween (request: FastifyRequest, arrival: string): boole
   return typeof last === 'function' && last.name === `bound ${arrival}` && PHASES.every((phase) => context[phase] === null)
 }
 
+/**
+ * Whether nobody but the hook `own` sees a response on its way out. Hooks cannot be added once the first request is there.
+ */
+export function nothingBehind (request: FastifyRequest, own: string): boolean {
+  const behind = contextOf(request)?.['onSend']
+  return Array.isArray(behind) && behind.every((hook) => typeof hook === 'function' && hook.name === `bound ${own}`)
+}
+
 function contextOf (request: FastifyRequest): RouteContext | undefined {
   const symbol = Object.getOwnPropertySymbols(request).find(({ description }) => description === 'fastify.context')
   const context: unknown = symbol === undefined ? undefined : Reflect.get(request, symbol)
