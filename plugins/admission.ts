@@ -31,19 +31,23 @@ export function admit (request: FastifyRequest, reply: FastifyReply, policy: Rou
   const credentialed = !policy.public && policy.partition === undefined && carriesCredentials(request, policy, credentials)
   if (credentialed && !policy.http.shareByDirective) return CREDENTIALS
   const target = request.raw.url ?? ''
+  const { protocol, host } = request
+  const knownKeys = request.originalUrl === target ? policy.knownKeys : undefined
+  const known = knownKeys?.of(protocol, host, target)
+  if (known !== undefined) return { admitted: true, key: known, credentialed }
   if (!isCleanTarget(target)) return TARGET
   // The handler sees the host as it was written, so one that is written otherwise is another; and a proxy's word for the
   // scheme is only a word.
-  const host = validHost(request.host)
-  const { protocol } = request
-  if (host === undefined || host !== request.host || (protocol !== 'http' && protocol !== 'https')) return HOST
+  if (validHost(host) !== host || (protocol !== 'http' && protocol !== 'https')) return HOST
   const partition = policy.partition?.(request as CacheRequest, reply)
   if (policy.partition !== undefined) {
     if (partition === undefined || partition === null || partition === '') return NO_PARTITION
     if (typeof partition !== 'string') throw new errors.FST_ERR_CACHE_OPTION('config.cache.partition', `a function that answered ${shown(partition)}`, 'a function that answers a string, or undefined for requests that are not to be cached')
   }
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
-  return { admitted: true, key: requestKey(protocol, host, counted, dimensions(request, policy, partition)), credentialed }
+  const key = requestKey(protocol, host, counted, dimensions(request, policy, partition))
+  knownKeys?.note(protocol, host, target, key)
+  return { admitted: true, key, credentialed }
 }
 
 /** In HTTP/2 a body needs no header to announce it. */

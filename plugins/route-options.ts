@@ -8,6 +8,7 @@ import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
+import { KnownKeys } from './known-keys.ts'
 import { Outlet } from './outlet.ts'
 
 /** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
@@ -108,6 +109,8 @@ export interface RoutePolicy {
   readonly hooksMayLoad: boolean
   /** Tells apart routes of one path that differ in their constraints. */
   readonly constraints: string | undefined
+  /** `undefined` where the key has other parts than scheme, host and target. */
+  readonly knownKeys: KnownKeys | undefined
   /** The way out of its hits. */
   readonly outlet: Outlet
 }
@@ -131,6 +134,10 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   if (mode === 'observe' && options.verify !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.mode: "observe"', 'config.cache.verify', 'every answer of an observed route is compared')
   const ttlMs = ms('ttl', defaults.ttlMs)
   const notFoundTtlMs = ms('notFoundTtl', 0)
+  const headers = strings('headers', options.headers).map((name) => name.toLowerCase()).sort()
+  const cookies = [...strings('cookies', options.cookies)].sort()
+  const query = route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema)
+  const constraints = route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
   return Object.freeze({
     route: route.url,
     ttlMs,
@@ -142,8 +149,8 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     public: isPublic,
     serveFrom,
     partition: options.partition,
-    headers: strings('headers', options.headers).map((name) => name.toLowerCase()).sort(),
-    cookies: [...strings('cookies', options.cookies)].sort(),
+    headers,
+    cookies,
     harmlessHeaders: new Set([...defaults.harmlessHeaders, ...strings('harmlessHeaders', options.harmlessHeaders)].map((name) => name.toLowerCase())),
     statuses: statuses(options.statuses ?? (ttlMs === 0 ? 'any' : [...DEFAULT_STATUSES]), notFoundTtlMs),
     notFoundTtlMs,
@@ -154,9 +161,10 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     observed: mode === 'observe',
     verify: options.verify === undefined ? defaults.verify : fraction('config.cache.verify', options.verify),
     http: resolveHttpPolicy(options.http, defaults.http, ttlMs === 0),
-    query: route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema),
+    query,
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
-    constraints: route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints),
+    constraints,
+    knownKeys: headers.length > 0 || cookies.length > 0 || options.partition !== undefined || query !== undefined || constraints !== undefined ? undefined : new KnownKeys(),
     outlet: new Outlet()
   })
 }
