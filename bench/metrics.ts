@@ -10,7 +10,7 @@ const ROUNDS = Number(process.env['ROUNDS'] ?? 1_000_000)
 const routes = Array.from({ length: 20 }, (_, index) => `/route-${index}/:id`)
 
 function hitOn (route: string): CacheEvents['lookup'] {
-  return { key: '', result: 'hit', durationMs: 0.004, namespace: '', route, reason: 'fresh' }
+  return { key: '', result: 'hit', atMs: Date.now(), durationMs: 0.004, namespace: '', route, reason: 'fresh' }
 }
 
 /** The best of three, so that a busy machine does not count. */

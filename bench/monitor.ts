@@ -11,7 +11,7 @@ const ROUNDS = Number(process.env['ROUNDS'] ?? 200_000)
 const REQUESTS = Number(process.env['REQUESTS'] ?? 10_000)
 
 /** A stream in which few keys are popular and many are rare, made beforehand. */
-const events: Array<CacheEvents['lookup']> = Array.from({ length: 65_536 }, () => ({ key: `response:http://localhost/products/${Math.floor(5000 ** Math.random())}`, result: 'hit', durationMs: 0.004, namespace: '', route: '/products/:id', reason: 'fresh' }))
+const events: Array<CacheEvents['lookup']> = Array.from({ length: 65_536 }, () => ({ key: `response:http://localhost/products/${Math.floor(5000 ** Math.random())}`, result: 'hit', atMs: Date.now(), durationMs: 0.004, namespace: '', route: '/products/:id', reason: 'fresh' }))
 
 interface Contestant { readonly name: string, readonly speak: (event: CacheEvents['lookup']) => void, best: number }
 

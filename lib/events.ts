@@ -30,7 +30,7 @@ export type AlertName = 'hitRate' | 'errorRate' | 'responseTime'
 /** What the engine says about itself. Metrics, monitor and logs listen; the engine never knows who does. */
 export interface CacheEvents {
   /** A data lookup (`get`, `getOrSet` …) or, with `route`, the lookup of a response; `observed` is how it would have ended. */
-  lookup: { key: string, result: LookupResult, durationMs: Milliseconds, namespace: string, route?: string, reason?: string, observed?: WouldBe }
+  lookup: { key: string, result: LookupResult, atMs: EpochMs, durationMs: Milliseconds, namespace: string, route?: string, reason?: string, observed?: WouldBe }
   /** A loader or a handler ran. `ok: false` when it threw, or ran over its deadline. */
   load: { key: string, ok: boolean, durationMs: Milliseconds, route?: string }
   /** A caller waited for somebody else's load instead of starting its own. */
@@ -72,6 +72,12 @@ export const EVENT_CHANNELS: Readonly<Record<CacheEventName, Channel>> = {
   fault: named('fault')
 }
 
+/** Is told of lookups in the order in which they were. */
+export type LookupGatherer = (lookups: ReadonlyArray<CacheEvents['lookup']>) => void
+
+/** So many lookups are counted at once: enough that the code which counts is warm, few enough that they are no garbage of age. */
+const GATHERED = 64
+
 type Listeners = { [E in CacheEventName]?: ReadonlyArray<CacheListener<E>> }
 
 /**
@@ -81,6 +87,8 @@ type Listeners = { [E in CacheEventName]?: ReadonlyArray<CacheListener<E>> }
  */
 export class CacheEventHub {
   readonly #listeners: Listeners = {}
+  #gatherers: readonly LookupGatherer[] = []
+  #untold: Array<CacheEvents['lookup']> = []
 
   on<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
     this.#set(name, [...this.#of(name), listener])
@@ -93,12 +101,41 @@ export class CacheEventHub {
     return this
   }
 
+  /**
+   * Hears of lookups later, many at a time: for whoever only counts, on a path that is taken by every hit. Nobody is told of
+   * anything else before the gatherers know of all lookups until then; who wants to read what they count calls `settle` first.
+   * @returns what ends it
+   */
+  gatherLookups (gatherer: LookupGatherer): () => void {
+    this.#gatherers = [...this.#gatherers, gatherer]
+    return () => {
+      this.settle()
+      this.#gatherers = this.#gatherers.filter((other) => other !== gatherer)
+    }
+  }
+
+  /** Tells gatherers of the lookups that they have not heard of yet. */
+  settle (): void {
+    const lookups = this.#untold
+    if (lookups.length === 0) return
+    this.#untold = []
+    for (const gatherer of this.#gatherers) {
+      try {
+        gatherer(lookups)
+      } catch (error) {
+        this.emit('fault', { where: "gatherer of 'lookup'", error })
+      }
+    }
+  }
+
   /** Whether building the event is worth it. */
   heard (name: CacheEventName): boolean {
-    return this.#listeners[name] !== undefined || EVENT_CHANNELS[name].hasSubscribers
+    return this.#listeners[name] !== undefined || (name === 'lookup' && this.#gatherers.length > 0) || EVENT_CHANNELS[name].hasSubscribers
   }
 
   emit<E extends CacheEventName> (name: E, event: CacheEvents[E]): void {
+    if (name === 'lookup') this.#gather(event as CacheEvents['lookup'])
+    else this.settle()
     for (const listener of this.#of(name)) {
       try {
         listener(event)
@@ -111,7 +148,15 @@ export class CacheEventHub {
   }
 
   close (): void {
+    this.settle()
+    this.#gatherers = []
     for (const name in this.#listeners) Reflect.deleteProperty(this.#listeners, name)
+  }
+
+  #gather (lookup: CacheEvents['lookup']): void {
+    if (this.#gatherers.length === 0) return
+    this.#untold.push(lookup)
+    if (this.#untold.length === GATHERED) this.settle()
   }
 
   #of<E extends CacheEventName> (name: E): ReadonlyArray<CacheListener<E>> {

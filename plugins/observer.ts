@@ -55,7 +55,7 @@ export class Observer implements Lookup {
     const reason = observedReason(would)
     noteOutcome(request, { status: 'bypass', reason })
     parts.stats.add('bypasses')
-    if (parts.events.heard('lookup')) parts.events.emit('lookup', { key, result: 'bypass', durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason, observed: would })
+    if (parts.events.heard('lookup')) parts.events.emit('lookup', { key, result: 'bypass', atMs: parts.clock.now(), durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason, observed: would })
     return false
   }
 

@@ -122,7 +122,7 @@ export class RouteCache implements Lookup {
     if (wish.kind === 'alone') return this.#miss(visit, found, wish)
     if (wish.kind === 'stale' && found.entry !== undefined) return this.#serve(visit, found.entry, nowMs, 'stale', 'max-stale')
     if (wish.kind !== 'unavailable') return undefined
-    this.#tell(request, 'miss', 'only-if-cached', policy, startedAt, key)
+    this.#tell(request, 'miss', 'only-if-cached', policy, startedAt, nowMs, key)
     reply.send(new errors.FST_ERR_CACHE_ONLY_IF_CACHED())
     return true
   }
@@ -214,7 +214,7 @@ export class RouteCache implements Lookup {
 
   #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string): true {
     const { request, reply, policy, startedAt, key } = visit
-    this.#tell(request, result, reason, policy, startedAt, key)
+    this.#tell(request, result, reason, policy, startedAt, nowMs, key)
     const response = responseFor(request, entry)
     const { cacheStatus } = this.#settings
     const ttl = (entry.freshUntilMs - nowMs) / 1000
@@ -228,24 +228,24 @@ export class RouteCache implements Lookup {
 
   #miss (visit: Visit, found: Found, options: MissOptions): false {
     const { forward } = beginMiss(this, this.#parts, visit, found, options)
-    this.#tell(visit.request, 'miss', forward, visit.policy, visit.startedAt, visit.key)
+    this.#tell(visit.request, 'miss', forward, visit.policy, visit.startedAt, visit.askedAtMs, visit.key)
     return false
   }
 
   /** Lets the handler run as if there were no cache, and says why. */
   bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
-    this.#tell(request, 'bypass', reason, policy, startedAt, request.url)
+    this.#tell(request, 'bypass', reason, policy, startedAt, this.#parts.clock.now(), request.url)
     const { cacheStatus } = this.#settings
     if (cacheStatus !== false) addStatus(reply, cacheStatusMember(cacheStatus, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
     return false
   }
 
-  #tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, key: string): void {
+  #tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, atMs: EpochMs, key: string): void {
     const { stats, events } = this.#parts
     noteOutcome(request, status === 'hit' && reason === 'fresh' ? FRESH : { status, reason })
     stats.add(status === 'miss' ? 'misses' : status === 'bypass' ? 'bypasses' : 'hits')
     if (status === 'stale') stats.add('staleHits')
-    if (events.heard('lookup')) events.emit('lookup', { key, result: status, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })
+    if (events.heard('lookup')) events.emit('lookup', { key, result: status, atMs, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })
   }
 }
 

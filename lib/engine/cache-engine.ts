@@ -266,7 +266,7 @@ export class CacheEngine {
     this.#stats.add(result === 'miss' ? 'misses' : 'hits')
     if (result === 'stale') this.#stats.add('staleHits')
     const { events } = this.#shared.parts
-    if (events.heard('lookup')) events.emit('lookup', { key, result, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
+    if (events.heard('lookup')) events.emit('lookup', { key, result, atMs: this.#shared.parts.clock.now(), durationMs: performance.now() - startedAt, namespace: this.namespaceName })
   }
 
   #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, askedAtMs: EpochMs): { at: number, result: Promise<Loaded> } {

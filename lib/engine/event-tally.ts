@@ -52,7 +52,7 @@ const reasons: Readonly<Record<RefusalReason, true>> = {
 export const REFUSAL_REASONS: ReadonlySet<string> = new Set(Object.keys(reasons))
 
 /** Evictions are not among them: the stores count those themselves. */
-type Counted = 'lookup' | 'compare' | 'load' | 'coalesced' | 'store' | 'refuse' | 'invalidate' | 'fault'
+type Counted = 'compare' | 'load' | 'coalesced' | 'store' | 'refuse' | 'invalidate' | 'fault'
 
 /** What is counted for one route. */
 export interface RouteTally {
@@ -80,12 +80,6 @@ export class EventTally {
   coalesced = 0
   faults = 0
   readonly #listeners: { readonly [E in Counted]: CacheListener<E> } = {
-    lookup: ({ result, durationMs, route, observed }) => {
-      const tally = this.#routeOf(route)
-      tally.lookups[result]++
-      if (observed !== undefined) tally.observed[observed]++
-      this.lookupTimes[result].add(durationMs)
-    },
     compare: ({ route, result }) => { this.#routeOf(route).comparisons[result]++ },
     load: ({ ok, durationMs, route }) => {
       const tally = this.#routeOf(route)
@@ -105,11 +99,20 @@ export class EventTally {
 
   /** @returns what ends the counting */
   listen (events: CacheEventHub): () => void {
-    const { lookup, compare, load, coalesced, store, refuse, invalidate, fault } = this.#listeners
-    events.on('lookup', lookup).on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
+    const { compare, load, coalesced, store, refuse, invalidate, fault } = this.#listeners
+    const leave = events.gatherLookups((lookups) => { for (const lookup of lookups) this.#count(lookup) })
+    events.on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
     return () => {
-      events.off('lookup', lookup).off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
+      leave()
+      events.off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
     }
+  }
+
+  #count ({ result, durationMs, route, observed }: CacheEvents['lookup']): void {
+    const tally = this.#routeOf(route)
+    tally.lookups[result]++
+    if (observed !== undefined) tally.observed[observed]++
+    this.lookupTimes[result].add(durationMs)
   }
 
   #routeOf (route: string = NO_ROUTE): RouteTally {

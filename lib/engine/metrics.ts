@@ -75,10 +75,17 @@ class TalliedMetric {
  * @throws FST_ERR_CACHE_OPTION when the registry has a metric of another's under one of these names
  */
 export function createMetrics ({ events, store }: Pick<EngineParts, 'events' | 'store'>, { cache, registry = new Registry() }: MetricsOptions): CacheMetrics {
-  const source: MetricSource = { tally: new EventTally(), usage: () => store.usage() }
+  const tally = new EventTally()
+  const source: MetricSource = {
+    get tally () {
+      events.settle()
+      return tally
+    },
+    usage: () => store.usage()
+  }
   const metrics = METRIC_FAMILIES.map((family) => [family.name, metricOf(registry, family)] as const)
   for (const [, metric] of metrics) metric.add(source, cache)
-  const stop = source.tally.listen(events)
+  const stop = tally.listen(events)
   return {
     registry,
     close () {

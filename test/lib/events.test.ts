@@ -41,6 +41,45 @@ t.test('a listener that leaves while it is told does not make another miss the e
   t.notOk(hub.heard('coalesced'))
 })
 
+t.test('who gathers lookups hears of all of them, in order, before anything else is said', async (t) => {
+  const hub = new CacheEventHub()
+  const batches: string[][] = []
+  t.notOk(hub.heard('lookup'))
+  const leave = hub.gatherLookups((lookups) => { batches.push(lookups.map(({ key }) => key)) })
+  hub.on('coalesced', ({ key }) => { batches.push([`coalesced ${key}`]) })
+  t.ok(hub.heard('lookup'))
+  const say = (key: string): void => { hub.emit('lookup', { key, result: 'hit', atMs: 0, durationMs: 0, namespace: '' }) }
+  say('a')
+  say('b')
+  t.same(batches, [])
+  hub.emit('coalesced', { key: 'c' })
+  t.same(batches.splice(0), [['a', 'b'], ['coalesced c']])
+  say('d')
+  hub.settle()
+  hub.settle()
+  t.same(batches.splice(0), [['d']])
+  for (let i = 0; i < 1000; i++) say(`${i}`)
+  const told = batches.splice(0).flat()
+  t.ok(told.length > 900, 'nor does anybody wait for long while there is much to tell')
+  leave()
+  t.same([...told, ...batches.flat()], Array.from({ length: 1000 }, (_, i) => `${i}`), 'who leaves is told the rest')
+  t.notOk(hub.heard('lookup'))
+  say('e')
+  hub.settle()
+  t.equal(batches.flat().length, 1000 - told.length)
+})
+
+t.test('a gatherer that throws harms nobody, and what was not told is told when the hub closes', async (t) => {
+  const hub = new CacheEventHub()
+  const heard: unknown[] = []
+  hub.gatherLookups(() => { throw new Error('mine') })
+  hub.gatherLookups((lookups) => { heard.push(lookups.length) })
+  hub.on('fault', ({ where, error }) => { heard.push(where, (error as Error).message) })
+  hub.emit('lookup', { key: 'a', result: 'hit', atMs: 0, durationMs: 0, namespace: '' })
+  hub.close()
+  t.same(heard, ["gatherer of 'lookup'", 'mine', 1])
+})
+
 t.test('what is said is published for the whole process, when somebody has subscribed', async (t) => {
   const hub = new CacheEventHub()
   const heard: unknown[] = []

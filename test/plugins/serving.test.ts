@@ -130,6 +130,49 @@ t.test('a hit is the same as the miss, for every kind of response', async (t) =>
   await app.close()
 })
 
+t.test('a hit that nobody else looks at goes out with all that hooks have put onto the reply', async (t) => {
+  for (const position of ['handler', 'onRequest'] as const) {
+    const { app } = await cachedApp()
+    const ended: number[] = []
+    const replaced: unknown[] = []
+    app.addHook('onRequest', async ({ headers }, reply) => {
+      reply.header('x-before', 'hook').header('cache-status', 'nearer;hit').raw.setHeader('x-raw', '1')
+      if (headers['x-trailer'] !== undefined) reply.trailer('x-sum', (_reply, _payload, done) => { done(null, '42') })
+      if (headers['x-replace'] !== undefined) {
+        const { send } = reply
+        reply.send = function (payload) {
+          replaced.push(payload)
+          return send.call(this, payload)
+        }
+      }
+    })
+    app.addHook('onResponse', async (_request, reply) => { ended.push(reply.statusCode) })
+    app.get('/x', { config: { cache: { ttl: 60, ...position === 'onRequest' && { public: true } } } }, async (_request, reply) => {
+      reply.header('x-handler', 'one')
+      return { a: 'ä' }
+    })
+    await app.listen({ port: 0, host: '127.0.0.1' })
+    t.teardown(async () => { await app.close() })
+    const url = `${app.listeningOrigin}/x`
+    const miss = await fetch(url)
+    const body = await miss.text()
+    const hit = await fetch(url)
+    t.equal(await hit.text(), body)
+    t.match(hit.headers.get('cache-status'), /^nearer;hit, fastify-response-cache;hit;ttl=\d+$/)
+    t.same(Object.fromEntries(['x-before', 'x-raw', 'x-handler', 'content-length', 'content-type', 'etag'].map((name) => [name, hit.headers.get(name)])),
+      { 'x-before': 'hook', 'x-raw': '1', 'x-handler': 'one', 'content-length': '10', 'content-type': 'application/json; charset=utf-8', etag: miss.headers.get('etag') })
+    const trailing = await fetch(url, { headers: { 'x-trailer': '1' } })
+    t.equal(trailing.headers.get('trailer'), 'x-sum', 'a trailer is sent with a hit too')
+    t.equal(await trailing.text(), body)
+    const watched = await fetch(url, { headers: { 'x-replace': '1' } })
+    t.equal(await watched.text(), body)
+    t.match(watched.headers.get('cache-status'), /hit/)
+    t.equal(replaced.length, 1, 'whoever replaces reply.send sees hits too')
+    await app.close()
+    t.same(ended, [200, 200, 200, 200], 'onResponse is called for each')
+  }
+})
+
 t.test('conditions are answered from the store, and on the miss that fills it', async (t) => {
   const { app, clock } = await cachedApp()
   app.get('/x', { config: { cache: true } }, async () => 'page')
@@ -211,6 +254,20 @@ t.test('Cache-Status and request.cache tell what happened, and can be switched o
   await named.app.inject('/x')
   t.equal((await named.app.inject('/x')).headers['cache-status'], 'origin;hit, "my cache";hit;ttl=300')
   await named.app.close()
+})
+
+t.test('a target that has come before has another key at another host, and is passed by at a forged one', async (t) => {
+  const { app } = await cachedApp()
+  app.get('/x', { config: { cache: { ttl: 60 } } }, async ({ host }) => host)
+  const status = async (host: string): Promise<string> => cacheStatus(await app.inject({ url: '/x?a', headers: { host } })).replace(/;ttl=.*/, '')
+  t.equal(await status('a.example'), 'fwd=uri-miss')
+  t.equal(await status('a.example'), 'hit')
+  t.equal(await status('b.example'), 'fwd=uri-miss')
+  t.equal(await status('A.example'), 'fwd=bypass;detail=invalid-host')
+  t.equal(await status('a.example'), 'hit')
+  t.equal(await status('b.example'), 'hit')
+  for (let i = 0; i < 600; i++) await app.inject({ url: `/x?${i}`, headers: { host: 'a.example' } })
+  t.equal(await status('a.example'), 'hit', 'however many came between')
 })
 
 t.test('a schema that names all query parameters makes the key indifferent to order, defaults and strangers', async (t) => {

@@ -217,7 +217,7 @@ t.test('it ends with the app, also where the cache lives on', async (t) => {
   const second = await appOf({ manager, metrics: false })
   await second.ready()
   await second.close()
-  manager.parts.events.emit('lookup', { key: 'k', result: 'hit', durationMs: 1, namespace: '' })
+  manager.parts.events.emit('lookup', { key: 'k', result: 'hit', atMs: Date.now(), durationMs: 1, namespace: '' })
   t.equal(second.cacheMonitor?.getPerformanceReport().performanceMetrics.lastMinute.lookups, 0)
   t.equal(first.cacheMonitor?.getPerformanceReport().performanceMetrics.lastMinute.lookups, 1)
 })

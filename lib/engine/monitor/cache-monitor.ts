@@ -23,7 +23,7 @@ export interface MonitoredCache extends CacheEngine {
   readonly config: { readonly evictionPolicy: EvictionPolicyName }
 }
 
-type Heard = 'lookup' | 'compare' | 'load' | 'coalesced' | 'store' | 'evict' | 'fault'
+type Heard = 'compare' | 'load' | 'coalesced' | 'store' | 'evict' | 'fault'
 
 const MINUTE_MS = 60_000
 const CURVE_POINTS = 40
@@ -51,7 +51,7 @@ export class CacheMonitor {
   readonly #study: TrafficStudy | undefined
   readonly #listeners: { readonly [E in Heard]: CacheListener<E> }
   #timer: Timer | undefined
-  #listening = false
+  #leave: (() => void) | undefined
   #tierErrors: number
   #findings: readonly Finding[] = []
 
@@ -80,11 +80,8 @@ export class CacheMonitor {
   async stop (): Promise<void> {
     this.#timer?.cancel()
     this.#timer = undefined
-    if (this.#listening) {
-      const { lookup, compare, load, coalesced, store, evict, fault } = this.#listeners
-      this.#cache.parts.events.off('lookup', lookup).off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('evict', evict).off('fault', fault)
-      this.#listening = false
-    }
+    this.#leave?.()
+    this.#leave = undefined
     await this.#post?.close()
   }
 
@@ -106,6 +103,7 @@ export class CacheMonitor {
 
   /** What there is to know: durations in seconds, rates from 0 to 1. It names keys. */
   getPerformanceReport (): PerformanceReport {
+    this.#cache.parts.events.settle()
     const nowMs = this.#now()
     this.#countFaults()
     const groups = this.#groups.figures(nowMs)
@@ -141,13 +139,6 @@ export class CacheMonitor {
     const study = this.#study
     const { clock } = this.#cache.parts
     return {
-      lookup (event) {
-        const nowMs = clock.now()
-        traffic.lookup(nowMs, event)
-        groups.lookup(nowMs, event)
-        observations.lookup(nowMs, event)
-        study?.lookup(event)
-      },
       load (event) {
         const nowMs = clock.now()
         traffic.load(nowMs, event)
@@ -168,11 +159,23 @@ export class CacheMonitor {
     }
   }
 
+  #count (lookup: CacheEvents['lookup']): void {
+    this.#traffic.lookup(lookup)
+    this.#groups.lookup(lookup)
+    this.#observations.lookup(lookup)
+    this.#study?.lookup(lookup)
+  }
+
   #listen (): void {
-    if (this.#listening) return
-    this.#listening = true
-    const { lookup, compare, load, coalesced, store, evict, fault } = this.#listeners
-    this.#cache.parts.events.on('lookup', lookup).on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('evict', evict).on('fault', fault)
+    if (this.#leave !== undefined) return
+    const { events } = this.#cache.parts
+    const { compare, load, coalesced, store, evict, fault } = this.#listeners
+    const leave = events.gatherLookups((lookups) => { for (const lookup of lookups) this.#count(lookup) })
+    events.on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('evict', evict).on('fault', fault)
+    this.#leave = () => {
+      leave()
+      events.off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('evict', evict).off('fault', fault)
+    }
   }
 
   #lookLater (): Timer {
@@ -183,6 +186,7 @@ export class CacheMonitor {
   }
 
   #look (): void {
+    this.#cache.parts.events.settle()
     this.#countFaults()
     this.#study?.age()
     const nowMs = this.#now()

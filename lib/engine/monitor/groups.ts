@@ -33,9 +33,9 @@ export class Groups {
   readonly #routes = new Map<string, Ring>()
   readonly #namespaces = new Map<string, Ring>()
 
-  lookup (nowMs: EpochMs, { result, route, namespace }: CacheEvents['lookup']): void {
+  lookup ({ result, atMs, route, namespace }: CacheEvents['lookup']): void {
     const ring = route === undefined ? ringOf(this.#namespaces, namespace) : ringOf(this.#routes, route)
-    ring.add(nowMs, LOOKUP_COLUMN[result])
+    ring.add(atMs, LOOKUP_COLUMN[result])
   }
 
   /** Loads of data do not tell their namespace; it is the known one that the key begins with. */

@@ -39,8 +39,8 @@ interface Observed { readonly ring: Ring, readonly changes: ChangeStudy }
 export class Observations {
   readonly #routes = new Map<string, Observed>()
 
-  lookup (nowMs: EpochMs, { route, observed }: CacheEvents['lookup']): void {
-    if (observed !== undefined && route !== undefined) this.#of(route)?.ring.add(nowMs, LOOKUP_COLUMN[observed])
+  lookup ({ atMs, route, observed }: CacheEvents['lookup']): void {
+    if (observed !== undefined && route !== undefined) this.#of(route)?.ring.add(atMs, LOOKUP_COLUMN[observed])
   }
 
   load (nowMs: EpochMs, { ok, durationMs, route }: CacheEvents['load']): void {

@@ -56,8 +56,8 @@ export interface HistoryPoint { atMs: EpochMs, lookups: number, hitRate: number 
 export class Traffic {
   readonly #ring = new Ring(COLUMNS, HOUR_MS / ROW_MS, ROW_MS)
 
-  lookup (nowMs: EpochMs, { result, durationMs }: CacheEvents['lookup']): void {
-    const row = this.#ring.row(nowMs)
+  lookup ({ result, atMs, durationMs }: CacheEvents['lookup']): void {
+    const row = this.#ring.row(atMs)
     this.#ring.addTo(row, LOOKUP_COLUMN[result])
     if (result !== 'hit' && result !== 'stale') return
     this.#ring.addTo(row, ANSWER_MS, durationMs)

@@ -37,7 +37,7 @@ t.test('the metrics of a cache tell what happened to it, in a format that Promet
   cache.parts.events.emit('refuse', { key: 'k', reason: 'unkeyed-input; x-forwarded-host' })
   cache.parts.events.emit('refuse', { key: 'k', reason: 'whatever comes next' })
   cache.parts.events.emit('fault', { where: 'here', error: new Error('hm') })
-  cache.parts.events.emit('lookup', { key: '/x?secret', result: 'bypass', durationMs: 0.02, namespace: '', route: '/odd/"\\\n', reason: 'credentials' })
+  cache.parts.events.emit('lookup', { key: '/x?secret', result: 'bypass', atMs: 0, durationMs: 0.02, namespace: '', route: '/odd/"\\\n', reason: 'credentials' })
   cache.parts.events.emit('load', { key: '/x', ok: true, durationMs: 3, route: '/x' })
 
   const families = familiesOf(await registry.metrics())
@@ -96,8 +96,8 @@ t.test('labels cannot explode', async (t) => {
   const tally = new EventTally()
   tally.listen(events)
   for (let i = 0; i < 3000; i++) {
-    events.emit('lookup', { key: `key-${i}`, result: 'hit', durationMs: 0.01, namespace: `space-${i}` })
-    events.emit('lookup', { key: `key-${i}`, result: 'miss', durationMs: 0.01, namespace: '', route: `/route-${i}` })
+    events.emit('lookup', { key: `key-${i}`, result: 'hit', atMs: 0, durationMs: 0.01, namespace: `space-${i}` })
+    events.emit('lookup', { key: `key-${i}`, result: 'miss', atMs: 0, durationMs: 0.01, namespace: '', route: `/route-${i}` })
     events.emit('refuse', { key: `key-${i}`, reason: `reason-${i}; detail` })
     events.emit('refuse', { key: `key-${i}`, reason: `status; ${i}` })
   }

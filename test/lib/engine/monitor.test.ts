@@ -34,8 +34,8 @@ function watched (t: Test, options?: MonitorOptions, config: Partial<CacheConfig
   return { cache, monitor, clock }
 }
 
-function lookup ({ cache }: Watched, result: LookupResult, count = 1, durationMs = 1, route?: string): void {
-  for (let i = 0; i < count; i++) cache.parts.events.emit('lookup', { key: 'k', result, durationMs, namespace: '', ...route !== undefined && { route } })
+function lookup ({ cache, clock }: Watched, result: LookupResult, count = 1, durationMs = 1, route?: string): void {
+  for (let i = 0; i < count; i++) cache.parts.events.emit('lookup', { key: 'k', result, atMs: clock.now(), durationMs, namespace: '', ...route !== undefined && { route } })
 }
 
 /** What a zipf-like stream of lookups asks for, the same at each run. */
@@ -122,7 +122,7 @@ for (const trace of ['web07', 'web12', 'twitter-c025']) {
     const stack = new StackDistances(entries * 8, () => {})
     const items = new Map<string, { place: number }>()
     const here = watched(t, {}, { memoryMaxSize: entries, evictionPolicy: 'lru' })
-    const { cache, monitor } = here
+    const { cache, monitor, clock } = here
     for (const key of keys) {
       const item = items.get(key) ?? { place: 0 }
       items.set(key, item)
@@ -130,7 +130,7 @@ for (const trace of ['web07', 'web12', 'twitter-c025']) {
       exact.use(stack.use(item))
       const found = cache.parts.store.read(key)
       if (found === undefined) await cache.set(key, 1)
-      cache.parts.events.emit('lookup', { key, result: found === undefined ? 'miss' : 'hit', durationMs: 0.01, namespace: '' })
+      cache.parts.events.emit('lookup', { key, result: found === undefined ? 'miss' : 'hit', atMs: clock.now(), durationMs: 0.01, namespace: '' })
     }
     const { curve } = monitor.getPerformanceReport().performanceMetrics
     t.equal(curve?.lookups, keys.length)
@@ -186,14 +186,14 @@ t.test('the windows slide on the clock of the cache', async (t) => {
 })
 
 t.test('figures are kept by route and by namespace, of a bounded number of them', async (t) => {
-  const { cache, monitor } = watched(t)
+  const { cache, monitor, clock } = watched(t)
   const users = cache.namespace('user')
   await users.get('1')
   await users.getOrSet('1', () => 'x')
   await users.getOrSet('1', () => 'x')
   await cache.getOrSet('plain', () => 'x')
   const { events } = cache.parts
-  for (let i = 0; i < MAX_GROUPS + 50; i++) events.emit('lookup', { key: 'k', result: 'miss', durationMs: 1, namespace: '', route: `/r${i}` })
+  for (let i = 0; i < MAX_GROUPS + 50; i++) events.emit('lookup', { key: 'k', result: 'miss', atMs: clock.now(), durationMs: 1, namespace: '', route: `/r${i}` })
   const { groups } = monitor.getPerformanceReport().performanceMetrics
   t.match(groups.find(({ kind, name }) => kind === 'namespace' && name === 'user'), { lookups: 3, hits: 1, misses: 2, hitRate: 1 / 3, loads: 1 })
   t.match(groups.find(({ kind, name }) => kind === 'namespace' && name === ''), { lookups: 1, loads: 1 })
@@ -426,11 +426,11 @@ t.test('recommendations', async (t) => {
 
   t.test('name routes that are never asked for twice, and hot keys', async (t) => {
     const here = watched(t)
-    const { events } = here.cache.parts
+    const { clock, cache: { parts: { events } } } = here
     for (let i = 0; i < 2_000; i++) {
-      events.emit('lookup', { key: `response:/search?q=${i}`, result: 'miss', durationMs: 1, namespace: '', route: '/search' })
-      events.emit('lookup', { key: `response:/p/${i % 50}`, result: 'hit', durationMs: 1, namespace: '', route: '/p/:id' })
-      if (i % 4 === 0) events.emit('lookup', { key: 'config', result: 'hit', durationMs: 1, namespace: '' })
+      events.emit('lookup', { key: `response:/search?q=${i}`, result: 'miss', atMs: clock.now(), durationMs: 1, namespace: '', route: '/search' })
+      events.emit('lookup', { key: `response:/p/${i % 50}`, result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '', route: '/p/:id' })
+      if (i % 4 === 0) events.emit('lookup', { key: 'config', result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '' })
     }
     const { recommendations, performanceMetrics } = here.monitor.getPerformanceReport()
     t.match(recommendations.filter(({ kind }) => kind === 'no-reuse'), [{ message: /^\/search is hardly ever asked for the same twice/, numbers: { route: '/search', repeatedShare: 0 } }])
@@ -477,12 +477,12 @@ t.test('where all entries are in Redis', async (t) => {
     const { cache: { parts: { events } }, monitor, clock } = watched(t, {}, { strategy: 'redis', redisUrl: 'redis://127.0.0.1:1' })
     for (let round = 0; round < 12; round++) {
       for (let i = 0; i < 200; i++) {
-        if (i % 7 > 0) events.emit('lookup', { key: 'config', result: 'hit', durationMs: 1, namespace: '' })
-        events.emit('lookup', { key: `country:${i}`, result: 'miss', durationMs: 1, namespace: '' })
+        if (i % 7 > 0) events.emit('lookup', { key: 'config', result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '' })
+        events.emit('lookup', { key: `country:${i}`, result: 'miss', atMs: clock.now(), durationMs: 1, namespace: '' })
         events.emit('store', { key: `country:${i}`, bytes: 10, kind: 'data', freshForMs: 300_000, value: i })
         // Each is asked for once here. What another instance has stored is a hit all the same.
-        events.emit('lookup', { key: `response:/once?q=${round}.${i}`, result: 'miss', durationMs: 1, namespace: '', route: '/once' })
-        events.emit('lookup', { key: `response:/elsewhere?q=${round}.${i}`, result: 'hit', durationMs: 1, namespace: '', route: '/elsewhere' })
+        events.emit('lookup', { key: `response:/once?q=${round}.${i}`, result: 'miss', atMs: clock.now(), durationMs: 1, namespace: '', route: '/once' })
+        events.emit('lookup', { key: `response:/elsewhere?q=${round}.${i}`, result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '', route: '/elsewhere' })
       }
       clock.advance(301_000)
     }

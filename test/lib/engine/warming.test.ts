@@ -375,7 +375,7 @@ t.test('the hot list', async (t) => {
     const { cache } = setUp(t)
     const hot = new HotList(cache, { storage })
     t.equal(await hot.load(), true, 'there is none yet')
-    const lookup = (key: string, result: 'hit' | 'miss' | 'bypass' = 'hit'): void => { cache.parts.events.emit('lookup', { key, result, durationMs: 0, namespace: '' }) }
+    const lookup = (key: string, result: 'hit' | 'miss' | 'bypass' = 'hit'): void => { cache.parts.events.emit('lookup', { key, result, atMs: 0, durationMs: 0, namespace: '' }) }
     for (let n = 0; n < 3; n++) lookup('response:http://shop.example/products?page=1')
     for (let n = 0; n < 5; n++) lookup('response:https://shop.example/#variant')
     for (const key of ['response:http://h/private\n7:cookie:x5:value', 'response:sha256:abc', 'response:http://h/a/../b']) lookup(key)
@@ -449,7 +449,7 @@ t.test('learned warming', async (t) => {
   t.test('takes no longer than its time budget', async (t) => {
     const { clock, cache, warming } = setUp(t, {}, { inject: async () => await new Promise(() => {}) })
     const hot = new HotList(cache)
-    cache.parts.events.emit('lookup', { key: 'response:http://h/a', result: 'hit', durationMs: 0, namespace: '' })
+    cache.parts.events.emit('lookup', { key: 'response:http://h/a', result: 'hit', atMs: 0, durationMs: 0, namespace: '' })
     const report = warming.warmLearned(hot, { timeBudget: 5 })
     await turn()
     await turn()
