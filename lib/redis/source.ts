@@ -1,7 +1,7 @@
-import { Cluster, Redis, type ClusterNode, type ClusterOptions, type RedisOptions } from 'ioredis'
-
+import type { ClusterNode, ClusterOptions, RedisOptions } from 'ioredis'
 import type { Milliseconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
+import { Cluster, Redis } from './ioredis.ts'
 import { leavingReplicas, ownClusterOptions, ownRedisOptions, socketTimeoutMs } from './options.ts'
 import { isRedisUrl, withoutSecrets } from './url.ts'
 

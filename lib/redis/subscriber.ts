@@ -1,9 +1,8 @@
-import { Redis } from 'ioredis'
-
 import type { Clock, Timer } from '../clock.ts'
 import type { RedisSubscriber, RedisSubscriberEvents } from '../ports/redis-client.ts'
 import { backoffMs } from '../resilience/backoff.ts'
 import { closeClient } from './close.ts'
+import { Redis } from './ioredis.ts'
 import { subscriberOptions } from './options.ts'
 import { isCluster, type AnyRedis } from './source.ts'
 

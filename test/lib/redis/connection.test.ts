@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import { setFlagsFromString } from 'node:v8'
+import { runInThisContext } from 'node:vm'
 
 import { Redis } from 'ioredis'
 import t from 'tap'
@@ -48,6 +50,11 @@ async function slowest (connection: RedisConnection, forMs: number): Promise<num
 async function failUntilGivenUp (connection: RedisConnection): Promise<void> {
   while (connection.ready) await connection.call(['GET', 'k']).catch(() => {})
 }
+
+t.test('to load the driver does not make the strings of the whole process slow', async (t) => {
+  setFlagsFromString('--allow-natives-syntax')
+  t.equal(runInThisContext('%HasFastProperties(String.prototype)'), true)
+})
 
 t.test('commands, batches and scripts answer', async (t) => {
   const server = await startRedis()
