@@ -20,6 +20,8 @@ export interface Shared { readonly parts: EngineParts, readonly loads: DataLoads
 
 const nobody = (): void => {}
 
+const isFreshAt = (nowMs: EpochMs, entry: Entry | undefined): boolean => entry !== undefined && nowMs < entry.freshUntilMs
+
 /**
  * Data lookups, loads and purges over one store and one invalidation log. It keeps a promise that stores alone cannot:
  * no call returns a value older than the last purge that was complete when the call was made.
@@ -45,8 +47,9 @@ export class CacheEngine {
     const name = this.#asked(key)
     const startedAt = performance.now()
     const found = await parts.store.read(name)
-    const fresh = this.#isFresh(found)
-    this.#told(name, fresh ? 'hit' : 'miss', startedAt)
+    const nowMs = parts.clock.now()
+    const fresh = isFreshAt(nowMs, found)
+    this.#told(name, fresh ? 'hit' : 'miss', startedAt, nowMs)
     parts.dependencies.note(name, fresh ? found?.marks : [])
     return fresh ? parts.serializer.view(found?.value) as T : undefined
   }
@@ -91,7 +94,8 @@ export class CacheEngine {
 
   /** Whether a fresh value is stored under `key`. */
   async exists (key: string): Promise<boolean> {
-    return this.#isFresh(await this.#shared.parts.store.read(this.#asked(key)))
+    const found = await this.#shared.parts.store.read(this.#asked(key))
+    return isFreshAt(this.#shared.parts.clock.now(), found)
   }
 
   /** Empties the cache, or this namespace of it. */
@@ -108,10 +112,11 @@ export class CacheEngine {
     const names = this.#keys(keys)
     const startedAt = performance.now()
     const found = await parts.store.readMany(names)
+    const nowMs = parts.clock.now()
     return names.map((name, index) => {
       const entry = found[index]
-      const fresh = this.#isFresh(entry)
-      this.#told(name, fresh ? 'hit' : 'miss', startedAt)
+      const fresh = isFreshAt(nowMs, entry)
+      this.#told(name, fresh ? 'hit' : 'miss', startedAt, nowMs)
       parts.dependencies.note(name, fresh ? entry?.marks : [])
       return fresh ? parts.serializer.view(entry?.value) as T : undefined
     })
@@ -143,12 +148,12 @@ export class CacheEngine {
     const nowMs = parts.clock.now()
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) decided()
     if (found !== undefined && nowMs < found.freshUntilMs) {
-      this.#told(name, 'hit', startedAt)
+      this.#told(name, 'hit', startedAt, nowMs)
       if (options.refreshAhead !== undefined && options.refreshAhead > 0 && nowMs >= found.storedAtMs + (found.freshUntilMs - found.storedAtMs) * options.refreshAhead) this.#refresh(name, loader, options)
       return this.#handOut(name, found)
     }
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) {
-      this.#told(name, 'stale', startedAt)
+      this.#told(name, 'stale', startedAt, nowMs)
       this.#refresh(name, loader, options)
       return this.#handOut(name, found, true)
     }
@@ -253,20 +258,16 @@ export class CacheEngine {
     if (this.#shared.closed) throw new errors.FST_ERR_CACHE_CLOSED(operation)
   }
 
-  #isFresh (entry: Entry | undefined): boolean {
-    return entry !== undefined && this.#shared.parts.clock.now() < entry.freshUntilMs
-  }
-
   #handOut<T> (name: string, entry: Entry, stale = false): T {
     this.#shared.parts.dependencies.note(name, entry.marks, stale)
     return this.#shared.parts.serializer.view(entry.value) as T
   }
 
-  #told (key: string, result: LookupResult, startedAt: number): void {
+  #told (key: string, result: LookupResult, startedAt: number, atMs = this.#shared.parts.clock.now()): void {
     this.#stats.add(result === 'miss' ? 'misses' : 'hits')
     if (result === 'stale') this.#stats.add('staleHits')
     const { events } = this.#shared.parts
-    if (events.heard('lookup')) events.emit('lookup', { key, result, atMs: this.#shared.parts.clock.now(), durationMs: performance.now() - startedAt, namespace: this.namespaceName })
+    if (events.heard('lookup')) events.emit('lookup', { key, result, atMs, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
   }
 
   #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, askedAtMs: EpochMs): { at: number, result: Promise<Loaded> } {
