@@ -3,7 +3,6 @@ import type { EpochMs, Milliseconds } from '../lib/clock.ts'
 import { MAX_MARKS } from '../lib/engine/dependencies.ts'
 import type { Mark } from '../lib/keyspace/mark.ts'
 import { parseCacheControl } from '../lib/http/cache-control.ts'
-import { judgeConditional } from '../lib/http/conditional.ts'
 import { makeEtag } from '../lib/http/etag.ts'
 import { headerListOf, type HeaderList } from '../lib/http/headers.ts'
 import { formatHttpDate } from '../lib/http/http-date.ts'
@@ -19,6 +18,7 @@ import { MissEnds, type Storing } from './miss-ends.ts'
 import type { ObservedInput, ObservedRequest } from './observed-request.ts'
 import { responseMarks } from './response-marks.ts'
 import type { RouteCacheParts } from './route-cache.ts'
+import { putNotModified } from './serve-stored.ts'
 import { putStandIn, standInFor } from './stand-in.ts'
 import { SurrogateKeys } from './surrogate-keys.ts'
 import { StoringJudge, type JudgedResponse, type Judgement } from './storing-judge.ts'
@@ -134,7 +134,7 @@ export class Capture {
     let whole: Buffer | undefined = bytes
     // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.
     // What we told browsers about their own copies says nothing about ours, and our tag tells the handler nothing.
-    const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream) && !(name === 'etag' && value === etag))
+    const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream) && !(name === 'etag' && etag !== undefined))
     let final: ReplyHeaders = ours
     // The handler of a stream has gone on while it flowed: what it read meanwhile counts as well.
     const finish = (kept: Buffer, judgement: Storing): void => {
@@ -176,10 +176,7 @@ export class Capture {
       })
       return body.payload
     }
-    if (status === 200 && miss.would === undefined && judgeConditional(request.headers, { status, etag: reply.getHeader('etag')?.toString(), lastModified: reply.getHeader('last-modified')?.toString(), dateMs: nowMs }) === 'not-modified') {
-      reply.code(304).removeHeader('content-length').removeHeader('content-type')
-      return null
-    }
+    if (miss.would === undefined && putNotModified(request, reply, miss.policy.precompress, nowMs)) return null
     return body.payload
   }
 

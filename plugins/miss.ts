@@ -2,6 +2,7 @@ import type { EngineParts } from '../lib/engine/parts.ts'
 import { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import type { ResponseFlight } from '../lib/engine/response-flights.ts'
+import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { WouldBe } from '../lib/events.ts'
 import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
@@ -24,6 +25,11 @@ export interface MissOptions {
   readonly answered?: ((answer: Answer) => void) | undefined
 }
 
+/** Why what was found does not do for a request as all others are. */
+export function forwardReason ({ entry, varyMiss }: Found): ForwardReason {
+  return entry !== undefined ? 'stale' : varyMiss ? 'vary-miss' : 'uri-miss'
+}
+
 /** Notes on the request that its handler is going to run, and all that the capture hook will need. */
 export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, declined = false, storable = true, would, answered }: MissOptions): Miss {
   const { policy, request, reply, key, job } = visit
@@ -38,7 +44,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     startedAt: performance.now(),
     requestTimeMs: nowMs,
     before: reply.getHeaders(),
-    forward: would !== undefined ? 'bypass' : declined ? 'request' : found.entry !== undefined ? 'stale' : found.varyMiss ? 'vary-miss' : 'uri-miss',
+    forward: would !== undefined ? 'bypass' : declined ? 'request' : forwardReason(found),
     collapsed,
     storable: storable && request.method === 'GET',
     stale: would === undefined && answered === undefined && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,

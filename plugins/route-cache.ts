@@ -16,7 +16,7 @@ import { isParticular, judgeWish } from './client-wish.ts'
 import { noteOutcome } from './exchange.ts'
 import type { Explainer } from './explain.ts'
 import { HandlerScope } from './handler-scope.ts'
-import { beginMiss, type MissOptions } from './miss.ts'
+import { beginMiss, forwardReason, type MissOptions } from './miss.ts'
 import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
@@ -143,7 +143,7 @@ export class RouteCache implements Lookup {
     if (start.found !== undefined) {
       flight?.end('stored')
       if (visit.job !== undefined) visit.job.kept = true
-      return this.#serve(visit, start.found as Entry<StoredResponse>, clock.now(), 'hit', 'coalesced')
+      return this.#serve(visit, start.found as Entry<StoredResponse>, clock.now(), 'hit', 'coalesced', found)
     }
     const { ticket, release } = start
     // The lease ends with the flight; one that was given back with the entry is not given back twice.
@@ -173,7 +173,7 @@ export class RouteCache implements Lookup {
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
       const nowMs = clock.now()
-      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'coalesced')
+      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.#serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
@@ -212,13 +212,14 @@ export class RouteCache implements Lookup {
     return this.#serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
   }
 
-  #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string): true {
+  /** @param collapsed what was found before the request waited for another one */
+  #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, collapsed?: Found): true {
     const { request, reply, policy, startedAt, key } = visit
     this.#tell(request, result, reason, policy, startedAt, nowMs, key)
     const response = responseFor(request, entry)
     const { cacheStatus } = this.#settings
     const ttl = (entry.freshUntilMs - nowMs) / 1000
-    const member = cacheStatus === false ? undefined : reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(cacheStatus, { hit: true, ttl, detail: reason })
+    const member = cacheStatus === false ? undefined : reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(cacheStatus, collapsed === undefined ? { hit: true, ttl, detail: reason } : { fwd: forwardReason(collapsed), ttl, collapsed: true })
     if (policy.outlet.send(request, reply, response, String(ageSeconds(0, entry.storedAtMs, nowMs)), member)) return true
     const payload = putStored(reply, response, entry, nowMs)
     if (member !== undefined) addStatus(reply, member)

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Entry } from '../lib/entry.ts'
 import { ageSeconds } from '../lib/http/age.ts'
 import { judgeConditional, notModifiedHeaders, type StoredValidators } from '../lib/http/conditional.ts'
-import { chosenRepresentation, representations } from '../lib/http/encoding.ts'
+import { chosenRepresentation, representations, tagInCoding } from '../lib/http/encoding.ts'
 import { headerOf } from '../lib/http/headers.ts'
 import { judgeRange, partialResponse, unsatisfiableResponse } from '../lib/http/range.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
@@ -40,4 +40,22 @@ function asAsked ({ headers, method }: FastifyRequest, entry: Entry<StoredRespon
   const range = judgeRange(headers.range, headers['if-range']?.toString(), { ...validators(stored), bytes: stored.body.length })
   if (range.kind === 'full') return chosen
   return range.kind === 'partial' ? partialResponse(stored, range.ranges) : unsatisfiableResponse(stored)
+}
+
+/**
+ * Makes a 304 of a reply that its client has already, in whichever of these codings; answers whether it has. The tag that
+ * goes out is the one that the client holds.
+ */
+export function putNotModified ({ headers }: FastifyRequest, reply: FastifyReply, codings: readonly string[], nowMs: number): boolean {
+  const { statusCode: status } = reply
+  if (status !== 200) return false
+  const own = reply.getHeader('etag')?.toString()
+  const lastModified = reply.getHeader('last-modified')?.toString()
+  for (const etag of own === undefined ? [own] : [own, ...codings.map((coding) => tagInCoding(own, coding))]) {
+    if (judgeConditional(headers, { status, etag, lastModified, dateMs: nowMs }) === 'full') continue
+    if (etag !== own) reply.header('etag', etag)
+    reply.code(304).removeHeader('content-length').removeHeader('content-type')
+    return true
+  }
+  return false
 }
