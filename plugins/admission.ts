@@ -28,6 +28,11 @@ export function admit (request: FastifyRequest, reply: FastifyReply, policy: Rou
   if (method !== 'GET' && method !== 'HEAD') return METHOD
   // A body could change the answer, and it is not in the key.
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0') || hasHttp2Body(request)) return BODY
+  return admitTarget(request, reply, policy, credentials)
+}
+
+/** The same, whatever the method and the body: under which key the response to a GET of this target would be. */
+export function admitTarget (request: FastifyRequest, reply: FastifyReply, policy: RoutePolicy, credentials: readonly string[]): Admission {
   const credentialed = !policy.public && policy.partition === undefined && carriesCredentials(request, policy, credentials)
   if (credentialed && !policy.http.shareByDirective) return CREDENTIALS
   const target = request.raw.url ?? ''

@@ -19,6 +19,8 @@ import { Explainer } from './explain.ts'
 import type { Lookup } from './lookup.ts'
 import { Observer } from './observer.ts'
 import { logConnection, sayIfAlone } from './log-connection.ts'
+import { Parts } from './parts.ts'
+import { Posted } from './posted.ts'
 import { Refresher } from './refresh.ts'
 import { RouteCache, type RouteCacheParts } from './route-cache.ts'
 import { resolveRoutePolicy, type RouteCacheOptions, type RoutePolicy } from './route-options.ts'
@@ -100,7 +102,12 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   const verifier = new Verifier(app, shared, cache, comparisons)
   app.addHook('onClose', async () => { verifier.close() })
   const capture = new Capture(shared)
+  const posted = new Posted(shared, cache, capture)
+  const partial = new Parts(shared, cache)
   const groups = groupPolicy(settings.http.cacheGroups)
+  const purgeAfter = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups)
+  }
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
@@ -110,10 +117,14 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     }
     const policy = resolveRoutePolicy(given, route, { ...parts.defaults, harmlessHeaders: settings.harmlessHeaders, http: settings.http, precompress: settings.precompress, mode: settings.mode, verify: settings.verify, ownValidator: this.validatorCompiler !== undefined })
     audit?.note(route, policy)
-    if (![route.method].flat().some((method) => method === 'GET' || method === 'HEAD')) return
-    const lookups: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
+    const methods = [route.method].flat()
+    const keepsPosted = policy.http.storePost && !policy.observed && methods.includes('POST')
+    if (!keepsPosted && !methods.includes('GET') && !methods.includes('HEAD')) return
+    const reads: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
+    const ranged = policy.http.storeParts && !policy.observed ? partial.before(reads) : reads
+    const lookups = keepsPosted ? posted.before(ranged) : ranged
     route.handler = cache.around(policy, route.handler, lookups)
-    if (lookups === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
+    if (reads === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
     const hooks = [route.onRequest ?? []].flat()
     route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler), ...hooks]
@@ -123,14 +134,15 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   app.addHook('onSend', function cacheCapture (request, reply, payload, done) {
     const miss = missOf(request)
     if (miss !== null && miss.owner === cache) {
-      done(null, capture.take(miss, request, reply, payload))
+      if (miss.forward === 'method') posted.take(miss, request, reply, payload, async () => { await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
+      else done(null, capture.take(miss, request, reply, payload))
       return
     }
     if (isSafeMethod(request.method) || isOwnRoute(request.routeOptions.config)) {
       done(null, payload)
       return
     }
-    invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups).then(() => { done(null, payload) }, done)
+    purgeAfter(request, reply).then(() => { done(null, payload) }, done)
   })
 }
 

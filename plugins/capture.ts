@@ -100,6 +100,34 @@ export class Capture {
     return this.#hold({ miss, request, reply, body, observed: miss.observed, inputs, confirmed, handlerStatus, loadMs, nowMs })
   }
 
+  /** Takes hold of an answer to a POST that says it is the response to a GET, and purges what the POST has made untrue. */
+  async takePosted (miss: Miss, request: FastifyRequest, reply: FastifyReply, sent: unknown, purge: () => Promise<void>): Promise<unknown> {
+    const { parts: { clock, log }, settings } = this.#parts
+    const inputs = miss.observed?.end()
+    const body = captureBody(unwrapResponse(reply, sent), settings.maxBodyBytes)
+    const marks = responseMarks(miss, request, reply, body.kind === 'bytes' ? body.body : undefined)
+    // The answer is younger than its own purge, and that one only: what else touches it, before or after, may be news to it.
+    const isValid = (since: number): boolean => log.judge(miss.key, marks ?? [], since) === 'valid'
+    const validBefore = isValid(miss.ticket.at)
+    const purged = purge()
+    const purgedAt = log.tip
+    await purged
+    const refusal = !validBefore || !isValid(purgedAt) ? 'purged' : marks === undefined ? 'tags-failed' : inputs === undefined ? 'answered-before' : undefined
+    if (refusal !== undefined || body.kind === 'opaque' || inputs === undefined || miss.observed === undefined) {
+      this.#ends.giveUp(miss, request, reply, refusal ?? 'opaque-body')
+      return body.payload
+    }
+    miss.ticket = log.ticket()
+    return this.#hold({ miss, request, reply, body, observed: miss.observed, inputs, confirmed: undefined, handlerStatus: reply.statusCode, loadMs: performance.now() - miss.startedAt, nowMs: clock.now() })
+  }
+
+  /** Lets an answer to a POST go on that is for its client alone. */
+  letPass (miss: Miss, reply: FastifyReply, payload: unknown): unknown {
+    miss.observed?.end()
+    this.#ends.status(miss, reply, { detail: 'method' })
+    return payload
+  }
+
   /** Prepares what is stored, if it is, once the head has been written. */
   #hold ({ miss, request, reply, body, observed, inputs, confirmed, handlerStatus, loadMs, nowMs }: Answer): unknown {
     const { parts, settings } = this.#parts
@@ -143,7 +171,7 @@ export class Capture {
         return
       }
       const names = responseMarks(miss, request, reply, kept)
-      const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : judge(theirs(final))
+      const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : this.#judge.judge(miss, request, { ...response, bytes: kept }, theirs(final))
       if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, headers, marks, names) ?? headers, status, kept), body: kept }, last, names, loadMs)
       else this.#ends.refuse(miss, request, last.store ? 'tags-failed' : last.reason)
     }
@@ -176,7 +204,7 @@ export class Capture {
       })
       return body.payload
     }
-    if (miss.would === undefined && putNotModified(request, reply, miss.policy.precompress, nowMs)) return null
+    if (miss.would === undefined && request.method === 'GET' && putNotModified(request, reply, miss.policy.precompress, nowMs)) return null
     return body.payload
   }
 

@@ -14,7 +14,7 @@ import type { Visit } from './visit.ts'
  */
 export type Wish =
   | { readonly kind: 'usual' | 'stale' | 'bypass' | 'unavailable' }
-  | { readonly kind: 'alone', /** The stored response would do, were it not for the client's directives. */ readonly declined: boolean, readonly storable: boolean }
+  | { readonly kind: 'alone', readonly alone: true, /** The stored response would do, were it not for the client's directives. */ readonly declined: boolean, readonly storable: boolean }
 
 const USUAL: Wish = Object.freeze({ kind: 'usual' })
 
@@ -28,7 +28,7 @@ export function judgeWish ({ policy, request, credentialed }: Visit, entry: Entr
   if (credentialed && entry !== undefined && !sharesWithCredentials(directivesOfHandler(entry.value, policy))) return { kind: 'bypass' }
   const atHand = entry !== undefined && nowMs < Math.max(entry.freshUntilMs, entry.staleWhileRevalidateUntilMs)
   const wish = policy.http.requestDirectives ? judgeDirectives({ policy, request }, entry, atHand, nowMs) : USUAL
-  return wish.kind === 'usual' && credentialed && !atHand ? { kind: 'alone', declined: false, storable: true } : wish
+  return wish.kind === 'usual' && credentialed && !atHand ? { kind: 'alone', alone: true, declined: false, storable: true } : wish
 }
 
 function judgeDirectives ({ policy, request }: Pick<Visit, 'policy' | 'request'>, entry: Entry<StoredResponse> | undefined, atHand: boolean, nowMs: EpochMs): Wish {
@@ -47,5 +47,5 @@ function judgeDirectives ({ policy, request }: Pick<Visit, 'policy' | 'request'>
   if (wanted.has('only-if-cached')) return { kind: 'unavailable' }
   const declined = verdict?.serve === false
   const storable = !wanted.has('no-store')
-  return declined || !storable ? { kind: 'alone', declined, storable } : USUAL
+  return declined || !storable ? { kind: 'alone', alone: true, declined, storable } : USUAL
 }

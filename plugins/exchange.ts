@@ -8,7 +8,7 @@ import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { HeaderValue } from '../lib/http/headers.ts'
 import type { Mark } from '../lib/keyspace/mark.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
-import type { ObservedRequest } from './observed-request.ts'
+import type { Conditions, ObservedRequest } from './observed-request.ts'
 import type { RefreshJob } from './refresh.ts'
 import type { NamesOf, RoutePolicy } from './route-options.ts'
 import type { Arrival } from './visit.ts'
@@ -32,9 +32,11 @@ export interface Validation {
   readonly stored: StoredResponse
   /** By what names a purge reaches it. The handler that validates it need not read again what it was built from. */
   readonly marks: readonly Mark[]
-  /** The request fields that the handler sees in place of the client's own conditions. */
-  readonly fields: Readonly<Record<string, string>>
+  readonly fields: Conditions
 }
+
+/** The place of a part that a request has asked for and that is not stored. */
+interface MissedPart { readonly key: string, readonly earlier: Entry<StoredResponse> | undefined }
 
 /** A request that goes on to the handler, and all that is needed to keep what comes back. */
 export interface Miss {
@@ -43,7 +45,7 @@ export interface Miss {
   readonly policy: RoutePolicy
   readonly key: string
   /** Where the log stood before the handler began. */
-  readonly ticket: Ticket
+  ticket: Ticket
   readonly scope: DependencyScope
   readonly startedAt: number
   readonly requestTimeMs: number
@@ -61,6 +63,8 @@ export interface Miss {
   readonly flight: ResponseFlight | undefined
   /** What the handler is asked about what is stored. */
   readonly validation: Validation | undefined
+  /** What the handler sees in place of the conditions of the client. */
+  readonly conditions: Conditions | undefined
   observed: ObservedRequest | undefined
   entityTags: readonly string[]
   /** The handler has thrown: what it had said of its answer by then is not about the error that goes out. */
@@ -68,6 +72,10 @@ export interface Miss {
   /** The response is on its way into the store, which will say what became of it. */
   keeping: boolean
   readonly job: RefreshJob | undefined
+  /** It runs for this request as no other would ask: what becomes of it tells nothing of the others with its key. */
+  readonly alone: boolean
+  /** Where a part is kept if the handler answers with one, and which is there already. */
+  readonly part: MissedPart | undefined
   /** What the cache would have done, where it may only look on: nothing of the response is to change. */
   readonly would: WouldBe | undefined
   /** Told what the handler has answered, as far as its body could be kept. */

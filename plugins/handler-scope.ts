@@ -42,7 +42,7 @@ export class HandlerScope {
     const { policy } = miss
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request), miss.validation?.fields)
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request), miss.conditions)
     const { dependencies } = this.#parts
     const call = (): unknown => handler.call(app, request, reply)
     const result: unknown = dependencies.enter(miss.scope, policy.statuses === 'any' ? () => noteThrown(miss, call) : call)

@@ -18,6 +18,10 @@ export interface RouteHttpOptions {
   heuristics?: boolean
   /** Store what sets a cookie, with the cookie (RFC 9111 §7.3). @default false */
   storeSetCookie?: boolean
+  /** Keep the answer to a POST that says it is the response to a GET of the same URL: explicit freshness, and a Content-Location that is the URL (RFC 9110 §9.3.3). @default false */
+  storePost?: boolean
+  /** Let the handler see a Range that asks for one part of what is not stored, and store its 206 (RFC 9111 §3.3). @default false */
+  storeParts?: boolean
   /** Whether `s-maxage` bars stale use even beside `stale-while-revalidate` (RFC 9111 §5.2.2.10). @default false */
   sMaxageForbidsStale?: boolean
 }
@@ -30,7 +34,7 @@ export interface HttpOptions extends RouteHttpOptions {
   cacheGroups?: false | 'in' | 'out' | 'both'
 }
 
-const FLAGS = ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'sMaxageForbidsStale'] as const
+const FLAGS = ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'storePost', 'storeParts', 'sMaxageForbidsStale'] as const
 
 const ROUTE_HTTP_OPTION_NAMES = ['revalidate', 'targets', ...FLAGS] as const satisfies ReadonlyArray<keyof RouteHttpOptions>
 
@@ -45,6 +49,8 @@ export interface HttpPolicy {
   readonly shareByDirective: boolean
   readonly heuristics: boolean
   readonly storeSetCookie: boolean
+  readonly storePost: boolean
+  readonly storeParts: boolean
   readonly sMaxageForbidsStale: boolean
   readonly groups: GroupPolicy
 }
@@ -73,6 +79,8 @@ export function resolveHttpPolicy (given: unknown, base: HttpOptions, handlerDec
     shareByDirective: options.shareByDirective === true,
     heuristics: options.heuristics === true,
     storeSetCookie: options.storeSetCookie === true,
+    storePost: options.storePost === true,
+    storeParts: options.storeParts === true,
     sMaxageForbidsStale: options.sMaxageForbidsStale === true,
     groups: groupPolicy(base.cacheGroups)
   })

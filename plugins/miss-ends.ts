@@ -8,6 +8,7 @@ import type { WriteVerdict } from '../lib/ports/base-cache.ts'
 import { within } from '../lib/resilience/within.ts'
 import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
 import { observedReason } from './observer.ts'
+import { placeOf } from './parts.ts'
 import type { RouteCacheParts } from './route-cache.ts'
 import type { Judgement } from './storing-judge.ts'
 
@@ -32,16 +33,17 @@ export class MissEnds {
   keep (miss: Miss, request: FastifyRequest, response: StoredResponse, judgement: Storing, marks: readonly Mark[], loadMs: number): void {
     const { parts, responses, flights } = this.#parts
     const { freshness, vary } = judgement
+    const place = placeOf(miss, response, marks, this.#parts.settings.maxBodyBytes)
     miss.keeping = true
     const write = (whole: StoredResponse): MaybePromise<WriteVerdict> => {
       const written = responses.keep({
-        key: miss.key,
+        key: place.key,
         request: request.raw.headers,
         response: whole,
         initialAgeMs: freshness.initialAgeMs,
         vary,
         ticket: miss.ticket,
-        marks,
+        marks: place.marks,
         freshForMs: freshness.freshForMs,
         staleWhileRevalidateMs: freshness.staleWhileRevalidateMs,
         staleIfErrorMs: freshness.staleIfErrorMs,
@@ -52,7 +54,7 @@ export class MissEnds {
       return written
     }
     const { precompress } = miss.policy
-    const verdict = precompress.length === 0 ? write(response) : this.#precompression.keep(response, precompress, write)
+    const verdict = precompress.length === 0 ? write(place.response) : this.#precompression.keep(place.response, precompress, write)
     const settled = chain(verdict, (done) => {
       if (!done.stored) {
         this.refuse(miss, request, done.reason)
@@ -92,11 +94,12 @@ export class MissEnds {
   /** A response that is not stored, when the head has been written: said to the statistics, and to whoever waits for it. */
   refuse (miss: Miss, request: FastifyRequest, reason: string): void {
     const { parts, flights } = this.#parts
+    const posted = miss.forward === 'method'
     parts.stats.add('refusals')
     if (parts.events.heard('refuse')) parts.events.emit('refuse', { key: miss.key, reason, route: miss.policy.route })
-    noteOutcome(request, miss.would === undefined ? { status: 'miss', reason } : { status: 'bypass', reason: observedReason(miss.would, reason) })
+    noteOutcome(request, miss.would !== undefined ? { status: 'bypass', reason: observedReason(miss.would, reason) } : { status: posted ? 'bypass' : 'miss', reason })
     // An error and a purge pass; what the response is by nature will be so again.
-    const passing = reason === 'purged' || reason === 'unavailable' || reason === 'broken-body' || reason === 'built-from-stale' || reason === 'method' || /^status; 5/.test(reason)
+    const passing = miss.alone || reason === 'purged' || reason === 'unavailable' || reason === 'broken-body' || reason === 'built-from-stale' || /^status; 5/.test(reason)
     if (!passing) flights.rememberUncacheable(miss.key)
     miss.flight?.end(reason === 'purged' ? 'overtaken' : 'not-stored')
   }

@@ -6,6 +6,7 @@ import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { WouldBe } from '../lib/events.ts'
 import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
+import type { Conditions } from './observed-request.ts'
 import { onReplyEnd } from './reply-end.ts'
 import { beginValidation } from './validation.ts'
 import type { Visit } from './visit.ts'
@@ -21,6 +22,13 @@ export interface MissOptions {
   readonly declined?: boolean
   /** Whether the response may be stored, if it is one to a GET. @default true */
   readonly storable?: boolean
+  /** Why the handler runs, where what is stored has no part in it. */
+  readonly forward?: ForwardReason
+  /** What the handler sees of the client's own conditions, unless it is to validate what is stored. @default nothing */
+  readonly conditions?: Conditions | undefined
+  /** Whether what becomes of it tells nothing of other requests with its key. @default false */
+  readonly alone?: boolean
+  readonly part?: Miss['part']
   readonly would?: WouldBe
   readonly answered?: ((answer: Answer) => void) | undefined
 }
@@ -31,10 +39,13 @@ export function forwardReason ({ entry, varyMiss }: Found): ForwardReason {
 }
 
 /** Notes on the request that its handler is going to run, and all that the capture hook will need. */
-export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, declined = false, storable = true, would, answered }: MissOptions): Miss {
+export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, declined = false, storable = true, forward, conditions, alone = false, part, would, answered }: MissOptions): Miss {
   const { policy, request, reply, key, job } = visit
   const nowMs = clock.now()
   const arrival = arrivalOf(request)
+  // A purge that came since it was found, while this waited for a lease, has taken what would be validated. One that
+  // comes from now on is after the ticket, and keeps what is confirmed out of the store.
+  const validation = storable && would === undefined && policy.http.revalidateMs > 0 && found.entry !== undefined && log.judge(key, found.entry.marks, visit.askedAt) !== 'purged' ? beginValidation(found.entry) : undefined
   const miss: Miss = {
     owner,
     policy,
@@ -44,16 +55,17 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     startedAt: performance.now(),
     requestTimeMs: nowMs,
     before: reply.getHeaders(),
-    forward: would !== undefined ? 'bypass' : declined ? 'request' : forwardReason(found),
+    forward: forward ?? (would !== undefined ? 'bypass' : declined ? 'request' : forwardReason(found)),
     collapsed,
     storable: storable && request.method === 'GET',
     stale: would === undefined && answered === undefined && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
     staleAt: visit.askedAt,
     flight,
-    // A purge that came since it was found, while this waited for a lease, has taken what would be validated. One that
-    // comes from now on is after the ticket, and keeps what is confirmed out of the store.
-    validation: storable && would === undefined && policy.http.revalidateMs > 0 && found.entry !== undefined && log.judge(key, found.entry.marks, visit.askedAt) !== 'purged' ? beginValidation(found.entry) : undefined,
+    validation,
+    conditions: validation?.fields ?? conditions,
     job,
+    alone,
+    part,
     observed: undefined,
     entityTags: [],
     threw: false,

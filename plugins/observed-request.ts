@@ -160,8 +160,8 @@ class AnyWatch<T extends object> implements ProxyHandler<T> {
   }
 }
 
-/** Conditions of the cache's own, by the names of their fields. */
-type Conditions = Readonly<Record<string, string>>
+/** The conditions that a handler sees, by the names of their fields. */
+export type Conditions = Readonly<Record<string, string>>
 
 const NO_CONDITIONS: Conditions = {}
 

@@ -28,6 +28,8 @@ function httpSentences ({ http, statuses }: RoutePolicy): string[] {
   if (http.heuristics) sentences.push('a lifetime is guessed from Last-Modified where nobody names one')
   if (http.requestDirectives) sentences.push("the client's Cache-Control is obeyed")
   if (http.storeSetCookie) sentences.push('cookies that it sets are stored with it')
+  if (http.storePost) sentences.push('an answer to a POST that is also one to a GET is kept')
+  if (http.storeParts) sentences.push('parts of it are kept until the whole is')
   return sentences
 }
 

@@ -105,7 +105,7 @@ export class RouteCache implements Lookup {
     if (entry !== undefined) {
       if (nowMs < entry.freshUntilMs) {
         if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
-        return this.#serve(visit, entry, nowMs, 'hit', 'fresh')
+        return this.serve(visit, entry, nowMs, 'hit', 'fresh')
       }
       if (nowMs < entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, entry, nowMs)
       if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, policy.softTimeoutMs)
@@ -120,9 +120,9 @@ export class RouteCache implements Lookup {
     const wish = judgeWish(visit, found.entry, nowMs)
     if (wish.kind === 'bypass') return this.bypass(policy, request, reply, 'credentials', startedAt)
     if (wish.kind === 'alone') return this.#miss(visit, found, wish)
-    if (wish.kind === 'stale' && found.entry !== undefined) return this.#serve(visit, found.entry, nowMs, 'stale', 'max-stale')
+    if (wish.kind === 'stale' && found.entry !== undefined) return this.serve(visit, found.entry, nowMs, 'stale', 'max-stale')
     if (wish.kind !== 'unavailable') return undefined
-    this.#tell(request, 'miss', 'only-if-cached', policy, startedAt, nowMs, key)
+    this.tell(request, 'miss', 'only-if-cached', policy, startedAt, nowMs, key)
     reply.send(new errors.FST_ERR_CACHE_ONLY_IF_CACHED())
     return true
   }
@@ -143,7 +143,7 @@ export class RouteCache implements Lookup {
     if (start.found !== undefined) {
       flight?.end('stored')
       if (visit.job !== undefined) visit.job.kept = true
-      return this.#serve(visit, start.found as Entry<StoredResponse>, clock.now(), 'hit', 'coalesced', found)
+      return this.serve(visit, start.found as Entry<StoredResponse>, clock.now(), 'hit', 'coalesced', found)
     }
     const { ticket, release } = start
     // The lease ends with the flight; one that was given back with the entry is not given back twice.
@@ -173,9 +173,9 @@ export class RouteCache implements Lookup {
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
       const nowMs = clock.now()
-      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
+      if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
-      if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.#serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
+      if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
       // What was stored may be the variant of others: ours has a key of its own, by which we wait now.
       if (!this.#flights.has(found.key)) return await this.#lead(visit, found, this.#flights.lead(found.key))
@@ -200,22 +200,25 @@ export class RouteCache implements Lookup {
     // A purge may have come while we waited: what it took must not be served from the copy in our hands.
     const found = await this.#responses.find(key, request.headers)
     const nowMs = clock.now()
-    if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.#serve(visit, found.entry, nowMs, 'hit', 'refreshed')
+    if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'refreshed')
     if ((end === 'too-slow' || end === 'failed') && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {
-      return this.#serve(visit, found.entry, nowMs, 'stale', end === 'failed' ? 'stale-if-error' : 'soft-timeout')
+      return this.serve(visit, found.entry, nowMs, 'stale', end === 'failed' ? 'stale-if-error' : 'soft-timeout')
     }
     return this.#miss(visit, found, {})
   }
 
   #serveAndRefresh (visit: Visit, entry: Entry<StoredResponse>, nowMs: EpochMs): true {
     void this.#refresher.refresh(visit.key, visit.request, visit.policy)
-    return this.#serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
+    return this.serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
   }
 
-  /** @param collapsed what was found before the request waited for another one */
-  #serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, collapsed?: Found): true {
+  /**
+   * Answers from a stored response.
+   * @param collapsed what was found before the request waited for another one
+   */
+  serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, collapsed?: Found): true {
     const { request, reply, policy, startedAt, key } = visit
-    this.#tell(request, result, reason, policy, startedAt, nowMs, key)
+    this.tell(request, result, reason, policy, startedAt, nowMs, key)
     const response = responseFor(request, entry)
     const { cacheStatus } = this.#settings
     const ttl = (entry.freshUntilMs - nowMs) / 1000
@@ -229,19 +232,20 @@ export class RouteCache implements Lookup {
 
   #miss (visit: Visit, found: Found, options: MissOptions): false {
     const { forward } = beginMiss(this, this.#parts, visit, found, options)
-    this.#tell(visit.request, 'miss', forward, visit.policy, visit.startedAt, visit.askedAtMs, visit.key)
+    this.tell(visit.request, 'miss', forward, visit.policy, visit.startedAt, visit.askedAtMs, visit.key)
     return false
   }
 
   /** Lets the handler run as if there were no cache, and says why. */
   bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
-    this.#tell(request, 'bypass', reason, policy, startedAt, this.#parts.clock.now(), request.url)
+    this.tell(request, 'bypass', reason, policy, startedAt, this.#parts.clock.now(), request.url)
     const { cacheStatus } = this.#settings
     if (cacheStatus !== false) addStatus(reply, cacheStatusMember(cacheStatus, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
     return false
   }
 
-  #tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, atMs: EpochMs, key: string): void {
+  /** Says what came of a request: to itself, to the statistics and to listeners. */
+  tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, atMs: EpochMs, key: string): void {
     const { stats, events } = this.#parts
     noteOutcome(request, status === 'hit' && reason === 'fresh' ? FRESH : { status, reason })
     stats.add(status === 'miss' ? 'misses' : status === 'bypass' ? 'bypasses' : 'hits')

@@ -20,6 +20,9 @@ export type Judgement =
 /** The statuses that `notFoundTtl` is about. */
 const NOT_FOUND: ReadonlySet<number> = new Set([404, 410])
 
+/** Where a POST gets here at all, the route keeps its answers. */
+const POST: ReadonlySet<string> = new Set(['POST'])
+
 const isNotFound = (status: number): boolean => NOT_FOUND.has(status)
 
 /** What does not change between the handler's answer and the moment it is written. */
@@ -55,7 +58,7 @@ export class StoringJudge {
     const { policy, scope } = miss
     const { http } = policy
     const { status, nowMs, routeTtlMs, bytes, inputs, vary } = response
-    const revalidateMs = isSuccess(status) ? http.revalidateMs : 0
+    const revalidateMs = isSuccess(status) && status !== 206 ? http.revalidateMs : 0
     if (scope.stale) return { store: false, reason: 'built-from-stale' }
     // Only where every status is stored by what the headers say, since these were meant for another answer.
     if (miss.threw && policy.statuses === 'any') return { store: false, reason: `status; ${status}; thrown` }
@@ -74,7 +77,7 @@ export class StoringJudge {
     })
     const verdict = judgeStorable({
       // A response to HEAD gets here only as the stored GET that it has confirmed.
-      method: 'GET',
+      ...miss.forward === 'method' ? { method: 'POST', methods: POST, url: `${request.protocol}://${request.host}${request.raw.url ?? ''}` } : { method: 'GET' },
       status,
       headers,
       freshness,
@@ -83,6 +86,7 @@ export class StoringJudge {
       partitioned: policy.partition !== undefined,
       statuses: policy.statuses === 'any' && isNotFound(status) && policy.notFoundTtlMs > 0 ? NOT_FOUND : policy.statuses,
       storeSetCookie: http.storeSetCookie,
+      storeParts: miss.part !== undefined,
       revalidates: revalidateMs > 0,
       targets: http.targets,
       ...bytes !== undefined && { bodyBytes: bytes.length }

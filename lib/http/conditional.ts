@@ -16,11 +16,11 @@ export interface StoredValidators {
 }
 
 /**
- * Whether the client's conditions are met by what is stored (RFC 9110 §13.2.2, RFC 9111 §4.3.2). Only a 200 can become a
- * 304 (§13.2.1), and only for GET and HEAD; If-Match and If-Unmodified-Since are not a cache's to evaluate.
+ * Whether the client's conditions are met by what is stored (RFC 9110 §13.2.2, RFC 9111 §4.3.2). Only a 200, or
+ * a 206, can become a 304 (§13.2.1), and only for GET and HEAD; If-Match and If-Unmodified-Since are not a cache's to evaluate.
  */
 export function judgeConditional (request: RequestHeaders, stored: StoredValidators): 'full' | 'not-modified' {
-  if (stored.status !== 200) return 'full'
+  if (stored.status !== 200 && stored.status !== 206) return 'full'
   const ifNoneMatch = requestHeaderOf(request, 'if-none-match')
   if (ifNoneMatch !== undefined) return noneMatch(ifNoneMatch, stored.etag) ? 'full' : 'not-modified'
   // §13.1.3: evaluated only without If-None-Match, and only if it is a date.

@@ -38,11 +38,11 @@ const COMPRESSIBLE = /^(?:text\/(?!event-stream)|image\/(?:svg\+xml|bmp)|font\/(
 const DIGESTS = ['content-digest', 'repr-digest', 'digest', 'content-md5']
 
 /**
- * Whether a body is worth compressing and may be: not if it is coded already, not if the handler forbids it
+ * Whether a body is worth compressing and may be: not if it is a part, or coded already, not if the handler forbids it
  * (`no-transform`, RFC 9111 §5.2.2.6), and not if a digest of it stands in the headers.
  */
-export function isEncodable ({ headers, body }: StoredResponse): boolean {
-  return body.length >= MIN_BYTES &&
+export function isEncodable ({ status, headers, body }: StoredResponse): boolean {
+  return status !== 206 && body.length >= MIN_BYTES &&
     COMPRESSIBLE.test(headerOf(headers, 'content-type') ?? '') &&
     headerOf(headers, 'content-encoding') === undefined &&
     !DIGESTS.some((name) => headerOf(headers, name) !== undefined) &&

@@ -53,7 +53,7 @@ export interface Freshness {
 }
 
 /** Statuses for which a lifetime may be guessed (RFC 9110 §15.1). */
-const HEURISTIC_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
+const HEURISTIC_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501])
 
 /** The share of the time since the last change that is a typical guess (RFC 9111 §4.2.2), and its limit of a day. */
 const HEURISTIC_FRACTION = 0.1
@@ -73,8 +73,8 @@ export function judgeFreshness (input: FreshnessInput): Freshness {
   // The route's windows follow a lifetime. "Not fresh for a moment" does not mean "but stale for a while", nor does silence.
   const neverFresh = lifetimeMs === 0 && source !== 'route'
   const windowMs = (directive: string, routeMs: Milliseconds = 0) => {
-    // A stored failure is never the answer to another failure.
-    if (bar !== undefined || input.status >= 500) return 0
+    // A stored failure is never the answer to another failure, and what renews a part gets the whole.
+    if (bar !== undefined || input.status >= 500 || input.status === 206) return 0
     const seconds = cacheControl.seconds(directive)
     const wholeMs = seconds === undefined ? (neverFresh ? 0 : routeMs) : seconds * 1000
     return Math.max(0, wholeMs - overdueMs)

@@ -1,4 +1,4 @@
-/** Byte ranges of a stored, complete response (RFC 9110 §14). A cache never stores a part. */
+/** Byte ranges of a stored response (RFC 9110 §14). */
 import { hash } from 'node:crypto'
 import type { EpochMs } from '../clock.ts'
 import { multipartByteranges } from './byteranges.ts'
@@ -83,13 +83,16 @@ function parseRanges (range: string, bytes: number): ByteRange[] | undefined {
   return ranges.length === 0 || ranges.length > MAX_RANGES ? undefined : ranges
 }
 
-/** The 206 that carries these ranges (§15.3.7): one as it is, several as multipart/byteranges. */
-export function partialResponse (stored: StoredResponse, ranges: readonly ByteRange[]): StoredResponse {
+/**
+ * The 206 that carries these ranges (§15.3.7): one as it is, several as multipart/byteranges.
+ * @param from where in the whole the stored body begins, and how long that is. @default the stored body is all of it
+ */
+export function partialResponse (stored: StoredResponse, ranges: readonly ByteRange[], from = { start: 0, complete: stored.body.length }): StoredResponse {
   const { headers, body } = stored
   const [only] = ranges
   if (only !== undefined && ranges.length === 1) {
-    const part = body.subarray(only.start, only.end + 1)
-    return { status: 206, body: part, headers: sized(headers, part, [['content-range', contentRange(only, body.length)]]) }
+    const part = body.subarray(only.start - from.start, only.end + 1 - from.start)
+    return { status: 206, body: part, headers: sized(headers, part, [['content-range', contentRange(only, from.complete)]]) }
   }
   // Made from the whole body, so that no body can contain it on purpose.
   const boundary = hash('sha256', body, 'base64url').slice(0, 32)

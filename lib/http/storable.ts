@@ -2,6 +2,8 @@ import { parseCacheControl, type CacheControl } from './cache-control.ts'
 import type { Freshness, FreshnessSource } from './freshness.ts'
 import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
+import { isSuccess } from './method.ts'
+import { partOf } from './parts.ts'
 import type { StoreRefusal } from './store-refusals.ts'
 import { targetedCacheControl } from './targeted.ts'
 import { isToken } from './token.ts'
@@ -33,7 +35,7 @@ export interface StorableInput {
   readonly statuses?: ReadonlySet<number> | 'any'
   /**
    * Methods whose answers may be stored. One to another method than GET is a representation only if it says how long
-   * and its Content-Location is the target (RFC 9110 §9.3.3), so `url` must be given.
+   * and its Content-Location is the target (RFC 9110 §9.3.3), so `url` must be given, and it must be a success (§8.7).
    * @default GET
    */
   readonly methods?: ReadonlySet<string>
@@ -41,6 +43,8 @@ export interface StorableInput {
   readonly url?: string
   /** Store a response that sets cookies (RFC 9111 §7.3). @default false */
   readonly storeSetCookie?: boolean
+  /** Store a 206 that says which bytes it holds of how many (RFC 9111 §3.3). @default false */
+  readonly storeParts?: boolean
   /** Whether a stored response can be validated through the handler, which makes one without freshness worth keeping. @default false */
   readonly revalidates?: boolean
   /** As given to `judgeFreshness`. @default [] */
@@ -74,7 +78,7 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   if (malformed !== undefined) return refuse('malformed-header', malformed)
 
   const cacheControl = targetedCacheControl(headers, input.targets ?? []) ?? parseCacheControl(linesOf(headers, 'cache-control'))
-  if (status === 206) return refuse('partial')
+  if (status === 206 && (input.storeParts !== true || partOf(headers) === undefined)) return refuse('partial')
   if (status < 200 || status > 599 || status === 304) return refuse('status', String(status))
   // §5.2.2.3: must-understand limits storing to known statuses, and there it overrules no-store.
   const understood = cacheControl.grants('must-understand') && UNDERSTOOD_STATUSES.has(status)
@@ -91,26 +95,33 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   if (input.requestHasCredentials && input.public !== true && input.partitioned !== true && !sharesWithCredentials(cacheControl)) return refuse('authorization')
 
   // §14.4 gives the field no meaning here, and some collections are paged by `items 0-9/100`; bytes are meant as bytes.
-  if (/^\s*bytes\b/i.test(headerOf(headers, 'content-range') ?? '')) return refuse('content-range')
+  if (status !== 206 && /^\s*bytes\b/i.test(headerOf(headers, 'content-range') ?? '')) return refuse('content-range')
   const statuses = input.statuses ?? DEFAULT_STATUSES
   // A route's ttl is meant for its good answers; another status has to ask for itself.
-  const allowed = statuses === 'any' ? freshness.source !== 'route' || DEFAULT_STATUSES.has(status) : statuses.has(status)
+  const whole = status === 206 ? 200 : status
+  const allowed = statuses === 'any' ? freshness.source !== 'route' || DEFAULT_STATUSES.has(whole) : statuses.has(whole)
   if (!allowed) return refuse('status', String(status))
-  const length = headerOf(headers, 'content-length')
-  if (input.bodyBytes !== undefined && length !== undefined && length !== String(input.bodyBytes)) return refuse('length-mismatch')
+  if (input.bodyBytes !== undefined && !isAsLong(headers, input.bodyBytes)) return refuse('length-mismatch')
 
   if (freshness.freshForMs > 0 || freshness.staleWhileRevalidateMs > 0) return STORE
   if (input.revalidates === true && hasValidator(headers)) return STORE
   return refuse(cacheControl.unqualified('no-cache') ? 'no-cache' : 'no-freshness')
 }
 
-/** The statuses whose caching rules are implemented here: those of RFC 9110 §15.1, except parts of a whole. */
-const UNDERSTOOD_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501])
+/** The statuses whose caching rules are implemented here: those of RFC 9110 §15.1. */
+const UNDERSTOOD_STATUSES: ReadonlySet<number> = new Set([200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501])
+
+/** Whether a body is as long as Content-Length says, and Content-Range, where that counts bytes. */
+function isAsLong (headers: HeaderList, bytes: number): boolean {
+  const length = headerOf(headers, 'content-length')
+  const part = partOf(headers)
+  return (length === undefined || length === String(bytes)) && (part === undefined || part.end - part.start + 1 === bytes)
+}
 
 /** RFC 9110 §9.3.3: explicit freshness, and a Content-Location that is the URI of the request. */
-function representsTarget ({ url, headers, freshness }: StorableInput): boolean {
+function representsTarget ({ url, status, headers, freshness }: StorableInput): boolean {
   const location = headerOf(headers, 'content-location')
-  if (url === undefined || location === undefined || !EXPLICIT.has(freshness.source)) return false
+  if (url === undefined || location === undefined || !isSuccess(status) || !EXPLICIT.has(freshness.source)) return false
   return URL.canParse(location, url) && new URL(location, url).href === new URL(url).href
 }
 

@@ -11,7 +11,7 @@ interface Refusal {
 export const STORE_REFUSALS = {
   /** RFC 9111 §3: the method must be one whose answers are reused. */
   method: {
-    means: 'The method is not one whose answers are reused.',
+    means: 'The method is not one whose answers are reused, or this answer to a POST does not say that it is one to a GET.',
     cure: 'Cache GET routes; HEAD is answered from what a GET has stored.'
   },
   status: {
@@ -21,7 +21,7 @@ export const STORE_REFUSALS = {
   /** §3.3: an incomplete response must not be served as a complete one. */
   partial: {
     means: 'A 206 holds a part of the whole.',
-    cure: 'Answer 200 with everything; ranges are cut from what is stored.'
+    cure: 'Answer 200 with everything, ranges are cut from what is stored; or say `storeParts`, and in Content-Range which bytes these are of how many.'
   },
   'content-range': {
     means: 'Content-Range counts bytes, but the status is not 206.',
@@ -67,7 +67,7 @@ export const STORE_REFUSALS = {
   },
   /** §3.3. */
   'length-mismatch': {
-    means: 'Content-Length differs from the length of the body.',
+    means: 'Content-Length, or Content-Range, differs from the length of the body.',
     cure: 'Leave Content-Length to Fastify.'
   },
   'no-freshness': {

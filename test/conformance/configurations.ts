@@ -10,11 +10,11 @@ export const CONFIGURATIONS = {
   /** The shipped defaults, the handler's headers deciding alone. */
   defaults: { plugin: {}, route: { ttl: 0 } },
   /** The same, and whatever else a handler can say is honoured too. */
-  honouring: { plugin: {}, route: { ttl: 0, http: { targets: ['cdn-cache-control'], shareByDirective: true } } },
+  honouring: { plugin: {}, route: { ttl: 0, http: { targets: ['cdn-cache-control'], shareByDirective: true, storePost: true } } },
   /** Everything that can be turned on. */
   full: {
     plugin: { credentials: ['authorization'], http: { ignoreLanguageOrder: true, cacheGroups: 'both' } },
-    route: { ttl: 0, http: { targets: ['cdn-cache-control'], shareByDirective: true, heuristics: true, storeSetCookie: true, requestDirectives: true } }
+    route: { ttl: 0, http: { targets: ['cdn-cache-control'], shareByDirective: true, heuristics: true, storeSetCookie: true, storePost: true, storeParts: true, requestDirectives: true } }
   }
 } as const satisfies Readonly<Record<string, Configuration>>
 

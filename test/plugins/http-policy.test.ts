@@ -1,6 +1,7 @@
+import { Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type InjectOptions } from 'fastify'
 import t from 'tap'
-import cache, { type RouteCacheOptions } from '../../plugins/index.ts'
+import cache, { type CachePluginOptions, type RouteCacheOptions } from '../../plugins/index.ts'
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
 import { startRedis } from '../support/redis-server.ts'
 
@@ -403,6 +404,157 @@ t.test('languages of equal quality are a set, where the app says so', async (t) 
   }
 })
 
+t.test('the answer to a POST that is also one to a GET is kept, where the route wants it', async (t) => {
+  const redis = await startRedis()
+  t.teardown(async () => { await redis.stop() })
+  for (const options of [{}, { strategy: 'hybrid', redisUrl: redis.url, redisTimeout: 10 }] as const) {
+    const { app } = await cachedApp({ ...options, http: { storePost: true } })
+    const seen: Array<string | undefined> = []
+    const told: unknown[] = []
+    let gets = 0
+    let meanwhile: () => Promise<unknown> = async () => {}
+    app.get('/x', { config: { cache: { ttl: 60 } } }, async () => `got ${++gets}`)
+    app.post('/x', { config: { cache: { ttl: 60 } } }, async ({ headers, body, cache }, reply) => {
+      seen.push(headers['if-match'])
+      told.push(cache)
+      const { answer = {}, status = 200 } = body as { answer?: Record<string, string>, status?: number }
+      await meanwhile()
+      return await reply.code(status).headers({ 'content-location': '/x', 'cache-control': 'max-age=30', ...answer }).send('posted')
+    })
+    const post = async (answer: Record<string, string> = {}, headers: Record<string, string> = {}, status = 200): Promise<[number, string, string]> => {
+      const response = await app.inject({ method: 'POST', url: '/x', headers, payload: { answer, status } })
+      return [response.statusCode, cacheStatus(response), response.body]
+    }
+    await ask(app)
+    t.match(await post({}, { 'if-match': '"a"', 'if-none-match': '*' }), [200, /^fwd=method;ttl=30;stored$/, 'posted'])
+    t.match(await ask(app), { status: 200, says: /^hit;ttl=30/, body: 'posted', headers: { 'content-location': '/x' } })
+    t.match(await ask(app, {}, 'HEAD'), { says: /^hit/ })
+    t.same([seen, told], [['"a"'], [{ status: 'bypass', reason: 'method' }]], 'the handler sees the conditions, and that the cache has no part in it')
+
+    for (const [what, answer, headers, detail, status] of [
+      ['for another URL', { 'content-location': '/y' }, {}, '"method; POST"', 200],
+      ['without a lifetime of its own', { 'cache-control': '' }, {}, '"method; POST"', 200],
+      ['a failure', {}, {}, 'method', 400],
+      ['for its user', {}, { cookie: 'a=b' }, 'method', 200],
+      ['that is private', { 'cache-control': 'private, max-age=30' }, {}, 'private', 200]
+    ] as const) {
+      t.same(await post(answer, headers, status), [status, `fwd=method;detail=${detail}`, 'posted'], what)
+      t.match((await ask(app)).says, status === 400 ? /^hit/ : /^fwd=uri-miss.*stored/, `${what}, it is not served to a GET`)
+    }
+    meanwhile = async () => await app.cache.invalidate({ tags: ['something'] })
+    t.match(await post(), [200, /stored$/, 'posted'])
+    meanwhile = async () => await app.cache.invalidate({ paths: ['/x'] })
+    t.same(await post(), [200, 'fwd=method;detail=purged', 'posted'], 'what the handler read may be older than a purge')
+    t.match(await ask(app), { says: /^fwd=uri-miss/, body: /got/ })
+    await app.close()
+  }
+
+  const { app } = await cachedApp()
+  app.route({ method: ['GET', 'POST'], url: '/x', config: { cache: { public: true, http: { storePost: true } } }, handler: async ({ method }, reply) => method === 'GET' ? 'got' : await reply.headers({ 'content-location': '/x', expires: 'Tue, 01 Jan 2999 00:00:00 GMT' }).send(Readable.from(['post', 'ed'])) })
+  t.match(cacheStatus(await app.inject({ method: 'POST', url: '/x', headers: { cookie: 'a=b' } })), /^fwd=method;ttl=\d+$/, 'a stream is stored when it has ended')
+  t.match(await ask(app), { says: /^hit/, body: 'posted' })
+  await app.close()
+})
+
+/** A handler that knows ranges, and notes which it was asked for. */
+async function ranged (route: RouteCacheOptions, tag = '"v1"', options: CachePluginOptions = {}) {
+  const { app, clock } = await cachedApp(options)
+  const state = { asked: [] as Array<string | undefined>, tag, says: {} as Record<string, string>, fails: false, streams: false, gate: Promise.resolve() }
+  app.get('/x', { config: { cache: { http: { storeParts: true }, ...route } } }, async ({ headers: { range } }, reply) => {
+    state.asked.push(range)
+    await state.gate
+    if (state.fails) throw new Error('broken')
+    const [, first = '', last = ''] = /^bytes=(\d*)-(\d*)$/.exec(range ?? '') ?? []
+    reply.header('etag', state.tag)
+    if (range === undefined) return '0123456789'
+    const start = first === '' ? 10 - Number(last) : Number(first)
+    if (start > 9) return await reply.code(416).header('content-range', 'bytes */10').send()
+    const end = first === '' || last === '' ? 9 : Math.min(9, Number(last))
+    const body = '0123456789'.slice(start, end + 1)
+    return await reply.code(206).header('content-range', `bytes ${start}-${end}/10`).headers(state.says).send(state.streams ? Readable.from([body]) : body)
+  })
+  const part = async (range: string, headers: Record<string, string> = {}): Promise<[number, string, string, unknown]> => {
+    const answer = await ask(app, { range, ...headers })
+    return [answer.status, answer.says, answer.body, answer.headers['content-range']]
+  }
+  return { app, clock, state, part }
+}
+
+t.test('a part of what is not stored is kept, and smaller ones are cut from it, where the route wants it', async (t) => {
+  const { app, clock, state, part } = await ranged({ ttl: 60 })
+  t.same(await part('bytes=4-'), [206, 'fwd=uri-miss;ttl=60;stored', '456789', 'bytes 4-9/10'])
+  for (const [range, body, says] of [['bytes=4-', '456789', 'bytes 4-9/10'], ['bytes=6-8', '678', 'bytes 6-8/10'], ['bytes=-1', '9', 'bytes 9-9/10'], ['Bytes = 5-', '56789', 'bytes 5-9/10']] as const) {
+    t.same(await part(range), [206, 'hit;ttl=60', body, says], range)
+  }
+  clock.advance(5000)
+  t.match((await ask(app, { range: 'bytes=4-5' })).headers, { age: '5', 'content-length': '2', etag: '"v1"' })
+  t.equal((await ask(app, { range: 'bytes=4-5', 'if-none-match': '"v1"' })).status, 304, 'a condition is judged by the part as by the whole')
+  t.same(await part('bytes=4-5', { 'if-range': '"v1"' }), [206, 'hit;ttl=55', '45', 'bytes 4-5/10'])
+  t.same(state.asked, ['bytes=4-'], 'all of it from one answer')
+
+  t.same(await part('bytes=2-4'), [206, 'fwd=partial;ttl=60;stored', '234', 'bytes 2-4/10'], 'what is not in it is asked for')
+  t.same(await part('bytes=2-8'), [206, 'hit;ttl=60', '2345678', 'bytes 2-8/10'], 'and joined to it')
+  t.match(await ask(app, {}, 'HEAD'), { says: /^fwd=uri-miss/ })
+  t.same(await part('bytes=0-'), [206, 'fwd=partial;ttl=60;stored', '0123456789', 'bytes 0-9/10'])
+  t.match(await ask(app), { status: 200, says: /^hit/, body: '0123456789', headers: { 'content-range': undefined, 'content-length': '10' } }, 'until it is the whole')
+  t.same(await part('bytes=-2'), [206, 'hit;ttl=60', '89', 'bytes 8-9/10'])
+  t.same(state.asked, ['bytes=4-', 'bytes=2-4', undefined, 'bytes=0-'])
+
+  await app.cache.invalidate({ paths: ['/x'] })
+  t.match(await part('bytes=0-1'), [206, /^fwd=uri-miss/], 'a purge takes parts too')
+  await app.cache.invalidate({ paths: ['/x'], soft: true })
+  state.fails = true
+  t.match(await part('bytes=0-1'), [500, /^fwd=/], 'none is served stale')
+  await app.close()
+})
+
+t.test('parts are joined only where they are of the same, and kept only where they are what they say', async (t) => {
+  const weak = await ranged({ ttl: 60, precompress: ['gzip'] }, 'W/"v1"')
+  await weak.part('bytes=0-4')
+  await weak.part('bytes=5-9')
+  t.match(await weak.part('bytes=0-1'), [206, /^fwd=partial/, '01'], 'a weak tag does not tell whether two are of the same: the later one takes its place')
+  await weak.app.close()
+
+  const narrow = await ranged({ ttl: 60 }, '"v1"', { maxBodyBytes: 8 })
+  await narrow.part('bytes=0-4')
+  t.match(await narrow.part('bytes=5-'), [206, /stored/])
+  t.match(await narrow.part('bytes=0-1'), [206, /^fwd=partial/], 'nothing longer than a body may be is put together')
+  t.match(await ask(narrow.app), { status: 200, says: /detail=too-large/ })
+  t.match(await narrow.part('bytes=0-1'), [206, /^hit/], 'so that of a body that is too large at least parts are kept')
+  await narrow.app.close()
+
+  const { app, state, part } = await ranged({ ttl: 60, staleWhileRevalidate: 60, http: { storeParts: true, revalidate: 60 } })
+  for (const [says, detail] of [
+    [{ 'content-range': 'bytes 0-4/*' }, 'partial'], [{ 'content-range': 'bytes 3-1/10' }, 'partial'], [{ 'cache-control': 'no-store' }, 'no-store'],
+    [{ 'set-cookie': 'a=b' }, 'set-cookie'], [{ 'cache-control': 'max-age=0' }, 'no-freshness'], [{ 'cache-control': 'max-age=0, stale-while-revalidate=9' }, 'no-freshness']
+  ] as const) {
+    state.says = says
+    t.match(await part('bytes=0-3'), [206, `fwd=uri-miss;detail=${detail}`], JSON.stringify(says))
+  }
+  state.says = {}
+  t.match(await part('bytes=99-'), [416, 'fwd=uri-miss;detail=content-range'])
+  state.says = { 'content-range': 'bytes 0-4/10' }
+  t.match(await part('bytes=0-3'), [206, 'fwd=uri-miss;detail=length-mismatch', '0123'])
+  state.streams = true
+  const refused: string[] = []
+  app.cache.on('refuse', ({ reason }) => { refused.push(reason) })
+  t.match(await part('bytes=0-3'), [206, 'fwd=uri-miss;ttl=60', '0123'], 'of a stream it is known when it has ended')
+  state.says = {}
+  t.match([await part('bytes=0-3'), await part('bytes=1-2'), refused], [[206, /^fwd=uri-miss/], [206, /^hit/, '12'], ['length-mismatch']])
+
+  await app.cache.invalidate({ everything: true })
+  await part('bytes=99-')
+  state.asked.length = 0
+  const gate = deferred()
+  state.gate = gate.promise
+  const crowd = [1, 2, 3].map(async () => await ask(app))
+  await turns()
+  gate.resolve()
+  t.same((await Promise.all(crowd)).map(({ body }) => body), ['0123456789', '0123456789', '0123456789'])
+  t.same(state.asked, [undefined], 'that a part cannot be kept says nothing of the whole')
+  await app.close()
+})
+
 t.test('cache groups are tags, in and out', async (t) => {
   for (const cacheGroups of [false, 'in', 'out', 'both'] as const) {
     const { app } = await cachedApp({ http: { cacheGroups } })
@@ -431,7 +583,7 @@ t.test('a wrong choice is refused by name', async (t) => {
   refused({ targets: ['a b'] }, /config\.cache\.http\.targets is \["a b"\]/)
   refused({ heuristic: true }, /config\.cache\.http\.heuristic does not exist\. Did you mean heuristics\?/)
   refused({ cacheGroups: 'in' }, /config\.cache\.http\.cacheGroups does not exist/)
-  for (const name of ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'sMaxageForbidsStale']) refused({ [name]: 1 }, new RegExp(`${name} is 1`))
+  for (const name of ['requestDirectives', 'shareByDirective', 'heuristics', 'storeSetCookie', 'storePost', 'storeParts', 'sMaxageForbidsStale']) refused({ [name]: 1 }, new RegExp(`${name} is 1`))
   t.throws(() => app.get('/x', { config: { cache: { statuses: 'all' as 'any' } } }, async () => ''), { message: /config\.cache\.statuses is "all", must be "any", or an array/ })
   await t.rejects(cachedApp({ http: { cacheGroups: true as unknown as 'in' } }), { message: /http\.cacheGroups is true, must be false, "in", "out" or "both"/ })
   await t.rejects(cachedApp({ http: { ignoreLanguageOrder: 'yes' as unknown as true } }), { message: /http\.ignoreLanguageOrder is "yes"/ })

@@ -6,6 +6,7 @@ import { headerOf, linesOf } from '../../../lib/http/headers.ts'
 import type { HeaderList } from '../../../lib/http/headers.ts'
 import { formatHttpDate } from '../../../lib/http/http-date.ts'
 import { judgeRange, partialResponse, unsatisfiableResponse } from '../../../lib/http/range.ts'
+import { cutFromPart, isSingleRange, joinParts, partOf } from '../../../lib/http/parts.ts'
 import type { StoredResponse } from '../../../lib/http/response.ts'
 import { CLIENT_CONDITIONS, judgeHead, updateStored, validatorsOf } from '../../../lib/http/revalidation.ts'
 
@@ -167,4 +168,36 @@ t.test('a HEAD that disagrees makes the stored GET stale', async (t) => {
   t.equal(judgeHead(stored, [['etag', '"x"']]), 'stale')
   t.equal(judgeHead(stored, [['last-modified', at(0)]]), 'stale')
   t.equal(judgeHead(stored, [['content-length', '11']]), 'stale')
+})
+
+t.test('parts of a representation', async (t) => {
+  for (const [field, part] of [
+    ['bytes 0-4/10', { start: 0, end: 4, complete: 10 }], ['Bytes 4-4/5', { start: 4, end: 4, complete: 5 }],
+    ['bytes 0-4/*', undefined], ['bytes */10', undefined], ['bytes 4-3/10', undefined], ['bytes 4-10/10', undefined], ['items 0-4/10', undefined],
+    ['bytes 0-4/10, bytes 5-9/10', undefined], ['bytes 0-1/99999999999999999999', undefined], ['', undefined]
+  ] as const) t.same(partOf([['content-range', field]]), part, field)
+  t.equal(partOf([]), undefined)
+  for (const range of ['bytes=0-', 'bytes=0-4', ' Bytes = -5 ']) t.ok(isSingleRange(range), range)
+  for (const range of [undefined, '', 'bytes=', 'bytes=-', 'bytes=0-1,2-3', 'lines=0-1']) t.notOk(isSingleRange(range), String(range))
+
+  const whole = Buffer.from('0123456789')
+  const part = (start: number, end: number, etag = '"a"', complete = 10): StoredResponse => ({ status: 206, headers: [['etag', etag], ['content-range', `bytes ${start}-${end}/${complete}`]], body: whole.subarray(start, end + 1) })
+  const cut = (stored: StoredResponse, range: string, ifRange?: string): string | undefined => cutFromPart(stored, range, ifRange, NOW)?.body.toString()
+  t.same([cut(part(2, 6), 'bytes=2-6'), cut(part(2, 6), 'bytes=3-3'), cut(part(2, 9), 'bytes=-3'), cut(part(2, 6), 'bytes=3-4', '"a"')], ['23456', '3', '789', '34'])
+  for (const [range, ifRange] of [['bytes=1-3'], ['bytes=5-7'], ['bytes=0-'], ['bytes=-1'], ['bytes=99-'], ['bytes=3-4', '"b"'], ['lines=2-3']] as const) t.equal(cut(part(2, 6), range, ifRange), undefined, `${range} ${ifRange ?? ''}`)
+  t.equal(cut({ ...part(2, 6), headers: [] }, 'bytes=2-6'), undefined)
+
+  const joined = (earlier: StoredResponse, later: StoredResponse): unknown => {
+    const { status, headers, body } = joinParts(earlier, later) ?? {}
+    return status === undefined ? undefined : [status, headerOf(headers ?? [], 'content-range'), String(body)]
+  }
+  t.same(joined(part(2, 4), part(5, 6)), [206, 'bytes 2-6/10', '23456'], 'one behind the other')
+  t.same(joined(part(5, 6), part(2, 5)), [206, 'bytes 2-6/10', '23456'], 'one before the other')
+  t.same(joined(part(0, 5), part(5, 9)), [200, undefined, '0123456789'], 'all of it')
+  t.same(joined(part(2, 6), part(3, 4)), [206, 'bytes 2-6/10', '23456'])
+  t.same(joined(part(2, 6), { ...part(3, 4), body: Buffer.from('xy') }), [206, 'bytes 2-6/10', '2xy56'], 'the later one counts')
+  for (const [name, earlier, later] of [
+    ['a gap', part(0, 2), part(4, 5)], ['a gap before', part(4, 5), part(0, 2)], ['another tag', part(0, 2), part(3, 4, '"b"')], ['a weak tag', part(0, 2, 'W/"a"'), part(3, 4, 'W/"a"')],
+    ['another length', part(0, 2, '"a"', 11), part(3, 4)], ['no tag', { ...part(0, 2), headers: [['content-range', 'bytes 0-2/10']] } as StoredResponse, part(3, 4)], ['no part', { ...part(0, 2), headers: [] }, part(3, 4)]
+  ] as const) t.equal(joined(earlier, later), undefined, name)
 })
