@@ -105,7 +105,7 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
   const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), ...!config.enableCompression && { compression: { codec: 'none' } } })
   return {
     log,
-    store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy }),
+    store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy, patienceMs: toMs(config.redisTimeout) }),
     leases: createRedisLeases({ client, clock, prefix }),
     connection: client,
     canStore: () => config.strategy === 'hybrid' || client.ready,

@@ -9,6 +9,7 @@ import { variantKey } from '../keyspace/request-key.ts'
 import { chain, isPromise, type MaybePromise } from '../maybe-promise.ts'
 import { refused, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
+import { within } from '../resilience/within.ts'
 import type { EngineParts } from './parts.ts'
 
 /** Under the key of a URL that has variants: on which request fields they depend, and which there are. */
@@ -62,16 +63,24 @@ export class ResponseCache {
     this.#options = options
   }
 
-  /** The stored response for a request, fresh or stale; at once when the store is in this process. */
+  /**
+   * The stored response for a request, fresh or stale; at once when the store is in this process. A list of variants that
+   * had to come from Redis leaves the variant what remains of the caller's patience.
+   */
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
-    const entry = this.#parts.store.read(key)
-    return isPromise(entry) ? entry.then((later) => this.#foundIn(key, later, request)) : this.#foundIn(key, entry, request)
+    const { store, clock, patienceMs } = this.#parts
+    const read = store.read(key)
+    if (!isPromise(read)) return this.#foundIn(key, read, request)
+    const untilMs = clock.now() + patienceMs
+    return read.then((entry) => this.#foundIn(key, entry, request, untilMs))
   }
 
-  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders): MaybePromise<Found> {
+  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, untilMs?: EpochMs): MaybePromise<Found> {
     if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
+    const { store, clock } = this.#parts
     const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
-    return chain(this.#parts.store.read(variant), (found) => {
+    const read = store.read(variant)
+    return chain(untilMs !== undefined && isPromise(read) ? within(read, untilMs, clock, undefined) : read, (found) => {
       const stored = responseIn(found)
       return { key: variant, entry: stored, varyMiss: stored === undefined }
     })

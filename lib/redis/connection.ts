@@ -64,6 +64,7 @@ export class RedisConnection implements RedisClient {
     this.#guard = new Guard({
       clock,
       deadlineMs,
+      inOrder: !this.clustered,
       connected: () => this.#answering && !this.#closed,
       probe: async () => await send(client, ['PING'], false),
       onChange: () => { this.#announce() }

@@ -1,4 +1,4 @@
-import type { Clock, Milliseconds } from '../clock.ts'
+import type { Clock, Milliseconds, Timer } from '../clock.ts'
 import { errors } from '../errors.ts'
 import { CircuitBreaker } from '../resilience/circuit-breaker.ts'
 import { deadline } from '../resilience/deadline.ts'
@@ -8,6 +8,8 @@ export interface GuardOptions {
   readonly clock: Clock
   /** How long a call may take. */
   readonly deadlineMs: Milliseconds
+  /** Whether answers come in the order of the calls, as they do on a single connection. */
+  readonly inOrder: boolean
   /** Whether the client has a connection to send on. */
   readonly connected: () => boolean
   /** Asks whether Redis is alive. Only called while the circuit is open. */
@@ -18,7 +20,7 @@ export interface GuardOptions {
 /** Answers by which Redis says that it cannot work now; other errors of its own are the caller's to judge. */
 const CANNOT_WORK = /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)/
 
-/** Each costs somebody a whole deadline, so few. */
+/** Those without an answer cost somebody a whole deadline each, so few. */
 const FAILURES_THAT_OPEN = 3
 
 /** While the circuit is open, this often at first, and later less, Redis is asked whether it is back. */
@@ -28,10 +30,16 @@ const MAX_PROBE_MS = 2000
 /**
  * Stands before every call. Nobody waits longer than the deadline, and while Redis does not answer nobody waits at all:
  * it is the guard itself, in the background, that finds out when it is back.
+ *
+ * Redis answers the calls of a connection in their order. So while one answer is overdue, nothing that is sent behind it
+ * can be answered either: the first call that is late opens the circuit, and the answer that comes after all is the sign
+ * to ask whether Redis is back. What keeps it busy for a moment (a fork, a large value) is over with its answer, not with
+ * a pause. A Cluster has a connection to each node, and the others go on: there it takes several calls in a row.
  */
 export class Guard {
   readonly #options: GuardOptions
   readonly #breaker: CircuitBreaker
+  #next: Timer | undefined
   #closed = false
 
   constructor (options: GuardOptions) {
@@ -67,11 +75,15 @@ export class Guard {
 
   close (): void {
     this.#closed = true
+    this.#next?.cancel()
   }
 
   /** As few promises as can be: every hit in Redis comes through here. */
   #attempt<T> (call: () => Promise<T>, deadlineMs: Milliseconds): Promise<T> {
-    const late = (): Error => new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`no answer within ${deadlineMs} ms`)
+    const late = (): Error => {
+      if (this.#options.inOrder) this.#overdue(answer)
+      return new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`no answer within ${deadlineMs} ms`)
+    }
     let answer: Promise<T>
     try { answer = call() } catch (error) { answer = Promise.reject(error) }
     return deadline(answer, deadlineMs, this.#options.clock, late).then(
@@ -95,15 +107,28 @@ export class Guard {
     return new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(error instanceof Error ? error.message : String(error))
   }
 
+  #overdue (answer: Promise<unknown>): void {
+    this.#breaker.tripped()
+    const answered = (): void => {
+      this.#breaker.stirred()
+      this.#probe()
+    }
+    // A connection that breaks has answered nothing.
+    answer.then(answered, (error: unknown) => { if (isReply(error)) answered() })
+  }
+
   #probeLater (delayMs: Milliseconds): void {
-    this.#options.clock.after(delayMs, () => {
-      if (this.#closed || this.open) return
-      if (!this.#options.connected() || !this.#breaker.admit().pass) {
-        this.#probeLater(PROBE_MS)
-        return
-      }
-      // A failed probe opens the circuit again, and that asks for the next one.
-      this.#attempt(this.#options.probe, this.#options.deadlineMs).catch(() => {})
-    })
+    this.#next?.cancel()
+    this.#next = this.#options.clock.after(delayMs, () => { this.#probe() })
+  }
+
+  #probe (): void {
+    if (this.#closed || this.open) return
+    if (!this.#options.connected() || !this.#breaker.admit().pass) {
+      this.#probeLater(PROBE_MS)
+      return
+    }
+    // A failed probe opens the circuit again, and that asks for the next one.
+    this.#attempt(this.#options.probe, this.#options.deadlineMs).catch(() => {})
   }
 }

@@ -21,6 +21,8 @@ export const ownRedisOptions: RedisOptions = {
   socketTimeout: socketTimeoutMs(200),
   // A cache that takes longer to reach than this is no help.
   connectTimeout: 1000,
+  // A server that loads its data says how long that will take, and is wrong by seconds; ioredis would believe it for up to ten.
+  maxLoadingRetryTime: 500,
   // The connection makes the next attempt itself: a timer of ioredis would keep a process alive that has nothing left to do.
   retryStrategy: () => null,
   // Follows the switch of a master that hangs instead of dying; one connection more to each sentinel.
@@ -58,7 +60,8 @@ export const ownClusterOptions: ClusterOptions = {
   redisOptions: {
     maxRetriesPerRequest: 0,
     socketTimeout: socketTimeoutMs(200),
-    connectTimeout: 1000
+    connectTimeout: 1000,
+    maxLoadingRetryTime: 500
   }
 }
 

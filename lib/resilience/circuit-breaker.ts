@@ -81,6 +81,17 @@ export class CircuitBreaker {
     this.#become('open')
   }
 
+  /** A failure that says as much as `threshold` of them. */
+  tripped (): void {
+    this.#failures = this.#threshold
+    this.failed()
+  }
+
+  /** A sign of life, though too late for a success: the next call may try, before the pause is over. */
+  stirred (): void {
+    if (this.#state === 'open') this.#probeAtMs = this.#clock.now()
+  }
+
   /** Forgets the failures: the service is known to be back, as after a new connection. */
   reset (): void {
     this.#failures = 0

@@ -19,6 +19,8 @@ export interface HybridCacheOptions extends BaseCacheParts {
   writeBackMaxBytes?: number
   /** What waits to be written back may hold up the closing for so long, in milliseconds. @default 1000 */
   drainMs?: Milliseconds
+  /** How long a read waits for Redis in all, where it has two questions, in milliseconds. @default 200 */
+  patienceMs?: Milliseconds
   /** Ask the shared log before every read; the Redis tier must be strict too. @default false */
   strict?: boolean
 }
@@ -27,15 +29,16 @@ export interface ResolvedHybridOptions {
   readonly memoryTtlMs: Milliseconds
   readonly writeBack: boolean
   readonly drainMs: Milliseconds
+  readonly patienceMs: Milliseconds
   readonly strict: boolean
 }
 
 /** @throws FST_ERR_CACHE_OPTION */
-export function resolveHybridOptions ({ memoryTtl = 300, writes = 'through', drainMs = 1000, strict = false, writeBackMaxEntries = 1, writeBackMaxBytes = 1 }: HybridCacheOptions): ResolvedHybridOptions {
+export function resolveHybridOptions ({ memoryTtl = 300, writes = 'through', drainMs = 1000, patienceMs = 200, strict = false, writeBackMaxEntries = 1, writeBackMaxBytes = 1 }: HybridCacheOptions): ResolvedHybridOptions {
   if (!Number.isFinite(memoryTtl) || memoryTtl <= 0) throw new errors.FST_ERR_CACHE_OPTION('memoryTtl', shown(memoryTtl), 'a number of seconds above 0')
   if (writes !== 'through' && writes !== 'back') throw new errors.FST_ERR_CACHE_OPTION('writes', shown(writes), "'through' or 'back'")
   for (const [name, value] of Object.entries({ writeBackMaxEntries, writeBackMaxBytes })) {
     if (!Number.isSafeInteger(value) || value < 1) throw new errors.FST_ERR_CACHE_OPTION(name, shown(value), 'a positive integer')
   }
-  return Object.freeze({ memoryTtlMs: toMs(memoryTtl), writeBack: writes === 'back', drainMs, strict })
+  return Object.freeze({ memoryTtlMs: toMs(memoryTtl), writeBack: writes === 'back', drainMs, patienceMs, strict })
 }

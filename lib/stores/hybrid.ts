@@ -3,6 +3,7 @@ import type { Entry } from '../entry.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, STORED, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
+import { within } from '../resilience/within.ts'
 import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
 import type { MemoryCache } from './memory.ts'
 import type { RedisCache } from './redis.ts'
@@ -167,13 +168,16 @@ export class HybridCache extends BaseCache {
     const near = this.#near(key)
     // Redis is asked together with the log; only a copy in memory has to wait for the log alone.
     if (near === undefined) return await this.#far(key)
-    return await this.#trusted() ? this.#near(key) ?? await this.#far(key) : undefined
+    const untilMs = this.clock.now() + this.#options.patienceMs
+    if (!await this.#trusted()) return undefined
+    return this.#near(key) ?? await within(Promise.resolve(this.#far(key)), untilMs, this.clock, undefined)
   }
 
   async #readManyCaughtUp (keys: readonly string[]): Promise<Array<Entry | undefined>> {
+    const untilMs = this.clock.now() + this.#options.patienceMs
     if (!await this.#trusted()) return keys.map(() => undefined)
     const found = keys.map((key) => this.#near(key))
-    return found.includes(undefined) ? await this.#complete(keys, found) : found
+    return found.includes(undefined) ? await within(this.#complete(keys, found), untilMs, this.clock, found) : found
   }
 
   /** Whether memory may be served: the log is up to date, or out of reach where a bounded staleness is agreed to. */

@@ -37,6 +37,16 @@ async function open (t: Test, options: CachePluginOptions = {}): Promise<Scene> 
       return { run: ++runs }
     })
   }
+  app.get<{ Params: { asks: string } }>('/asking/:asks', { config: { cache: { ttl: 60 } } }, async ({ params, query }) => {
+    if ('slowly' in (query as object)) {
+      const gate = deferred()
+      handlers.push(gate)
+      await gate.promise
+    }
+    const answers: number[] = []
+    for (let n = 0; n < Number(params.asks); n++) answers.push(await app.cache.getOrSet(`asked ${n}`, () => n))
+    return answers
+  })
   t.teardown(async () => {
     server.thaw()
     const closing = app.close()
@@ -70,15 +80,13 @@ for (const url of ['/plain', '/varied']) {
   })
 }
 
-t.test('with Redis as the only store they wait for one deadline, then for another that finds it silent as well', async (t) => {
+t.test('with Redis as the only store they wait for it as long as everybody does', async (t) => {
   const { app, clock, handlers } = await open(t, { strategy: 'redis' })
   const asked = Promise.all(Array.from({ length: 3 }, async () => await app.inject('/plain')))
   await until(() => handlers.length === 1 && app.cache.getStats().coalescedLoads === 2)
   server.freeze()
   handlers[0]?.resolve()
   t.notOk(await isOver(asked))
-  clock.advance(DEADLINE_MS)
-  await turns(20)
   clock.advance(DEADLINE_MS)
   await until(() => handlers.length === 3)
   for (const handler of handlers) handler.resolve()
@@ -94,6 +102,48 @@ for (const strategy of ['hybrid', 'redis'] as const) {
     clock.advance(DEADLINE_MS)
     await until(() => handlers.length === 1)
     handlers[0]?.resolve()
+    t.equal((await asked).statusCode, 200)
+  })
+
+  for (const asks of [1, 5]) {
+    t.test(`${strategy}: so does one whose handler asks ${asks} times`, async (t) => {
+      const { app, clock } = await open(t, { strategy })
+      server.freeze()
+      const asked = app.inject(`/asking/${asks}`)
+      t.notOk(await isOver(asked))
+      clock.advance(DEADLINE_MS)
+      t.ok(await isOver(asked))
+      t.same((await asked).json(), Array.from({ length: asks }, (_, n) => n))
+    })
+  }
+
+  t.test(`${strategy}: a handler that is the first to notice that Redis is silent waits for one deadline, whatever it asks`, async (t) => {
+    const { app, clock, handlers } = await open(t, { strategy })
+    const asked = app.inject('/asking/5?slowly')
+    await until(() => handlers.length === 1)
+    server.freeze()
+    handlers[0]?.resolve()
+    t.notOk(await isOver(asked))
+    clock.advance(DEADLINE_MS)
+    t.ok(await isOver(asked))
+  })
+
+  t.test(`${strategy}: who waits for the load of another process finds out within one deadline that Redis is silent`, async (t) => {
+    const [here, there] = [await open(t, { strategy, redisPrefix: `lease-${strategy}:` }), await open(t, { strategy, redisPrefix: `lease-${strategy}:` })]
+    const asked = here.app.inject('/plain')
+    await until(() => here.handlers.length === 1)
+    const waiting = there.app.inject('/plain')
+    t.notOk(await isOver(waiting))
+    server.freeze()
+    t.equal(there.handlers.length, 0)
+    // It looks every 50 ms at the latest, and one of these looks is not answered.
+    for (let spentMs = 0; spentMs < 100 + DEADLINE_MS; spentMs += 50) {
+      there.clock.advance(50)
+      await turns(20)
+    }
+    await until(() => there.handlers.length === 1)
+    for (const handler of [...here.handlers, ...there.handlers]) handler.resolve()
+    t.equal((await waiting).statusCode, 200)
     t.equal((await asked).statusCode, 200)
   })
 
@@ -187,4 +237,31 @@ t.test('strict: who asks after a purge elsewhere does not share a load that bega
     t.equal(await late, 'new')
     await here.invalidate({ keys: ['price'] })
   }
+})
+
+t.test('a list of variants and the variant itself share one deadline', async (t) => {
+  const { app, clock, handlers } = await open(t, { strategy: 'redis' })
+  const first = app.inject('/varied')
+  await until(() => handlers.length === 1)
+  handlers[0]?.resolve()
+  await first
+  await until(() => app.cache.getStats().sets === 1)
+  const { store } = app.cache.parts
+  const read = store.read.bind(store)
+  const reads: Array<Deferred<void>> = []
+  store.read = async (key) => {
+    const gate = deferred()
+    reads.push(gate)
+    await gate.promise
+    return await read(key)
+  }
+  const asked = app.inject('/varied')
+  await until(() => reads.length === 1)
+  clock.advance(DEADLINE_MS - 50)
+  reads[0]?.resolve()
+  await until(() => reads.length === 2)
+  clock.advance(50)
+  await until(() => handlers.length === 2)
+  handlers[1]?.resolve()
+  t.match((await asked).headers['cache-status'], /vary-miss/)
 })

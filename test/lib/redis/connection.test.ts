@@ -15,9 +15,11 @@ import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisLog } from '../../../lib/invalidation/redis-log.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
+import { Guard } from '../../../lib/redis/guard.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
 import { createServerClock } from '../../../lib/redis/server-clock.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
+import { deferred, turns, type Deferred } from '../../support/cached-app.ts'
 import { entryOf } from '../../support/entries.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
@@ -35,20 +37,14 @@ async function until (condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(5)
 }
 
-async function slowest (connection: RedisConnection, forMs: number): Promise<number> {
-  let worst = 0
-  const endAt = performance.now() + forMs
-  while (performance.now() < endAt) {
-    const startedAt = performance.now()
-    await connection.call(['GET', 'k']).catch(() => {})
-    worst = Math.max(worst, performance.now() - startedAt)
-    await sleep(5)
+/** How many calls waited for their deadline, of those that come one after the other. */
+async function callsThatWaited (connection: RedisConnection, calls: number): Promise<number> {
+  let waited = 0
+  for (let n = 0; n < calls; n++) {
+    await connection.call(['GET', 'k']).catch((error: Error) => { if (/no answer within/.test(error.message)) waited++ })
+    await sleep(1)
   }
-  return worst
-}
-
-async function failUntilGivenUp (connection: RedisConnection): Promise<void> {
-  while (connection.ready) await connection.call(['GET', 'k']).catch(() => {})
+  return waited
 }
 
 t.test('to load the driver does not make the strings of the whole process slow', async (t) => {
@@ -58,7 +54,7 @@ t.test('to load the driver does not make the strings of the whole process slow',
 
 t.test('commands, batches and scripts answer', async (t) => {
   const server = await startRedis()
-  const redis = openRedis(server.url)
+  const redis = openRedis(server.url, { deadlineMs: 10_000 })
   t.teardown(async () => { await redis.close(); await server.stop() })
   t.equal(await redis.opened({ withinMs: 5000 }), true)
   t.equal(redis.ready, true)
@@ -272,8 +268,7 @@ t.test('a frozen server costs one deadline, then nothing, and is used again when
   const changes: boolean[] = []
   redis.onChange((ready) => changes.push(ready))
   server.freeze()
-  const worst = await slowest(redis, 1500)
-  t.comment(`slowest call while frozen: ${worst.toFixed(0)} ms`)
+  t.equal(await callsThatWaited(redis, 50), 1)
   t.equal(redis.ready, false)
   server.thaw()
   const thawedAt = performance.now()
@@ -304,7 +299,7 @@ t.test('a silent network: the connection is replaced', async (t) => {
   t.teardown(async () => { await redis.close(); await proxy.close(); await server.stop() })
   await redis.opened({ withinMs: 5000 })
   proxy.mode = 'blackhole'
-  await failUntilGivenUp(redis)
+  t.equal(await callsThatWaited(redis, 5), 1)
   // What the proxy swallowed is lost for good, so only a new connection can work.
   proxy.mode = 'pass'
   await until(() => redis.ready)
@@ -337,8 +332,91 @@ t.test('a slow server is given up at the deadline', async (t) => {
   t.teardown(async () => { await redis.close(); await proxy.close(); await server.stop() })
   await redis.opened({ withinMs: 5000 })
   proxy.mode = 300
-  await t.rejects(redis.call(['GET', 'k']), { ...UNAVAILABLE, message: /within 50 ms/ })
   t.equal(await redis.call(['GET', 'k'], { deadlineMs: 5000 }), null, 'unless the caller has more time')
+  await t.rejects(redis.call(['GET', 'k']), { ...UNAVAILABLE, message: /within 50 ms/ })
+})
+
+t.test('while an answer is overdue nobody waits, and Redis is asked again as soon as it has come', async (t) => {
+  const server = await startRedis()
+  // The circuit would not ask by itself before the test is over.
+  const patient: Clock = { now: systemClock.now, after: (delayMs, task) => systemClock.after(delayMs === 250 ? 3_600_000 : delayMs, task) }
+  const redis = openRedis(server.url, { deadlineMs: 500, clock: patient })
+  t.teardown(async () => { await redis.close(); await server.stop() })
+  await redis.opened({ withinMs: 5000 })
+  await t.rejects(redis.call(['DEBUG', 'SLEEP', '0.8']), /no answer within 500 ms/)
+  t.equal(redis.ready, false)
+  await t.rejects(redis.call(['GET', 'k']), /waiting for it to come back/)
+  await until(() => redis.ready)
+  t.equal(await redis.call(['PING']), 'PONG')
+})
+
+interface GuardScene { readonly clock: ReturnType<typeof fakeClock>, readonly guard: Guard, readonly probes: Array<Deferred<unknown>> }
+
+function guardScene ({ inOrder = true } = {}): GuardScene {
+  const clock = fakeClock()
+  const probes: Array<Deferred<unknown>> = []
+  const probe = async (): Promise<unknown> => await (probes[probes.push(deferred<unknown>()) - 1]?.promise)
+  return { clock, probes, guard: new Guard({ clock, deadlineMs: 200, inOrder, connected: () => true, probe, onChange: () => {} }) }
+}
+
+/** A call that is late, and what is to come of it. */
+async function late ({ clock, guard }: GuardScene): Promise<Deferred<unknown>> {
+  const answer = deferred<unknown>()
+  const called = guard.run(async () => await answer.promise)
+  called.catch(() => {})
+  clock.advance(200)
+  await called.catch(() => {})
+  return answer
+}
+
+t.test('a Redis that is slow all the time is not used, however often an answer comes after all', async (t) => {
+  const scene = guardScene()
+  const { guard, clock, probes } = scene
+  const answer = await late(scene)
+  t.equal(guard.open, false)
+  answer.resolve('at last')
+  await turns()
+  t.equal(probes.length, 1)
+  for (let round = 1; round < 5; round++) {
+    clock.advance(200)
+    await turns()
+    t.equal(guard.open, false)
+    probes.at(-1)?.resolve('PONG')
+    await turns()
+    t.equal(probes.length, round + 1, 'the answer to the probe was late as well')
+  }
+  probes.at(-1)?.resolve('PONG')
+  await turns()
+  t.equal(guard.open, true)
+})
+
+t.test('a late error of Redis is an answer too, a connection that breaks is none', async (t) => {
+  for (const [error, probed] of [[Object.assign(new Error('ERR'), { name: 'ReplyError' }), 1], [new Error('Connection is closed.'), 0]] as const) {
+    const scene = guardScene()
+    const answer = await late(scene)
+    answer.reject(error)
+    await turns()
+    t.equal(scene.probes.length, probed, error.name)
+    scene.clock.advance(250)
+    await turns()
+    t.equal(scene.probes.length, 1, 'and after a while it is asked anyway')
+  }
+  const closed = guardScene()
+  const answer = await late(closed)
+  closed.guard.close()
+  answer.resolve('at last')
+  closed.clock.advance(10_000)
+  await turns()
+  t.equal(closed.probes.length, 0)
+})
+
+t.test('one answer that is late says nothing about the other nodes of a Cluster, three in a row do', async (t) => {
+  const scene = guardScene({ inOrder: false })
+  await late(scene)
+  await late(scene)
+  t.equal(scene.guard.open, true)
+  await late(scene)
+  t.equal(scene.guard.open, false)
 })
 
 t.test('a client that was handed in is guarded as well, and never closed', async (t) => {
@@ -352,7 +430,7 @@ t.test('a client that was handed in is guarded as well, and never closed', async
   const startedAt = performance.now()
   await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
   t.ok(performance.now() - startedAt < 5000)
-  await failUntilGivenUp(redis)
+  t.equal(redis.ready, false)
   server.thaw()
   await until(() => redis.ready)
   await redis.close()

@@ -93,6 +93,25 @@ t.test('a probe that nobody reports on is replaced by another', async (t) => {
   t.equal(breaker.admit().pass, true)
 })
 
+t.test('a failure that says it all opens the circuit at once, and a sign of life ends the pause', async (t) => {
+  const { clock, breaker, changes } = watchedBreaker()
+  breaker.stirred()
+  breaker.tripped()
+  t.equal(breaker.state, 'open')
+  t.equal(breaker.admit().pass, false)
+  breaker.stirred()
+  t.same(breaker.admit(), { pass: true, probe: true })
+  breaker.stirred()
+  t.same(breaker.admit(), { pass: false, reason: 'probing' }, 'one probe at a time')
+  breaker.tripped()
+  clock.advance(999)
+  t.equal(breaker.admit().pass, false, 'a probe that fails makes the pause longer')
+  clock.advance(1)
+  t.equal(breaker.admit().pass, true)
+  breaker.succeeded()
+  t.same(changes, ['open', 'half-open', 'open', 'half-open', 'closed'])
+})
+
 t.test('answers that come late do not close an open circuit, a new connection does', async (t) => {
   const { breaker, changes } = watchedBreaker()
   for (let n = 0; n < 4; n++) breaker.failed()

@@ -12,6 +12,7 @@ import { HybridCache } from '../../../lib/stores/hybrid.ts'
 import type { HybridCacheOptions } from '../../../lib/stores/hybrid-options.ts'
 import { MemoryCache } from '../../../lib/stores/memory.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
+import { turns } from '../../support/cached-app.ts'
 import { entryOf, type EntryShape } from '../../support/entries.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { startRedis } from '../../support/redis-server.ts'
@@ -221,6 +222,35 @@ t.test('strict or behind, nothing is served before the log has caught up', async
   state = 'alone'
   t.equal((await relaxed.store.read('c'))?.value, 'c', 'bounded staleness is what was asked for')
   t.equal(await strict.store.read('c'), undefined)
+})
+
+t.test('a read that has waited for the log leaves Redis what remains of its patience', async (t) => {
+  const clock = fakeClock()
+  const local = createLocalLog({ clock })
+  const log = Object.create(local, {
+    state: { value: 'behind' },
+    sync: {
+      value: async () => {
+        clock.advance(150)
+        await local.append({ keys: ['a'] })
+        return true
+      }
+    }
+  }) as InvalidationLog
+  const { store, redis, entry } = bench({ log, clock, patienceMs: 200 })
+  for (const [read, found] of [[async () => await store.read('a'), undefined], [async () => (await store.readMany(['a', 'b'])).map((each) => each?.value), [undefined, 'b']]] as const) {
+    await store.writeMany(['a', 'b'].map((key) => [key, entry({ value: key }), log.ticket()] as const))
+    redis.read = async () => await new Promise(() => {})
+    redis.readMany = async () => await new Promise(() => {})
+    let over = false
+    const answer = read().finally(() => { over = true })
+    await turns()
+    clock.advance(49)
+    await turns()
+    t.equal(over, false)
+    clock.advance(1)
+    t.same(await answer, found)
+  }
 })
 
 t.test('options that make no sense are refused', async (t) => {
