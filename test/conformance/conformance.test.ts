@@ -9,7 +9,8 @@ import { projectRoot } from '../support/source-tree.ts'
 import { createCachingProxy } from './caching-proxy.ts'
 import { CONFIGURATIONS, type ConfigurationName } from './configurations.ts'
 import { LEFT_OUT, leftOutOf } from './left-out.ts'
-import { createOrigin, runSuite, type Outcome } from './suite.ts'
+import { scoreOf, type Outcome } from './outcome.ts'
+import { createOrigin, runSuite } from './suite.ts'
 
 const clock = fakeClock()
 const origin = createOrigin(clock)
@@ -20,7 +21,6 @@ const originUrl = `http://127.0.0.1:${(origin.address() as AddressInfo).port}`
 
 const names = Object.keys(CONFIGURATIONS) as ConfigurationName[]
 const counted = (outcome: Outcome): boolean => outcome.kind !== 'check'
-const scoreOf = (outcomes: readonly Outcome[], kind: Outcome['kind']): string => `${outcomes.filter((each) => each.kind === kind && each.end === 'passed').length}/${outcomes.filter((each) => each.kind === kind).length}`
 
 const proxies = await Promise.all(names.map(async (name) => {
   const { plugin, route } = CONFIGURATIONS[name]

@@ -8,16 +8,7 @@ import handleTest from 'http-cache-tests/server/handle-test.mjs'
 import groups, { type SuiteGroup } from 'http-cache-tests/tests/index.mjs'
 import surrogate from 'http-cache-tests/tests/surrogate-control.mjs'
 import type { FakeClock } from '../support/fake-clock.ts'
-
-/** How one test of the suite ended. */
-export interface Outcome {
-  readonly id: string
-  readonly group: string
-  readonly kind: 'required' | 'optimal' | 'check'
-  /** `dependency`: it proves nothing, because a test that it builds upon has failed. */
-  readonly end: 'passed' | 'failed' | 'dependency'
-  readonly why: string
-}
+import { outcomesOf, type Outcome } from './outcome.ts'
 
 /** The origin of the suite: it answers each request as the configuration of its test says, and lives by `clock`. */
 export function createOrigin (clock: FakeClock): Server {
@@ -46,8 +37,7 @@ const targeted = JSON.parse(JSON.stringify(surrogate).replaceAll('Surrogate-Cont
 /** Five bytes that say they are six are no part to keep; said of a representation that is one byte shorter, all that these tests expect is true. */
 const truthful = JSON.parse(JSON.stringify(groups).replaceAll('bytes 4-9/10', 'bytes 4-8/9')) as SuiteGroup[]
 
-const tests = [...truthful, targeted].flatMap((group) => group.tests.filter((test) => test.browser_only !== true).map((test) => ({ group: group.id, test })))
-const known = new Map(tests.map(({ test }) => [test.id, test]))
+const tests = [...truthful, targeted].flatMap((group) => group.tests.filter((test) => test.browser_only !== true))
 
 /** How long the suite pauses where it wants something to become stale. */
 const PAUSE_MS = 3000
@@ -79,7 +69,7 @@ export async function runSuite (urls: ReadonlyMap<string, string>, clock: FakeCl
   try {
     await Promise.all([...urls].map(async ([name, url]) => {
       // The runner writes into its tests, and knows results by their ids.
-      await base.run(url, async () => await Promise.all(tests.map(async ({ test }) => {
+      await base.run(url, async () => await Promise.all(tests.map(async (test) => {
         await makeCacheTest({ ...structuredClone(test), id: ownId(name, test.id) })
         running--
         moveOn()
@@ -89,20 +79,10 @@ export async function runSuite (urls: ReadonlyMap<string, string>, clock: FakeCl
     Date.now = now
     globalThis.setTimeout = wait
   }
-  return new Map([...urls.keys()].map((name) => [name, outcomesOf(name)]))
+  return new Map([...urls.keys()].map((name) => [name, outcomesOf(tests, (id) => testResults[ownId(name, id)])]))
 }
 
 const ownId = (name: string, id: string): string => `${name} ${id}`
-
-function outcomesOf (name: string): Outcome[] {
-  const own = (id: string): string => ownId(name, id)
-  const passed = (id: string): boolean => testResults[own(id)] === true && proven(id)
-  const proven = (id: string): boolean => (known.get(id)?.depends_on ?? []).every(passed)
-  return tests.map(({ group, test }) => {
-    const result = testResults[own(test.id)] ?? ['Missing', 'no result']
-    return { id: test.id, group, kind: test.kind ?? 'required', end: !proven(test.id) ? 'dependency' : result === true ? 'passed' : 'failed', why: result === true ? '' : result.join(': ') }
-  })
-}
 
 /** A request with exactly the fields that the test asks for. */
 function exchange (path: string, { method = 'GET', headers = [], body }: SuiteRequest = {}): Promise<SuiteResponse> {
