@@ -3,6 +3,7 @@ import { resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
 import { compose, type CacheDeps } from './compose.ts'
 import { CacheEngine } from './engine/cache-engine.ts'
 import type { EngineParts } from './engine/parts.ts'
+import { errors } from './errors.ts'
 import type { CacheEventName, CacheListener } from './events.ts'
 
 /**
@@ -23,6 +24,7 @@ export class CacheManager extends CacheEngine {
 
   /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
   constructor (config: Partial<CacheConfig> = {}, deps: CacheDeps = {}) {
+    checkAddresses(config, deps)
     const resolved = resolveConfig(config, process.env)
     const parts = compose(resolved, deps)
     super(parts)
@@ -64,4 +66,10 @@ export class CacheManager extends CacheEngine {
     this.parts.events.off(name, listener)
     return this
   }
+}
+
+/** Where Redis is can be said once; the environment is asked only when the program says nothing. */
+function checkAddresses (config: Partial<CacheConfig>, { redis }: CacheDeps): void {
+  const twice = (['redisUrl', 'redisDb', 'redisPassword'] as const).find((option) => config[option] !== undefined && config[option] !== null)
+  if (redis !== undefined && twice !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('redis', twice, 'both say where Redis is, and how to get in')
 }

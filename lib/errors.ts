@@ -32,6 +32,7 @@ export const errors = {
   FST_ERR_CACHE_ONLY_IF_CACHED: createError('FST_ERR_CACHE_ONLY_IF_CACHED', 'Nothing that is stored answers the request, and it asks for nothing else', 504),
   FST_ERR_CACHE_WARM_JOB: createError<[id: string]>('FST_ERR_CACHE_WARM_JOB', 'There is no warming %s; the last twenty are remembered', 404),
   FST_ERR_CACHE_WARM_CONFLICT: createError<[why: string]>('FST_ERR_CACHE_WARM_CONFLICT', 'No warming was started: %s', 409),
+  FST_ERR_CACHE_CURSOR: createError<[cursor: string]>('FST_ERR_CACHE_CURSOR', 'Cursor %s is none that a page of this store has told', 400),
   FST_ERR_CACHE_STREAMS: createError<[most: number]>('FST_ERR_CACHE_STREAMS', 'No more than %s may watch at the same time; ask for the figures instead', 503)
 }
 

@@ -5,6 +5,7 @@ import { adoptCacheManager } from '../lib/default-manager.ts'
 import { ResponseCache } from '../lib/engine/response-cache.ts'
 import { ResponseFlights } from '../lib/engine/response-flights.ts'
 import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
+import { errors, shown } from '../lib/errors.ts'
 import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
 import { isOwnRoute } from '../routes/route-shape.ts'
@@ -33,6 +34,7 @@ import { beginWatch } from './watch.ts'
 
 async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
   const settings = resolvePluginOptions(options)
+  if (app.hasDecorator(settings.name)) throw new errors.FST_ERR_CACHE_OPTION('name', shown(settings.name), 'one that nothing on the app has yet; a second cache needs a name of its own')
   const manager = settings.manager ?? new CacheManager(settings.config, settings.deps)
   const { parts } = manager
   const refresher = new Refresher(app, parts, { credentials: settings.credentials })

@@ -99,6 +99,8 @@ export interface PluginSettings {
 }
 
 const IDENTIFIER = /^[A-Za-z][A-Za-z0-9]*$/
+/** Fastify notes these in the config of each route. */
+const IN_EVERY_CONFIG: ReadonlySet<string> = new Set(['url', 'method'])
 const PATH = /^(?:\/[A-Za-z0-9\-._~]+)+$/
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
@@ -112,10 +114,12 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
   const count = (option: 'maxBodyBytes' | 'maxVariants', preset: number): number => check(option, preset, 'a whole number, 1 or more', (value) => Number.isSafeInteger(value) && value >= 1)
   const headerNames = (option: 'credentials' | 'harmlessHeaders', preset: readonly string[]): readonly string[] =>
     check(option, preset, 'an array of header names', (value) => Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')).map((name) => name.toLowerCase())
-  const name = check('name', 'cache', 'a name such as "cache" or "assets"', (value) => typeof value === 'string' && IDENTIFIER.test(value))
+  const name = check('name', 'cache', 'a name such as "cache" or "assets"', (value) => typeof value === 'string' && IDENTIFIER.test(value) && !IN_EVERY_CONFIG.has(value))
   const config = Object.fromEntries(CONFIG_NAMES.filter((option) => given[option] !== undefined).map((option) => [option, given[option]])) as Partial<CacheConfig>
   const own = Object.keys(config)[0]
   if (given.manager !== undefined && own !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', own, 'the manager has a configuration of its own')
+  const part = (['redis', 'serializer', 'clock', 'random'] as const).find((option) => given[option] !== undefined)
+  if (given.manager !== undefined && part !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', part, 'the manager has been made with its own')
   if (given.manager !== undefined && given.cdn?.purge !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', 'cdn.purge', 'the manager hands its own purges on')
   return {
     name,
@@ -162,7 +166,8 @@ const ADMIN_OPTION_NAMES: ReadonlySet<string> = new Set<keyof AdminOptions>(['to
 
 function adminOptions (admin: unknown): AdminOptions | undefined {
   if (admin === undefined) return undefined
-  if (typeof admin !== 'object' || admin === null) throw new errors.FST_ERR_CACHE_OPTION('admin', shown(admin), 'an object with token or onRequest')
+  // Nobody who writes this wants no routes, and none are open to all.
+  if (typeof admin !== 'object' || admin === null || Object.keys(admin).length === 0) throw new errors.FST_ERR_CACHE_OPTION('admin', shown(admin), 'an object with token, onRequest or both')
   refuseUnknown(admin, ADMIN_OPTION_NAMES, 'admin.')
   const { token, onRequest } = admin as { token?: unknown, onRequest?: unknown }
   // An environment variable that is not set must switch the routes off, not open them.

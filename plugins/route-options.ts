@@ -7,6 +7,7 @@ import { refuseUnknown } from '../lib/unknown-option.ts'
 import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
+import { checkMethodOptions } from './method-options.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 import { KnownKeys } from './known-keys.ts'
 import { Outlet } from './outlet.ts'
@@ -134,6 +135,8 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   if (mode === 'observe' && options.verify !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('config.cache.mode: "observe"', 'config.cache.verify', 'every answer of an observed route is compared')
   const ttlMs = ms('ttl', defaults.ttlMs)
   const notFoundTtlMs = ms('notFoundTtl', 0)
+  const http = resolveHttpPolicy(options.http, defaults.http, ttlMs === 0)
+  checkMethodOptions(given, route.method, http.storePost)
   const headers = strings('headers', options.headers).map((name) => name.toLowerCase()).sort()
   const cookies = [...strings('cookies', options.cookies)].sort()
   const query = route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema)
@@ -160,7 +163,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     precompress: options.precompress === undefined ? defaults.precompress : contentCodings('config.cache.precompress', options.precompress),
     observed: mode === 'observe',
     verify: options.verify === undefined ? defaults.verify : fraction('config.cache.verify', options.verify),
-    http: resolveHttpPolicy(options.http, defaults.http, ttlMs === 0),
+    http,
     query,
     hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
     constraints,

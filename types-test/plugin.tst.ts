@@ -1,7 +1,7 @@
 import Fastify from 'fastify'
 import { expect, test } from 'tstyche'
 import cache from 'fastify-response-cache'
-import type { CacheManager } from 'fastify-response-cache'
+import type { CacheManager, RouteCacheOptions } from 'fastify-response-cache'
 
 const app = Fastify()
 
@@ -26,5 +26,8 @@ test('a route says how it is cached', () => {
   expect(app.get).type.toBeCallableWith('/', { config: { cache: { ttl: 300, staleWhileRevalidate: 30, tags: ['catalog'] } } }, handler)
   expect(app.get).type.toBeCallableWith('/', { config: { cache: { entities: { product: 'items[].id' } } } }, handler)
   expect(app.get).type.not.toBeCallableWith('/', { config: { cache: { ttl: '5 minutes' } } }, handler)
+  // Fastify takes the type of `config` from what is given, so an unknown name is for the start to refuse, unless it is asked for.
+  expect(app.get).type.toBeCallableWith('/', { config: { cache: { tll: 60 } } }, handler)
+  expect<RouteCacheOptions>().type.not.toBeAssignableFrom({ tll: 60 })
   app.put('/:id', { config: { cache: { invalidates: (request) => [`product:${request.params.id}`] } } }, handler)
 })

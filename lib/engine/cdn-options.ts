@@ -40,7 +40,8 @@ const NAMES: ReadonlySet<string> = new Set(['tagHeader', 'purge', 'wait', 'timeo
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
 export function checkCdn (given: unknown): CdnOptions {
   if (given === undefined) return {}
-  if (typeof given !== 'object' || given === null) throw new errors.FST_ERR_CACHE_OPTION('cdn', shown(given), 'an object')
+  if (typeof given !== 'object' || given === null) throw new errors.FST_ERR_CACHE_OPTION('cdn', shown(given), 'an object with tagHeader, purge or both')
+  if (Object.keys(given).length === 0) throw new errors.FST_ERR_CACHE_OPTION('cdn', '{}', 'an object with tagHeader, purge or both')
   refuseUnknown(given, NAMES, 'cdn.')
   const { tagHeader, purge, wait, timeout } = given as Record<keyof CdnOptions, unknown>
   if (tagHeader !== undefined && tagHeader !== 'Surrogate-Key' && tagHeader !== 'Cache-Tag') throw new errors.FST_ERR_CACHE_OPTION('cdn.tagHeader', shown(tagHeader), '"Surrogate-Key" or "Cache-Tag"')

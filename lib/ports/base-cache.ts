@@ -84,7 +84,7 @@ export abstract class BaseCache {
   abstract remove (keys: readonly string[]): MaybePromise<number>
   /** Frees everything, in the background where that takes long. */
   abstract wipe (): MaybePromise<void>
-  /** A page of what is stored, purged entries left out. The order is the store's own. */
+  /** A page of what is stored, purged entries left out. The order is the store's own. @throws FST_ERR_CACHE_CURSOR */
   abstract scan (cursor: string | undefined, count: number): MaybePromise<ScanPage>
   abstract usage (): readonly TierUsage[]
   /** Frees everything held here and ends all timers. A second call does nothing. */

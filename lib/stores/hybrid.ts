@@ -2,12 +2,16 @@ import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, STORED, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { within } from '../resilience/within.ts'
 import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
 import type { MemoryCache } from './memory.ts'
 import type { RedisCache } from './redis.ts'
 import { WriteBackQueue } from './write-back-queue.ts'
+
+/** The tier, and its own cursor. */
+const TIER_CURSOR = /^[mr]./
 
 /** An entry in memory, with the instant from which on Redis is asked again. The entry itself lives on as long as everywhere. */
 interface Copy extends Entry { readonly memoryUntilMs?: EpochMs }
@@ -111,6 +115,7 @@ export class HybridCache extends BaseCache {
 
   /** Pages of the tier that holds everything: Redis, or memory while Redis is away. A listing stays with the tier it began with. */
   async scan (cursor: string | undefined, count: number): Promise<ScanPage> {
+    checkCursor(cursor, TIER_CURSOR)
     const tier = cursor?.[0] ?? (this.#redis.available ? 'r' : 'm')
     if (cursor === undefined && tier === 'r') await this.#queue.drain(this.#options.drainMs)
     const page = await (tier === 'r' ? this.#redis : this.#memory).scan(cursor?.slice(1), count)

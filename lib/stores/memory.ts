@@ -2,6 +2,7 @@ import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import type { BoundedMap } from '../eviction/bounded-map.ts'
 import { createBoundedMap } from '../eviction/create-bounded-map.ts'
 import { BaseCache, refused, STORED, type EvictionCause, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { ExpirySweep } from './expiry-sweep.ts'
 import { NODE_BYTES, weigh, type MemoryNode } from './memory-node.ts'
@@ -9,6 +10,7 @@ import { resolveMemoryOptions, type MemoryCacheOptions, type ResolvedMemoryOptio
 
 /** After a mass expiry a page gives up here with what it has found, instead of walking over a million empty slots. */
 const SLOTS_PER_PAGE = 10_000
+const SLOT_CURSOR = /^\d{1,10}$/
 
 /**
  * Entries in the memory of this process, bounded by number and by bytes at once. Everything the engine asks of it is
@@ -102,6 +104,7 @@ export class MemoryCache extends BaseCache {
 
   /** The cursor is the slot at which the next page begins, so a page shows what stays exactly once. */
   scan (cursor: string | undefined, count: number): ScanPage {
+    checkCursor(cursor, SLOT_CURSOR)
     const entries: Array<readonly [string, Entry]> = []
     let slot = cursor === undefined ? 0 : Number(cursor)
     const end = Math.min(this.#map.reach, slot + Math.max(count, SLOTS_PER_PAGE))

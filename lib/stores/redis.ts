@@ -6,6 +6,7 @@ import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import { createRedisKeys, type RedisKeys } from '../keyspace/redis-key.ts'
 import { isPromise, type MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, refused, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
+import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
 import { retry } from '../resilience/retry.ts'
@@ -22,6 +23,7 @@ const VALUES_PER_BATCH = 100
 /** A server that has no room left is not asked again at once. */
 const PAUSE_WHEN_FULL_MS = 1000
 
+const NODE_CURSOR = /^[^/]*\/\d{1,20}$/
 const EMPTY_PAGE: ScanPage = Object.freeze({ entries: [], cursor: undefined })
 
 /**
@@ -112,6 +114,7 @@ export class RedisCache extends BaseCache {
 
   /** Redis promises each key that stays at least once, so one may come twice while its tables grow. */
   async scan (cursor: string | undefined, count: number): Promise<ScanPage> {
+    checkCursor(cursor, NODE_CURSOR)
     if (!this.#worthAsking()) return EMPTY_PAGE
     try {
       const page = await this.#options.client.scan(cursor, this.#keys.entries, Math.min(count, 1000))

@@ -75,6 +75,16 @@ t.test('what a program brings along is looked at', async (t) => {
   }
 })
 
+t.test('where Redis is can be said once', async (t) => {
+  for (const given of [{ redisUrl: 'redis://h' }, { redisDb: 1 }, { redisPassword: 'SECRET' }]) {
+    const [name = ''] = Object.keys(given)
+    t.throws(() => new CacheManager(given, { redis: 'redis://h' }), { ...CONFLICT, message: `Options redis and ${name} exclude each other: both say where Redis is, and how to get in` })
+  }
+  const cache = new CacheManager({ strategy: 'redis', redisPassword: null }, { redis: 'redis://127.0.0.1:1' })
+  t.ok(cache.parts.connection, 'nothing is said with null')
+  await cache.close()
+})
+
 t.test('a name that is none is answered with the one that was meant', async (t) => {
   for (const [typo, meant] of [['memoryMaxsize', 'memoryMaxSize'], ['memory_ttl', 'memoryTtl'], ['redisTLL', 'redisTtl'], ['stratgey', 'strategy'], ['staleWhile', 'staleWhileRevalidate']] as const) {
     t.throws(() => resolveConfig({ [typo]: 1 }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: `Option ${typo} does not exist. Did you mean ${meant}?` })
@@ -94,5 +104,7 @@ t.test('the plugin is as particular about its options', async (t) => {
     const [[name, value] = []] = Object.entries(given)
     t.throws(() => resolvePluginOptions(given as object), { ...OPTION, message: `Option ${String(name)} is ${JSON.stringify(value)}, must be ${name === 'manager' ? 'a CacheManager' : 'a Registry of prom-client'}` })
   }
+  for (const name of ['url', 'method', 'my-cache']) t.throws(() => resolvePluginOptions({ name }), { ...OPTION, message: /^Option name is/ }, 'Fastify has other plans for it')
+  for (const option of ['redis', 'serializer', 'clock', 'random', 'memoryTtl']) t.throws(() => resolvePluginOptions({ manager: new CacheManager({ strategy: 'memory' }), [option]: {} }), { ...CONFLICT, message: new RegExp(`^Options manager and ${option} `) })
   t.equal(resolvePluginOptions({ clock: 0 } as object).deps.clock, 0, 'what is given is handed on, to be refused where it is used')
 })

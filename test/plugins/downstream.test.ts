@@ -294,6 +294,7 @@ t.test('nobody waits for a CDN unless told to, and closing gives it its last cha
 t.test('options of a CDN that make no sense are refused', async (t) => {
   const wrong: Array<[unknown, RegExp]> = [
     [true, /cdn is true/],
+    [{}, /cdn is {}, must be an object with tagHeader, purge or both/],
     [{ tagHeader: 'X-Tags' }, /cdn\.tagHeader is "X-Tags", must be "Surrogate-Key" or "Cache-Tag"/],
     [{ purge: 'https://cdn.example' }, /cdn\.purge/],
     [{ wait: 'yes' }, /cdn\.wait/],

@@ -67,7 +67,7 @@ t.test('an observed route', async (t) => {
 
   t.test('stores what a route that serves would, and the same store can serve it', async (t) => {
     const observing = await watchedApp(t)
-    const serving = await watchedApp(t, { manager: observing.app.cache, clock: undefined } as CachePluginOptions)
+    const serving = await watchedApp(t, { manager: observing.app.cache, clock: undefined, random: undefined } as CachePluginOptions)
     for (const { app } of [observing, serving]) app.get('/x', { config: { cache: { mode: app === observing.app ? 'observe' : 'serve' } } }, async () => 'page')
     await observing.app.inject('/x')
     const hit = await serving.app.inject('/x')

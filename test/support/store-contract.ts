@@ -230,6 +230,10 @@ export function storeContract (t: Test, name: string, makeStore: (deps: StoreDep
     t.same((await kit.scanAll()).keys, keys.filter((key) => !/[37]$/.test(key)), 'without what is purged or expired')
   })
 
+  test('refuses a cursor that it has not told', async (t, { store }) => {
+    for (const cursor of ['nonsense', '-1', '1e3', '', '/', 'r', 'x0']) await t.rejects(async () => await store.scan(cursor, 10), { code: 'FST_ERR_CACHE_CURSOR', statusCode: 400 }, cursor)
+  })
+
   test('shows in a scan whatever was there from its beginning to its end', async (t, kit) => {
     const stay = Array.from({ length: 100 }, (_, i) => `stay${i}`).sort()
     for (const key of stay) {
