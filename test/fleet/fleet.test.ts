@@ -34,25 +34,43 @@ t.test('four processes, one Redis', async (t) => {
     await join('cold:')
     /** Who runs a handler for which key, and what lets it finish. */
     const running: Array<{ readonly key: string, readonly member: Member, readonly finish: () => void }> = []
-    let holding = false
+    let holding = true
     database = async (key, member) => {
       await new Promise<void>((resolve) => {
         running.push({ key, member, finish: resolve })
-        if (!holding) setTimeout(resolve, 300)
+        if (!holding) resolve()
       })
       return 1
     }
     const runsOf = (key: string): typeof running => running.filter((run) => run.key === key)
+    const waiting = async (): Promise<number> => (await Promise.all(members.map(async (member) => await member.do({ op: 'tell' })))).reduce((sum, { coalesced }) => sum + coalesced, 0)
+    /** Resolves when in every process all but one of `size` requests wait for that one. */
+    const allWait = async (size: number, before: number): Promise<void> => {
+      while (await waiting() < before + members.length * (size - 1)) await sleep(20)
+    }
+    const release = (): void => {
+      holding = false
+      for (const { finish } of running) finish()
+    }
+    /** The answers to `size` requests in each process; no run ends before all of them are there. */
+    const askedAtOnce = async <Answer>(size: number, ask: (member: Member) => Array<Promise<Answer>>): Promise<Answer[]> => {
+      holding = true
+      const before = await waiting()
+      const answers = Promise.all(members.flatMap(ask))
+      await allWait(size, before)
+      release()
+      return await answers
+    }
 
     await t.test(`${requests} concurrent requests in each process run the handler once in the fleet`, async (t) => {
-      const crowds = await Promise.all(members.map(async (member) => await member.do({ op: 'crowd', url: '/value/cold', size: requests })))
+      const crowds = await askedAtOnce(requests, (member) => [member.do({ op: 'crowd', url: '/value/cold', size: requests })])
       t.comment(`slowest ${Math.max(...crowds.map(({ slowestMs }) => slowestMs)).toFixed(0)} ms`)
       t.same(crowds.map(({ served, statuses, versions }) => ({ served, statuses, versions })), members.map(() => ({ served: requests, statuses: [200], versions: [1] })))
       t.equal(runsOf('cold').length, 1)
     })
 
     await t.test('the same for data', async (t) => {
-      const values = await Promise.all(members.flatMap((member) => Array.from({ length: 50 }, async () => await member.do({ op: 'data', key: 'cold data' }))))
+      const values = await askedAtOnce(50, (member) => Array.from({ length: 50 }, async () => await member.do({ op: 'data', key: 'cold data' })))
       t.same([...new Set(values)], [1])
       t.equal(runsOf('cold data').length, 1)
     })
@@ -62,24 +80,23 @@ t.test('four processes, one Redis', async (t) => {
       await server.restart()
       while (!(await Promise.all(members.map(async (member) => await member.do({ op: 'tell' })))).every(({ logState }) => logState === 'current')) await sleep(20)
       const before = runsOf('cold').length
-      const answers = await Promise.all(members.flatMap((member) => Array.from({ length: 20 }, async () => await member.do({ op: 'get', url: '/value/cold' }))))
+      const answers = await askedAtOnce(20, (member) => Array.from({ length: 20 }, async () => await member.do({ op: 'get', url: '/value/cold' })))
       t.ok(answers.every(({ status }) => status === 200))
       t.equal(runsOf('cold').length, before + 1)
     })
 
     await t.test('whoever leads and is killed is replaced within the lease time', async (t) => {
       holding = true
+      const before = await waiting()
       const crowds = members.map(async (member) => await member.do({ op: 'crowd', url: '/value/orphan', size: 50 }).catch(() => undefined))
-      while (runsOf('orphan').length === 0) await sleep(5)
-      await sleep(200)
+      await allWait(50, before)
       t.equal(runsOf('orphan').length, 1)
       const leader = runsOf('orphan')[0]?.member
       const killedAt = Date.now()
       await leader?.kill()
       while (runsOf('orphan').length === 1) await sleep(5)
       t.comment(`the next one led after ${Date.now() - killedAt} ms`)
-      holding = false
-      for (const run of runsOf('orphan')) run.finish()
+      release()
       const answers = await Promise.all(crowds)
       t.same(answers.map((crowd) => crowd?.statuses), members.map((member) => member === leader ? undefined : [200]))
       t.equal(runsOf('orphan').length, 2, 'one after the other, never two at once')

@@ -141,6 +141,7 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
       proxy.mode = 'pass'
     }
   }
+  // The pauses are how long the faults last.
   const faults: Record<string, () => Promise<unknown>> = {
     'Redis is killed and comes back empty': async () => await server.restart(),
     'Redis stands still for a moment': async () => {

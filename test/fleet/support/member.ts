@@ -70,9 +70,9 @@ async function obey (order: Order): Promise<Replies[keyof Replies]> {
     case 'sync': return await app.cache.parts.log.sync()
     case 'tell': {
       const { log, connection } = app.cache.parts
-      const { hits } = app.cache.getStats()
+      const { hits, coalescedLoads: coalesced } = app.cache.getStats()
       globalThis.gc?.()
-      return { ready: connection?.ready ?? false, logState: log.state, handlerRuns, loaderRuns, hits, heapBytes: process.memoryUsage().heapUsed, unhandled }
+      return { ready: connection?.ready ?? false, logState: log.state, handlerRuns, loaderRuns, hits, coalesced, heapBytes: process.memoryUsage().heapUsed, unhandled }
     }
     case 'close': {
       const startedAt = performance.now()

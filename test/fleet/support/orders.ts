@@ -20,6 +20,8 @@ export interface Account {
   readonly handlerRuns: number
   readonly loaderRuns: number
   readonly hits: number
+  /** How many asked for what somebody else in the process was getting. */
+  readonly coalesced: number
   readonly heapBytes: number
   readonly unhandled: readonly string[]
 }

@@ -62,6 +62,8 @@ async function isShared (app: FastifyInstance, probe: number): Promise<boolean> 
   return await app.cache.set(`probe:${probe}`, 1, 60) && errors() === before && (await app.cache.invalidate({ keys: [`probe:${probe}`] })).reach === 'everywhere'
 }
 
+const CUSTOMERS = 8
+
 /** Customers come all the time; Redis fails and comes back; a product changes meanwhile. */
 export async function suffer (scene: Scene, { inject, heal, forMs = 800, options = {} }: Outage): Promise<OutageFigures> {
   const table = new VersionTable()
@@ -80,10 +82,11 @@ export async function suffer (scene: Scene, { inject, heal, forMs = 800, options
     if (response.statusCode !== 200) failures++
     return response.json<{ version: number }>().version
   }
-  const customer = async (name: number): Promise<void> => {
+  const customer = async (name: number, served: Set<number>): Promise<void> => {
     for (let visit = 0; !day.signal.aborted; visit++) {
       await get(app, visit % 2 === 0 ? `hot${visit % 7}` : `cold${name}-${visit}`)
       await sleep(15)
+      served.add(name)
     }
   }
   const change = async (key: string): Promise<void> => {
@@ -93,12 +96,14 @@ export async function suffer (scene: Scene, { inject, heal, forMs = 800, options
   }
   await get(app, 'changing')
   await get(other, 'changing')
-  await sleep(50)
+  for (let probe = 0; !await isShared(app, probe) || !await isShared(other, probe); probe++) await sleep(5)
   requests = 0
   slowestMs = 0
-  const customers = Array.from({ length: 8 }, async (_, name) => { await customer(name) })
-  await sleep(100)
+  const served = new Set<number>()
+  const customers = Array.from({ length: CUSTOMERS }, async (_, name) => { await customer(name, served) })
+  while (served.size < CUSTOMERS) await sleep(5)
   await inject(scene)
+  // So long the fault lasts.
   await sleep(forMs / 2)
   await change('changing')
   await sleep(forMs / 2)
