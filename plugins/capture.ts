@@ -90,7 +90,9 @@ export class Capture {
     if (!miss.storable && confirmed === undefined) {
       if (miss.answered !== undefined) tellAnswer(miss.answered, body, reply)
       this.#ends.status(miss, reply, { stored: false })
-      return body.payload
+      const unchanged = body.kind === 'bytes' && miss.would === undefined && putNotModified(request, reply, miss.policy.precompress, nowMs)
+      // The payload of a HEAD is for Fastify to measure and to drop.
+      return unchanged && request.method === 'GET' ? null : body.payload
     }
     // A hook behind the lookup of a public route has answered in place of the handler.
     if (body.kind === 'opaque' || miss.observed === undefined) {

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EpochMs } from '../lib/clock.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import type { WouldBe } from '../lib/events.ts'
+import { clientConditions } from '../lib/http/revalidation.ts'
 import { chain, type MaybePromise } from '../lib/maybe-promise.ts'
 import { admit } from './admission.ts'
 import type { Comparison, Comparisons } from './comparison.ts'
@@ -49,9 +50,11 @@ export class Observer implements Lookup {
 
   #observe (visit: Visit, found: Found): false {
     const { parts } = this.#shared
-    const { would, ...options } = this.#judge(visit, found, parts.clock.now())
-    beginMiss(this.#cache, parts, visit, found, { would, ...options })
     const { request, key, policy, startedAt } = visit
+    const { would, answered, ...options } = this.#judge(visit, found, parts.clock.now())
+    // The handler may answer a condition by itself, and nothing of that is to change; but it says nothing of what is stored.
+    const conditions = clientConditions(request.headers)
+    beginMiss(this.#cache, parts, visit, found, { would, ...options, ...conditions === undefined ? { answered } : { conditions, alone: true } })
     const reason = observedReason(would)
     noteOutcome(request, { status: 'bypass', reason })
     parts.stats.add('bypasses')

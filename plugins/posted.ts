@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isSuccess } from '../lib/http/method.ts'
-import { CLIENT_CONDITIONS } from '../lib/http/revalidation.ts'
+import { clientConditions } from '../lib/http/revalidation.ts'
 import { admitTarget } from './admission.ts'
 import type { Capture } from './capture.ts'
 import type { Miss } from './exchange.ts'
@@ -37,8 +37,7 @@ export class Posted {
     const { key, credentialed } = admission
     const nowMs = parts.clock.now()
     const visit = { policy, request, reply, key, credentialed, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: parts.log.tip, job: undefined }
-    const conditions = Object.fromEntries([...CLIENT_CONDITIONS].flatMap((name) => request.headers[name] === undefined ? [] : [[name, String(request.headers[name])]]))
-    beginMiss(this.#cache, parts, visit, { key, entry: undefined, varyMiss: false }, { forward: 'method', conditions, alone: true })
+    beginMiss(this.#cache, parts, visit, { key, entry: undefined, varyMiss: false }, { forward: 'method', conditions: clientConditions(request.headers), alone: true })
     this.#cache.tell(request, 'bypass', 'method', policy, startedAt, nowMs, request.url)
     return false
   }

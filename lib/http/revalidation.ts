@@ -3,8 +3,8 @@
  * answer changes. The client's own conditions are kept aside meanwhile and judged afterwards.
  */
 import type { EpochMs } from '../clock.ts'
-import { headerOf } from './headers.ts'
-import type { HeaderList, HeaderValue } from './headers.ts'
+import { headerOf, requestHeaderOf } from './headers.ts'
+import type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
 import { formatHttpDate } from './http-date.ts'
 import { stripUnstorable } from './response.ts'
 import type { StoredResponse, StripOptions } from './response.ts'
@@ -13,6 +13,16 @@ import type { StoredResponse, StripOptions } from './response.ts'
 export const CLIENT_CONDITIONS: ReadonlySet<string> = new Set([
   'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'range'
 ])
+
+/** The conditions of a client, for a handler that is to judge them itself; `undefined` where there are none. */
+export function clientConditions (request: RequestHeaders): Readonly<Record<string, string>> | undefined {
+  const conditions: Record<string, string> = {}
+  for (const name of CLIENT_CONDITIONS) {
+    const value = requestHeaderOf(request, name)
+    if (value !== undefined) conditions[name] = value
+  }
+  return Object.keys(conditions).length === 0 ? undefined : conditions
+}
 
 /** The fields that ask whether a stored response still holds (§4.3.1); empty when it has no validator. */
 export function validatorsOf (stored: StoredResponse): Readonly<Record<string, string>> {

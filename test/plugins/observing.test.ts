@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t, { type Test } from 'tap'
 import cache from '../../plugins/index.ts'
 import type { CacheEvents, CachePluginOptions, CacheRequest, PerformanceReport } from '../../plugins/index.ts'
@@ -47,6 +47,26 @@ t.test('an observed route', async (t) => {
     t.match(app.cache.getStats(), { hits: 0, misses: 0, bypasses: 5, loads: 5, sets: 3, entries: 1 })
     t.match(report().performanceMetrics.observed, [{ route: '/x', lookups: 5, hits: 3, staleHits: 1, misses: 2, hitRate: 0.6 }])
     t.match(report().performanceMetrics.lastMinute.lookups, 0, 'it is no part of the real hit rate')
+  })
+
+  t.test('lets its handler judge conditions and ranges by itself, and learns nothing from that', async (t) => {
+    const { app, results } = await watchedApp(t, { mode: 'observe' })
+    const handler = async ({ headers }: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+      reply.header('etag', '"a"')
+      if (headers['if-none-match'] === '"a"') return await reply.code(304).send()
+      return headers.range === undefined ? 'page' : await reply.code(206).header('content-range', 'bytes 0-1/4').send('pa')
+    }
+    app.get('/x', { config: { cache: { ttl: 60 } } }, handler)
+    app.get('/bare', handler)
+    for (const [headers, says] of [
+      [{ 'if-none-match': '"a"' }, 'would miss; status; 304'], [{}, 'would miss'], [{ 'if-none-match': '"a"' }, 'would hit'], [{ 'if-none-match': '"b"' }, 'would hit'], [{ range: 'bytes=0-1' }, 'would hit']
+    ] as const) {
+      const [observed, bare] = [await app.inject({ url: '/x', headers }), await app.inject({ url: '/bare', headers })]
+      t.same([observed.statusCode, observed.body], [bare.statusCode, bare.body], JSON.stringify(headers))
+      t.match(cacheStatus(observed), `detail="observed; ${says}"`)
+    }
+    await turns()
+    t.same(results(), [], 'a part is not compared with the whole')
   })
 
   t.test('sends what its handler made, with nothing added and nothing kept back', async (t) => {

@@ -203,6 +203,8 @@ t.test('conditions are answered from the store, and on the miss that fills it', 
   t.match(cacheStatus(miss), /stored/)
   t.equal((await app.inject('/x')).body, 'page', 'the whole of it was stored')
   t.match((await app.inject({ url: '/x', headers: { range: 'bytes=1-2' } })), { statusCode: 206, body: 'ag' })
+  clock.advance(301_000)
+  t.match(await app.inject({ method: 'HEAD', url: '/dated', headers: { 'if-modified-since': 'Tue, 01 Jan 2030 00:00:00 GMT' } }), { statusCode: 304, body: '' }, 'so it is with a HEAD, by what the handler says')
   await app.close()
 })
 
