@@ -101,7 +101,7 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
   const strict = config.consistency === 'strict'
   const client = openRedis(source ?? { url: addressOf(config), db: config.redisDb }, { clock, deadlineMs: toMs(config.redisTimeout) })
   client.onChange((ready) => { common.events.emit('connection', { ready, where: client.where, trouble: client.trouble }) })
-  const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout), onLost: (names) => { common.events.emit('fault', { where: 'closing', error: new errors.FST_ERR_CACHE_PURGES_LOST(names) }) } })
+  const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout), onLost: (purges) => { common.events.emit('fault', { where: 'closing', error: new errors.FST_ERR_CACHE_PURGES_LOST(purges) }) } })
   const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), ...!config.enableCompression && { compression: { codec: 'none' } } })
   return {
     log,

@@ -82,9 +82,9 @@ export class LogWriter {
 
   /**
    * Sends what it can within the deadline, and waits so long for a Redis that was there before.
-   * @returns how many names are lost with the process: other instances keep old copies of them until these expire
+   * @returns what is lost with the process, in words: other instances keep old copies of it until these expire
    */
-  async close (): Promise<number> {
+  async close (): Promise<string> {
     const { client, clock, deadlineMs, position } = this.#parts
     const untilMs = clock.now() + deadlineMs
     if (this.#outbox.size > 0 && position().epoch > 0) {
@@ -94,7 +94,7 @@ export class LogWriter {
     if (this.#drained !== undefined) await within(this.#drained, untilMs, clock, undefined)
     this.#closed = true
     this.#waiters.giveUp()
-    return position().epoch > 0 ? this.#outbox.size : 0
+    return position().epoch > 0 ? this.#outbox.words : ''
   }
 
   async #drain (): Promise<void> {

@@ -16,6 +16,9 @@ const EVERYTHING_ID = 'heverything '
 type Kind = 'marks' | 'prefixes' | 'globs' | 'everything'
 interface Item { readonly n: number, readonly soft: boolean, readonly kind: Kind, readonly name: string, readonly glob: Glob | undefined }
 
+/** What a mark names, by its first character. */
+const NAMED: Readonly<Record<string, string>> = { t: 'name', k: 'name', p: 'path', u: 'path', m: 'route' }
+
 export interface Batch { readonly scopes: readonly PurgeScope[], readonly upTo: number }
 
 /**
@@ -39,6 +42,17 @@ export class Outbox {
   }
 
   get size (): number { return this.#waiting.size }
+
+  /** What waits, in words: `2 names, 1 pattern`. A key and a tag of the same name are one; nothing is an empty text. */
+  get words (): string {
+    const distinct = new Map<string, Set<string>>()
+    for (const { kind, name } of this.#waiting.values()) {
+      if (kind === 'everything') return kind
+      const what = kind === 'marks' ? NAMED[name.charAt(0)] ?? 'name' : 'pattern'
+      distinct.set(what, (distinct.get(what) ?? new Set()).add(kind === 'marks' ? name.slice(2) : name))
+    }
+    return [...distinct].map(([what, { size }]) => `${size} ${what}${size === 1 ? '' : 's'}`).join(', ')
+  }
 
   /** Answers a number: once everything up to it is sent, the whole scope is. */
   add (scope: PurgeScope, nowMs: EpochMs): number {

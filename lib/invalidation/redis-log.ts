@@ -30,8 +30,8 @@ export interface RedisLogOptions {
   readonly patienceMs?: Milliseconds
   /** Told of each change of `state`. */
   readonly onState?: (state: LogState) => void
-  /** Told at the end how many names this process has purged of which no other will hear. */
-  readonly onLost?: (names: number) => void
+  /** Told at the end what this process has purged of which no other will hear: `2 names, 1 pattern`. */
+  readonly onLost?: (purges: string) => void
 }
 
 export interface RedisLog extends InvalidationLog {
@@ -111,7 +111,7 @@ export function createRedisLog ({
     }),
     async close () {
       const lost = await writer.close()
-      if (lost > 0) onLost(lost)
+      if (lost !== '') onLost(lost)
       await reader.close()
     }
   }

@@ -97,6 +97,15 @@ t.test('the outbox', async (t) => {
     t.equal(outbox.size, 0)
   })
 
+  t.test('says in words what waits', async (t) => {
+    const outbox = new Outbox(100)
+    t.equal(outbox.words, '')
+    outbox.add(scopeOf({ keys: ['a'], marks: ['t:a', 't:b', 'p:/x', 'u:http//shop.example/x', 'm:shop.example /:id 1'], markPrefixes: ['p:/y/'], patterns: ['a?', 'b:*'] }), 0)
+    t.equal(outbox.words, '2 names, 2 paths, 1 route, 3 patterns')
+    outbox.add(scopeOf({ everything: true }), 0)
+    t.equal(outbox.words, 'everything')
+  })
+
   t.test('sends again what was not confirmed', async (t) => {
     const outbox = new Outbox(100)
     outbox.add(scopeOf({ keys: ['a'], patterns: ['b?'], soft: true }), 0)

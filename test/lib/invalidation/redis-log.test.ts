@@ -308,8 +308,8 @@ t.test('while Redis is away purges hold here, wait, and arrive later', async (t)
 t.test('what waits when the log is closed is sent if Redis comes back in time, and counted if it does not', async (t) => {
   const { server } = await setUp(t)
   const proxy = await withProxy(t, server)
-  const lost: number[] = []
-  const options = { onLost: (names: number) => { lost.push(names) } }
+  const lost: string[] = []
+  const options = { onLost: (purges: string) => { lost.push(purges) } }
   const [a, b, other] = [boot(t, proxy.url, options), boot(t, proxy.url, options), boot(t, server.url, options)]
   await isCurrent(a, b, other)
   const since = other.log.ticket()
@@ -320,18 +320,18 @@ t.test('what waits when the log is closed is sent if Redis comes back in time, a
   const closed = a.log.close()
   a.clock.advance(PATIENT_MS)
   await closed
-  t.same(lost, [2])
+  t.same(lost, ['2 names'])
   const closing = b.log.close()
   proxy.mode = 'pass'
   await closing
-  t.same(lost, [2], 'nothing more is lost')
+  t.same(lost, ['2 names'], 'nothing more is lost')
   await until('the others have heard', () => other.log.judge('z', [], since.at) === 'purged')
   t.equal(other.log.judge('x', [], since.at), 'valid')
 })
 
 t.test('a log that never saw a Redis has lost nothing, and closes at once', async (t) => {
-  const lost: number[] = []
-  const a = boot(t, `redis://127.0.0.1:${await freePort()}`, { onLost: (names) => { lost.push(names) } })
+  const lost: string[] = []
+  const a = boot(t, `redis://127.0.0.1:${await freePort()}`, { onLost: (purges) => { lost.push(purges) } })
   t.equal(await a.log.append({ everything: true }), 'here')
   await a.log.close()
   t.same(lost, [])
