@@ -114,9 +114,9 @@ export class MissEnds {
 
   /** @param headers where the head is being written: the headers that go out */
   status (miss: Miss, reply: FastifyReply, rest: MissStatus, headers?: ReplyHeaders): void {
-    const { cacheStatus } = this.#parts.settings
+    const { cacheStatus, cacheStatusKey } = this.#parts.settings
     if (cacheStatus === false) return
-    const member = cacheStatusMember(cacheStatus, { fwd: miss.forward, ...miss.collapsed && { collapsed: false }, ...rest, ...miss.would !== undefined && { detail: observedReason(miss.would, rest.detail) } })
+    const member = cacheStatusMember(cacheStatus, { fwd: miss.forward, ...miss.collapsed && { collapsed: false }, ...cacheStatusKey && { key: miss.key }, ...rest, ...miss.would !== undefined && { detail: observedReason(miss.would, rest.detail) } })
     const others = miss.before['cache-status']
     const value = others === undefined ? member : appendCacheStatus(String(others), member)
     if (headers === undefined) reply.header('cache-status', value)

@@ -38,6 +38,8 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
   admin?: AdminOptions
   /** Name by which the cache goes in `Cache-Status` (RFC 9211), or false to send none. @default 'fastify-response-cache' */
   cacheStatus?: string | false
+  /** Name the key in `Cache-Status` too: it shows to everybody how keys are made, cookies and partitions included (RFC 9211 §6). @default false */
+  cacheStatusKey?: boolean
   /** Bytes of the largest response body that is stored; a longer one passes through. @default 5242880 (5 MB) */
   maxBodyBytes?: number
   /** Variants stored for one URL. @default 50 */
@@ -67,7 +69,7 @@ export interface CachePluginOptions extends Partial<CacheConfig>, CacheDeps {
 }
 
 /** The names of the options that are not the cache's own; the README is checked against them. */
-export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'http', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'audit', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
+export const PLUGIN_OPTION_NAMES = ['name', 'manager', 'prefix', 'redisNamespace', 'exposeStats', 'metrics', 'registry', 'admin', 'cacheStatus', 'cacheStatusKey', 'maxBodyBytes', 'maxVariants', 'hitForMiss', 'coalesceTimeout', 'credentials', 'harmlessHeaders', 'http', 'precompress', 'warmup', 'mode', 'verify', 'monitor', 'audit', 'clock', 'random', 'serializer', 'redis', 'cdn'] as const satisfies ReadonlyArray<keyof CachePluginOptions>
 
 /** The plugin's options with their defaults. */
 export interface PluginSettings {
@@ -80,6 +82,7 @@ export interface PluginSettings {
   readonly registry: MetricsRegistry | undefined
   readonly admin: AdminOptions | undefined
   readonly cacheStatus: string | false
+  readonly cacheStatusKey: boolean
   readonly maxBodyBytes: number
   readonly maxVariants: number
   readonly hitForMissMs: Milliseconds
@@ -131,6 +134,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     registry: check<MetricsRegistry | undefined>('registry', undefined, 'a Registry of prom-client', (value) => value === undefined || isRegistry(value)),
     admin: adminOptions(given.admin),
     cacheStatus: check<string | false>('cacheStatus', 'fastify-response-cache', 'a name, or false', (value) => value === false || (typeof value === 'string' && /^[\x20-\x7e]+$/.test(value))),
+    cacheStatusKey: check('cacheStatusKey', false, 'true or false', (value) => typeof value === 'boolean'),
     maxBodyBytes: count('maxBodyBytes', 5 * 1024 * 1024),
     maxVariants: count('maxVariants', 50),
     hitForMissMs: durationMs('hitForMiss', given.hitForMiss ?? 120),

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import type { EpochMs } from '../lib/clock.ts'
+import type { EpochMs, Seconds } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
 import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
@@ -220,14 +220,22 @@ export class RouteCache implements Lookup {
     const { request, reply, policy, startedAt, key } = visit
     this.tell(request, result, reason, policy, startedAt, nowMs, key)
     const response = responseFor(request, entry)
-    const { cacheStatus } = this.#settings
-    const ttl = (entry.freshUntilMs - nowMs) / 1000
-    const member = cacheStatus === false ? undefined : reason === 'fresh' ? hitMember(this.#statusName, ttl) : cacheStatusMember(cacheStatus, collapsed === undefined ? { hit: true, ttl, detail: reason } : { fwd: forwardReason(collapsed), ttl, collapsed: true })
+    const member = this.#statusOf(key, (entry.freshUntilMs - nowMs) / 1000, reason, collapsed)
     if (policy.outlet.send(request, reply, response, String(ageSeconds(0, entry.storedAtMs, nowMs)), member)) return true
     const payload = putStored(reply, response, entry, nowMs)
     if (member !== undefined) addStatus(reply, member)
     reply.send(payload)
     return true
+  }
+
+  /** What Cache-Status says of an answer from the store. */
+  #statusOf (key: string, ttl: Seconds, reason: string, collapsed: Found | undefined): string | undefined {
+    const { cacheStatus, cacheStatusKey } = this.#settings
+    if (cacheStatus === false) return undefined
+    if (reason === 'fresh' && !cacheStatusKey) return hitMember(this.#statusName, ttl)
+    const known = { ttl, ...cacheStatusKey && { key } }
+    if (collapsed !== undefined) return cacheStatusMember(cacheStatus, { fwd: forwardReason(collapsed), collapsed: true, ...known })
+    return cacheStatusMember(cacheStatus, { hit: true, ...known, ...reason !== 'fresh' && { detail: reason } })
   }
 
   #miss (visit: Visit, found: Found, options: MissOptions): false {

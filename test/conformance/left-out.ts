@@ -40,7 +40,7 @@ export const LEFT_OUT: readonly LeftOut[] = [
     ids: ['method-POST']
   },
   {
-    why: 'A variant is not chosen by its Content-Language.',
+    why: 'A variant is not chosen by its Content-Language: what Vary names has to match (RFC 9111 §4.1).',
     ids: ['vary-normalise-lang-select']
   },
   {

@@ -250,6 +250,13 @@ t.test('Cache-Status and request.cache tell what happened, and can be switched o
   silent.app.get('/x', { config: { cache: true } }, async () => 'page')
   for (let i = 0; i < 2; i++) t.equal((await silent.app.inject('/x')).headers['cache-status'], undefined)
   await silent.app.close()
+  const keyed = await cachedApp({ cacheStatusKey: true })
+  keyed.app.get('/x', { config: { cache: { headers: ['x-lang'] } } }, async () => 'x')
+  for (const says of [/^fwd=uri-miss;ttl=300;stored;key="([^"]*)"$/, /^hit;ttl=300;key="([^"]*)"$/]) {
+    const [, key = ''] = says.exec(cacheStatus(await keyed.app.inject({ url: '/x', headers: { 'x-lang': 'de' } }))) ?? []
+    t.match(key, /http:\/\/localhost:80\/x.*x-lang.*de$/)
+  }
+  await keyed.app.close()
   const named = await cachedApp({ cacheStatus: 'my cache' })
   named.app.addHook('onRequest', async (_request, reply) => { reply.header('cache-status', 'origin;hit') })
   named.app.get('/x', { config: { cache: true } }, async () => 'page')
