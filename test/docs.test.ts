@@ -168,8 +168,8 @@ t.test('every route is in the README, and no other', async (t) => {
 })
 
 const wrongSnippets = `
-<!-- setup const number = 1 -->
 \`\`\`ts
+const number = 1
 const text: string = number
 \`\`\`
 \`\`\`ts continue

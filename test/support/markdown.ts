@@ -5,8 +5,6 @@ export interface Fence {
   readonly code: string
   /** Line of the opening, counted from 1. */
   readonly line: number
-  /** The comment that stands directly above, if there is one. */
-  readonly comment: string | undefined
 }
 
 export interface Table {
@@ -18,10 +16,9 @@ export interface Table {
 
 /** The fenced blocks of a document. */
 export function fencesOf (markdown: string): Fence[] {
-  return [...markdown.matchAll(/(?:<!--((?:(?!-->)[^])*)-->\n+)?^```([^\n]*)\n([^]*?)^```$/gm)].map((found) => {
-    const [language = '', ...words] = (found[2] ?? '').trim().split(/\s+/)
-    const opening = found.index + found[0].indexOf('```')
-    return { language, words, code: found[3] ?? '', line: markdown.slice(0, opening).split('\n').length, comment: found[1]?.trim() }
+  return [...markdown.matchAll(/^```([^\n]*)\n([^]*?)^```$/gm)].map((found) => {
+    const [language = '', ...words] = (found[1] ?? '').trim().split(/\s+/)
+    return { language, words, code: found[2] ?? '', line: markdown.slice(0, found.index).split('\n').length }
   })
 }
 

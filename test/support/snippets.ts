@@ -20,18 +20,17 @@ export interface Outcome { readonly exitCode: number | null, readonly stdout: st
 const patienceMs = 60_000
 
 /**
- * The programs of a document. Every `ts` and `js` block is one. `ts continue` goes on where the block before it ended. A
- * comment `<!-- setup … -->` above a block is put in front of it: what a reader need not see.
+ * The programs of a document, as a reader would paste them: every `ts` and `js` block is one, and `ts continue` goes on where
+ * the block before it ended.
  */
 export function snippetsOf (markdown: string): Snippet[] {
   const programs: Array<{ line: number, extension: 'ts' | 'mjs', code: string }> = []
-  for (const { language, words, code, line, comment } of fencesOf(markdown)) {
+  for (const { language, words, code, line } of fencesOf(markdown)) {
     if (!['ts', 'js', 'typescript', 'javascript'].includes(language)) continue
-    const setup = comment?.startsWith('setup') === true ? comment.slice('setup'.length) + '\n' : ''
     const program = programs.at(-1)
-    if (!words.includes('continue')) programs.push({ line, extension: language.startsWith('t') ? 'ts' : 'mjs', code: setup + code })
+    if (!words.includes('continue')) programs.push({ line, extension: language.startsWith('t') ? 'ts' : 'mjs', code })
     else if (program === undefined) throw new Error(`line ${line} continues nothing`)
-    else program.code += setup + code
+    else program.code += code
   }
   return programs.map((program) => ({ ...program, prints: [...program.code.matchAll(/\/\/ → (.*)$/gm)].map((found) => (found[1] ?? '').trim()) }))
 }
