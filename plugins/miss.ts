@@ -86,7 +86,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
 function ticketFor ({ policy, request }: Visit, now: Ticket): Ticket {
   const arrival = arrivalOf(request)
   if (arrival === null || (!policy.hooksMayLoad && arrival.scope.marks.size === 0)) return now
-  return now.lease === undefined ? arrival.ticket : { ...arrival.ticket, lease: now.lease }
+  return { ...now, ...arrival.ticket }
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { EpochMs, Seconds } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
-import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
+import { beginFleetLoad, type Sight } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
 import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
@@ -135,11 +135,11 @@ export class RouteCache implements Lookup {
 
   async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined): Promise<boolean> {
     const { clock } = this.#parts
-    const fresh = async (): Promise<Entry | undefined> => {
-      const { entry } = await this.#responses.find(visit.key, visit.request.headers)
-      return entry !== undefined && clock.now() < entry.freshUntilMs ? entry : undefined
+    const look = async (): Promise<Sight> => {
+      const { key, entry } = await this.#responses.find(visit.key, visit.request.headers)
+      return { key, entry: entry !== undefined && clock.now() < entry.freshUntilMs ? entry : undefined }
     }
-    const start = await beginFleetLoad(this.#parts, visit.key, { fresh, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
+    const start = await beginFleetLoad(this.#parts, found.key, { look, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
     if (start.found !== undefined) {
       flight?.end('stored')
       if (visit.job !== undefined) visit.job.kept = true

@@ -39,7 +39,7 @@ export class DataLoads {
       if (stored instanceof Promise) await stored
       return loaded
     }
-    const start = await beginFleetLoad(this.#parts, key, { fresh: async () => await this.#fresh(key), askedAtMs })
+    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#fresh(key) }), askedAtMs })
     if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
     const load = this.#loadHere(key, tagName, loader, options, start.ticket)
     const storing: Promise<unknown> = load.then(async ({ stored }) => { await stored }, () => {}).finally(() => {

@@ -14,9 +14,12 @@ export type FleetStart =
   | { readonly found: Entry }
   | { readonly found: undefined, readonly ticket: Ticket, readonly release: () => Promise<void>, readonly patienceMs: Milliseconds }
 
+/** What there is by now. A response that is not there has the key of its variant, once it is known that there are any. */
+export interface Sight { readonly key: string, readonly entry: Entry | undefined }
+
 export interface FleetLoadOptions {
-  /** Reads the entry again and answers it if it is fresh by now. */
-  readonly fresh: () => MaybePromise<Entry | undefined>
+  /** Looks again: under which key the entry is, or would be, by now, and the entry if it is fresh. */
+  readonly look: () => MaybePromise<Sight>
   /** When the caller began to ask Redis: its patience has been running since. */
   readonly askedAtMs: EpochMs
   /** How long this process waits for the load of another before it loads by itself. @default 5000 */
@@ -29,30 +32,35 @@ const nothingToRelease = async (): Promise<void> => {}
  * Asks the fleet for the right to load a key. Whoever gets it loads; the others wait for the entry, and load for
  * themselves alone when that takes too long. Without leases (one process, or Redis away) everybody has the right.
  */
-export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, key: string, { fresh, askedAtMs, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
+export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, first: string, { look, askedAtMs, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
   const untilMs = clock.now() + waitMs
   let patientUntilMs = askedAtMs + patienceMs
   const begin = (ticket: Ticket, release = nothingToRelease): FleetStart => ({ found: undefined, ticket, release, patienceMs: Math.max(0, patientUntilMs - clock.now()) })
   if (leases === undefined) return begin(log.ticket())
-  const look = async (): Promise<Entry | undefined> => await within(Promise.resolve(fresh()), patientUntilMs, clock, undefined)
+  const inTime = async (): Promise<Sight | undefined> => await within(Promise.resolve(look()), patientUntilMs, clock, undefined)
+  let key = first
   for (;;) {
     const answer = await acquireWithin(leases, key, patientUntilMs, clock)
     if (answer === 'unavailable') return begin(log.ticket())
     if (answer !== 'busy') {
       // The one before us may have finished between our look and our lease.
-      const found = await look()
-      if (found === undefined) return begin({ ...log.ticket(), lease: answer.token }, answer.release)
+      const seen = await inTime()
+      if (seen?.entry === undefined && (seen?.key ?? key) === key) return begin({ ...log.ticket(), lease: answer.token, leasedKey: key }, answer.release)
       await answer.release()
-      return { found }
+      if (seen?.entry !== undefined) return { found: seen.entry }
+      // It has variants since we came, and each of them a lease of its own.
+      key = seen?.key ?? key
+      continue
     }
     const leftMs = untilMs - clock.now()
     const waited = leftMs > 0 ? await leases.wait(key, leftMs) : 'late'
     // That was the time of somebody else's handler; Redis has answered meanwhile, unless it fell silent.
     patientUntilMs = clock.now() + (waited === 'unavailable' ? 0 : patienceMs)
     if (waited === 'unavailable') return begin(log.ticket())
-    const found = await look()
-    if (found !== undefined) return { found }
+    const seen = await inTime()
+    if (seen?.entry !== undefined) return { found: seen.entry }
     if (waited === 'late') return begin({ ...log.ticket(), lease: LOST_LEASE })
+    key = seen?.key ?? key
   }
 }
 

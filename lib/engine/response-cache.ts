@@ -122,9 +122,8 @@ export class ResponseCache {
     }
     // A purge of the URL's key must take the variants too, or they would come back with the next list.
     const variant: Entry<StoredResponse> = { ...entry, marks: [...entry.marks, keyMark(keep.key)] }
-    // The lease is on the URL: it is given back with the list, once the variant is there to be found.
-    const { lease, ...ticket } = keep.ticket
-    return chain(store.writeMany([[key, variant, ticket], [keep.key, list, keep.ticket]]), ([first = refused('unavailable'), second = first]) => first.stored ? second : first)
+    // A lease on the URL, whose variants were not known, is given back with the list: once the variant is there to be found.
+    return chain(store.writeMany([[key, variant, keep.ticket], [keep.key, list, keep.ticket]]), ([first = refused('unavailable'), second = first]) => first.stored ? second : first)
   }
 
   #entryOf (keep: Keep, nowMs: EpochMs): Entry<StoredResponse> {

@@ -30,6 +30,8 @@ export interface Ticket {
   readonly asOf: Position
   /** The token of the lease under which the load runs (`ports/leases.ts`); Redis stores the result only while it holds. */
   readonly lease?: string
+  /** The key that lease is on, where several entries are stored at once. @default that of the entry */
+  readonly leasedKey?: string
 }
 
 export type Validity = 'valid' | 'soft' | 'purged'

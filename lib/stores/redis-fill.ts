@@ -56,7 +56,7 @@ export class FillPlanner {
     if (bytes.length > maxStoredBytes) return refuse('too-large')
     return {
       verdict: STORED,
-      command: ticket.lease === undefined
+      command: ticket.lease === undefined || (ticket.leasedKey ?? key) !== key
         ? ['SET', name, bytes, 'PX', lifeMs]
         : ['EVAL', STORE_IF_LEASED, 2, name, keys.lease(key), ticket.lease, bytes, lifeMs]
     }

@@ -265,3 +265,63 @@ t.test('a list of variants and the variant itself share one deadline', async (t)
   handlers[1]?.resolve()
   t.match((await asked).headers['cache-status'], /vary-miss/)
 })
+
+t.test('the variants of a URL do not wait for each other in the fleet, and each is loaded once', async (t) => {
+  const running: Array<{ readonly language: string, readonly finish: () => void }> = []
+  let version = 1
+  const apps = await Promise.all(Array.from({ length: 3 }, async () => {
+    const app = Fastify()
+    await app.register(cache, { strategy: 'hybrid', consistency: 'strict', redisUrl: server.url, redisPrefix: 'patience-variants:', redisTimeout: 10, coalesceTimeout: 60, metrics: false })
+    app.get('/page', { config: { cache: { ttl: 60, tags: ['page'] } } }, async (request, reply) => {
+      const answer = { language: request.headers['accept-language'], version }
+      const gate = deferred()
+      running.push({ language: String(answer.language), finish: gate.resolve })
+      await gate.promise
+      reply.header('vary', 'accept-language')
+      return answer
+    })
+    await app.ready()
+    t.teardown(async () => { await app.close() })
+    return app
+  }))
+  const [one, two, three] = apps as [FastifyInstance, FastifyInstance, FastifyInstance]
+  const ask = async (app: FastifyInstance, language: string): Promise<unknown> => (await app.inject({ url: '/page', headers: { 'accept-language': language } })).json()
+  const runs = (language: string): typeof running => running.filter((run) => run.language === language)
+  const begun = async (language: string, count: number): Promise<void> => { await until(() => runs(language).length >= count) }
+  const finish = (language: string): void => { runs(language).at(-1)?.finish() }
+
+  // Nobody knows yet that there are variants.
+  const german = ask(one, 'de')
+  await begun('de', 1)
+  const english = [ask(two, 'en'), ask(three, 'en')]
+  finish('de')
+  await german
+  await begun('en', 1)
+  english.push(ask(one, 'en'))
+  finish('en')
+  t.same(await Promise.all(english), Array.from({ length: 3 }, () => ({ language: 'en', version: 1 })))
+  t.same([runs('de').length, runs('en').length], [1, 1])
+
+  version = 2
+  t.same(await one.cache.invalidate({ tags: ['page'] }), { reach: 'everywhere' })
+  const both = [ask(one, 'de'), ask(two, 'en'), ask(three, 'en'), ask(three, 'de')]
+  await Promise.all([begun('de', 2), begun('en', 2)])
+  finish('en')
+  finish('de')
+  t.same((await Promise.all(both)).map((answer) => (answer as { version: number }).version), [2, 2, 2, 2])
+  t.same([runs('de').length, runs('en').length], [2, 2], 'side by side, each of them once')
+
+  version = 3
+  await one.cache.invalidate({ tags: ['page'] })
+  const overtaken = ask(one, 'en')
+  await begun('en', 3)
+  version = 4
+  await two.cache.invalidate({ paths: ['/page'] })
+  const late = ask(three, 'en')
+  finish('en')
+  t.same(await overtaken, { language: 'en', version: 3 })
+  await begun('en', 4)
+  finish('en')
+  t.same(await late, { language: 'en', version: 4 })
+  t.same(await Promise.all(apps.map(async (app) => await ask(app, 'en'))), apps.map(() => ({ language: 'en', version: 4 })), 'what a purge has overtaken is nowhere')
+})

@@ -9,6 +9,7 @@ import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
 import { variantKey } from '../../../lib/keyspace/request-key.ts'
 import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
+import { LOST_LEASE } from '../../../lib/ports/leases.ts'
 import type { RedisClient } from '../../../lib/ports/redis-client.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
@@ -163,6 +164,11 @@ t.test('a fill under a lease is stored only while the lease is held, and ends it
   await client.call(['SET', lease, 'mine', 'PX', 10_000])
   t.equal(await store.remove(['k']), 1)
   t.equal(await client.call(['EXISTS', lease]), 0, 'a purge takes the lease with the entry')
+  await client.call(['SET', lease, 'mine', 'PX', 10_000])
+  const both = { ...ticket, ...log.ticket(), leasedKey: 'k' }
+  t.same(await store.writeMany([['beside', entry({ value: 5 }), both], ['k', entry({ value: 6 }), both]]), [{ stored: true }, { stored: true }], 'what is stored with it has no lease of its own')
+  t.equal(await client.call(['EXISTS', lease]), 0)
+  t.same(await store.writeMany([['beside', entry({ value: 7 }), { ...both, lease: LOST_LEASE }]]), [{ stored: false, reason: 'purged' }])
 })
 
 t.test('wiping takes ours and leaves the others', async (t) => {
