@@ -68,16 +68,19 @@ export class StoringJudge {
       headers,
       nowMs,
       requestTimeMs: miss.requestTimeMs,
-      ...routeTtlMs !== undefined && { routeTtlMs },
+      routeTtlMs,
       staleWhileRevalidateMs: policy.staleWhileRevalidateMs,
       staleIfErrorMs: policy.staleIfErrorMs,
       heuristics: http.heuristics,
       targets: http.targets,
       sMaxageForbidsStale: http.sMaxageForbidsStale
     })
+    const posted = miss.forward === 'method'
     const verdict = judgeStorable({
       // A response to HEAD gets here only as the stored GET that it has confirmed.
-      ...miss.forward === 'method' ? { method: 'POST', methods: POST, url: `${request.protocol}://${request.host}${request.raw.url ?? ''}` } : { method: 'GET' },
+      method: posted ? 'POST' : 'GET',
+      methods: posted ? POST : undefined,
+      url: posted ? `${request.protocol}://${request.host}${request.raw.url ?? ''}` : undefined,
       status,
       headers,
       freshness,
@@ -89,7 +92,7 @@ export class StoringJudge {
       storeParts: miss.part !== undefined,
       revalidates: revalidateMs > 0,
       targets: http.targets,
-      ...bytes !== undefined && { bodyBytes: bytes.length }
+      bodyBytes: bytes?.length
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
     if (vary === 'star') return { store: false, reason: 'vary-star' }

@@ -21,7 +21,7 @@ export interface FreshnessInput {
   /** When the request began. @default nowMs */
   readonly requestTimeMs?: EpochMs
   /** The answer where the handler says nothing. */
-  readonly routeTtlMs?: Milliseconds
+  readonly routeTtlMs?: Milliseconds | undefined
   /** The route's window for stale-while-revalidate, where the response names none and bars none. @default 0 */
   readonly staleWhileRevalidateMs?: Milliseconds
   /** The same for stale-if-error. @default 0 */

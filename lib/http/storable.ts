@@ -38,9 +38,9 @@ export interface StorableInput {
    * and its Content-Location is the target (RFC 9110 §9.3.3), so `url` must be given, and it must be a success (§8.7).
    * @default GET
    */
-  readonly methods?: ReadonlySet<string>
+  readonly methods?: ReadonlySet<string> | undefined
   /** The absolute URI of the request. */
-  readonly url?: string
+  readonly url?: string | undefined
   /** Store a response that sets cookies (RFC 9111 §7.3). @default false */
   readonly storeSetCookie?: boolean
   /** Store a 206 that says which bytes it holds of how many (RFC 9111 §3.3). @default false */
@@ -52,7 +52,7 @@ export interface StorableInput {
   /** Request fields whose share in the response is part of the key, so that Vary may name them freely. @default none */
   readonly keyed?: ReadonlySet<string>
   /** The length of the body, where it is known. */
-  readonly bodyBytes?: number
+  readonly bodyBytes?: number | undefined
 }
 
 const STORE: StoreVerdict = Object.freeze({ store: true })
