@@ -145,7 +145,7 @@ export class CacheEngine {
     const found = read instanceof Promise ? await read : read
     // Under strict consistency the read has just learned of purges that were complete before this call.
     const arrivedAt = parts.log.tip
-    const nowMs = parts.clock.now()
+    const nowMs = read instanceof Promise ? parts.clock.now() : askedAtMs
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) decided()
     if (found !== undefined && nowMs < found.freshUntilMs) {
       this.#told(name, 'hit', startedAt, nowMs)
