@@ -129,7 +129,6 @@ t.test('four processes, one Redis', async (t) => {
       const figures = await race(members, keys, table, { forMs: raceMs, random: randomFrom(seed), settled })
       const travelMs = Math.max(0, ...figures.stale.map(({ dueForMs }) => dueForMs))
       t.comment(`${figures.reads} reads, ${figures.purges} purges, ${figures.stale.length} stale reads, the last ${travelMs.toFixed(1)} ms after the purge was acknowledged`)
-      t.ok(figures.reads > 50 && figures.purges > 10)
       // Milliseconds, on a machine that has time; news that were lost would be missed for minutes.
       t.same(figures.stale.filter(({ dueForMs }) => strict || dueForMs > 3000), [], `seed ${seed}`)
       t.same(figures.staleAtEnd, [], `seed ${seed}`)

@@ -46,8 +46,10 @@ export async function readVersion (member: Member, kind: 'response' | 'data', ke
 export async function race (members: readonly Member[], keys: readonly string[], table: VersionTable, { forMs, random, settled }: { forMs: number, random: () => number, settled: () => Promise<void> }): Promise<RaceFigures> {
   const figures: RaceFigures = { reads: 0, purges: 0, stale: [], staleAtEnd: [] }
   const endAt = performance.now() + forMs
+  // A machine that is busy takes longer over the same.
+  const isOver = (): boolean => performance.now() >= endAt && figures.reads > 50 && figures.purges > 10
   const reader = async (member: Member): Promise<void> => {
-    while (performance.now() < endAt) {
+    while (!isOver()) {
       const key = any(keys, random)
       const kind = any(['response', 'data'] as const, random)
       const due = table.due(key)
@@ -58,7 +60,7 @@ export async function race (members: readonly Member[], keys: readonly string[],
     }
   }
   const writer = async (): Promise<void> => {
-    while (performance.now() < endAt) {
+    while (!isOver()) {
       const key = any(keys, random)
       const version = table.update(key)
       if (await any(members, random).do({ op: 'purge', purge: any(purgesOf(key), random) }) === 'everywhere') table.acknowledge(key, version)

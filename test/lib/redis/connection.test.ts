@@ -30,6 +30,9 @@ process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { er
 // Most of the time is spent waiting for what a server does.
 t.jobs = 6
 
+/** For what is not about time: a machine that is busy is no silent Redis. */
+const PATIENT = { deadlineMs: 10_000 }
+
 const UNAVAILABLE = { code: 'FST_ERR_CACHE_REDIS_UNAVAILABLE' }
 
 /** Resolves once `ready` is as wanted; the file's timeout is the limit. */
@@ -54,7 +57,7 @@ t.test('to load the driver does not make the strings of the whole process slow',
 
 t.test('commands, batches and scripts answer', async (t) => {
   const server = await startRedis()
-  const redis = openRedis(server.url, { deadlineMs: 10_000 })
+  const redis = openRedis(server.url, PATIENT)
   t.teardown(async () => { await redis.close(); await server.stop() })
   t.equal(await redis.opened({ withinMs: 5000 }), true)
   t.equal(redis.ready, true)
@@ -81,7 +84,7 @@ t.test('commands, batches and scripts answer', async (t) => {
 
 t.test('a scan passes every key once, page by page', async (t) => {
   const server = await startRedis()
-  const redis = openRedis({ host: server.host, port: server.port })
+  const redis = openRedis({ host: server.host, port: server.port }, PATIENT)
   t.teardown(async () => { await redis.close(); await server.stop() })
   await redis.opened({ withinMs: 5000 })
   await redis.batch(Array.from({ length: 500 }, (_, index) => ['SET', `a:${index}`, index] as const))
@@ -130,12 +133,12 @@ t.test('a required Redis that is not there is an error that names it, without it
 
 t.test('a user who may do little more than the cache needs suffices', async (t) => {
   const server = await startRedis()
-  const admin = openRedis(server.url)
+  const admin = openRedis(server.url, PATIENT)
   await admin.opened({ withinMs: 5000 })
   // As docs/redis.md has it.
   const rules = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(new URL('../../../docs/redis.md', import.meta.url), 'utf8'))?.[1] ?? ''
   await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', ...rules.split(' ')])
-  const redis = openRedis({ host: server.host, port: server.port, username: 'cache', password: 'secret' })
+  const redis = openRedis({ host: server.host, port: server.port, username: 'cache', password: 'secret' }, PATIENT)
   t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
   t.equal(await redis.opened({ withinMs: 5000, required: true }), true)
   const log = createLocalLog({ clock: systemClock })
@@ -161,7 +164,7 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
 
 t.test('a server that does not tell the time is not ready until it does', async (t) => {
   const server = await startRedis()
-  const admin = openRedis(server.url)
+  const admin = openRedis(server.url, PATIENT)
   await admin.opened({ withinMs: 5000 })
   await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', '~*', '+@all', '-time'])
   let syncs = 0
@@ -206,7 +209,7 @@ t.test('TLS, by URL and by options', { skip: spawnSync('openssl', ['version']).s
   const port = await freePort()
   const server = await startRedis(['--tls-port', String(port), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-ca-cert-file', cert, '--tls-auth-clients', 'no'])
   const ca = await readFile(cert)
-  const trusting = openRedis({ url: `rediss://127.0.0.1:${port}`, tls: { ca } })
+  const trusting = openRedis({ url: `rediss://127.0.0.1:${port}`, tls: { ca } }, PATIENT)
   const suspicious = openRedis(`rediss://127.0.0.1:${port}`)
   t.teardown(async () => { await trusting.close(); await suspicious.close(); await server.stop(); await rm(dir, { recursive: true }) })
   t.equal(await trusting.opened({ withinMs: 5000 }), true)
@@ -233,7 +236,7 @@ t.test('sources that are none are refused', async (t) => {
 t.test('a database that the server does not have is never another one', async (t) => {
   const server = await startRedis(['--databases', '4'])
   const redis = openRedis(`${server.url}/9`)
-  const fine = openRedis({ url: server.url, db: 3 })
+  const fine = openRedis({ url: server.url, db: 3 }, PATIENT)
   t.teardown(async () => { await redis.close(); await fine.close(); await server.stop() })
   await t.rejects(redis.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /database 9 cannot be selected/ })
   t.equal(redis.ready, false)
@@ -445,8 +448,8 @@ t.test('a lazy client is woken, and one with a key prefix only lends its address
   const server = await startRedis()
   const lazy = new Redis({ port: server.port, lazyConnect: true })
   const prefixed = new Redis({ port: server.port, keyPrefix: 'theirs:' })
-  const first = openRedis(lazy)
-  const second = openRedis(prefixed)
+  const first = openRedis(lazy, PATIENT)
+  const second = openRedis(prefixed, PATIENT)
   t.teardown(async () => { await first.close(); await second.close(); lazy.disconnect(); prefixed.disconnect(); await server.stop() })
   t.equal(await first.opened({ withinMs: 5000 }), true)
   t.equal(await second.opened({ withinMs: 5000 }), true)
@@ -495,8 +498,8 @@ t.test('a server that is out of memory still answers, a master that became a rep
 t.test('a subscription outlives its connection and tells about the gap', async (t) => {
   const server = await startRedis()
   const proxy = await startTcpProxy(server.port)
-  const redis = openRedis(server.url)
-  const viaProxy = openRedis(proxy.url)
+  const redis = openRedis(server.url, PATIENT)
+  const viaProxy = openRedis(proxy.url, PATIENT)
   t.teardown(async () => { await viaProxy.close(); await redis.close(); await proxy.close(); await server.stop() })
   await Promise.all([redis.opened({ withinMs: 5000 }), viaProxy.opened({ withinMs: 5000 })])
   const heard: string[] = []

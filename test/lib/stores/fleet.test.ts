@@ -176,7 +176,7 @@ t.test('what was stored before the log was lost is not believed', async (t) => {
   const first = await join(server.url, 'lost:')
   const ticket = first.log.ticket()
   await first.store.write('k', entryOf({ value: 1, ticket, clock: systemClock }), ticket)
-  const someone = openRedis(server.url)
+  const someone = openRedis(server.url, { deadlineMs: 2000 })
   await someone.opened({ withinMs: 5000 })
   await someone.call(['DEL', 'lost:log'])
   await someone.close()

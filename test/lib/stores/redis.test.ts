@@ -242,7 +242,7 @@ t.test('with the log cut off nothing is served, with the log behind nothing befo
 
 t.test('a Redis without room refuses fills, without being asked again and again, and frees all the same', async (t) => {
   const full = await startRedis()
-  const redis = openRedis(full.url)
+  const redis = openRedis(full.url, { deadlineMs: 2000 })
   t.teardown(async () => { await redis.close(); await full.stop() })
   await redis.opened({ withinMs: 5000 })
   const { store, log, entry, clock } = bench({ client: redis })
