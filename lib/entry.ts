@@ -20,7 +20,7 @@ export interface Entry<V = unknown> {
   /** Until when a stale copy may be served because the load failed (RFC 5861 §4). */
   readonly staleIfErrorUntilMs: EpochMs
   /** Until when a response is kept only to be validated by its handler (RFC 9111 §4.3). */
-  readonly keptUntilMs?: EpochMs
+  readonly keptUntilMs?: EpochMs | undefined
   /** What a purge can name to reach this entry, beside its own key: see `keyspace/mark.ts`. */
   readonly marks: readonly string[]
   /** Where the log stood before the load of this value began. */

@@ -157,7 +157,7 @@ export class Capture {
     this.#surrogateKeys?.put(request, reply, marks)
     const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()), keepSetCookie: miss.policy.http.storeSetCookie })
     if (untouched !== undefined) setBack(reply, untouched)
-    this.#ends.status(miss, reply, { ...confirmed !== undefined && { fwdStatus: handlerStatus }, ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
+    this.#ends.status(miss, reply, { fwdStatus: confirmed === undefined ? undefined : handlerStatus, ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
 
     const ours = reply.getHeaders() as ReplyHeaders
     let decided: Judgement | undefined
@@ -178,7 +178,7 @@ export class Capture {
       else this.#ends.refuse(miss, request, last.store ? 'tags-failed' : last.reason)
     }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
-      final = { ...finalHeaders }
+      if (bytes === undefined) final = { ...finalHeaders }
       if (finalStatus !== status && finalStatus !== 304) decided = { store: false, reason: `status; ${finalStatus}` }
       else decided = headersUnchanged(ours, finalHeaders) ? first : judge(theirs(finalHeaders))
       if (!decided.store) {

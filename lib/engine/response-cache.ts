@@ -139,7 +139,7 @@ export class ResponseCache {
       freshUntilMs,
       staleWhileRevalidateUntilMs: freshUntilMs + keep.staleWhileRevalidateMs,
       staleIfErrorUntilMs: freshUntilMs + keep.staleIfErrorMs,
-      ...keep.keptForMs !== undefined && keep.keptForMs > 0 && { keptUntilMs: freshUntilMs + keep.keptForMs },
+      keptUntilMs: keep.keptForMs !== undefined && keep.keptForMs > 0 ? freshUntilMs + keep.keptForMs : undefined,
       marks: keep.marks,
       asOf: keep.ticket.asOf,
       bytes,

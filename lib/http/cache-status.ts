@@ -9,23 +9,23 @@ export type ForwardReason = 'bypass' | 'method' | 'uri-miss' | 'vary-miss' | 'mi
 export interface CacheStatusHit {
   readonly hit: true
   /** What is left of the lifetime; negative once stale (§2.4). */
-  readonly ttl?: Seconds
-  readonly key?: string
-  readonly detail?: string
+  readonly ttl?: Seconds | undefined
+  readonly key?: string | undefined
+  readonly detail?: string | undefined
 }
 
 export interface CacheStatusForward {
   readonly hit?: false
   readonly fwd: ForwardReason
   /** What the handler answered, where that differs from what the client gets (§2.3). */
-  readonly fwdStatus?: number
-  readonly ttl?: Seconds
+  readonly fwdStatus?: number | undefined
+  readonly ttl?: Seconds | undefined
   /** Whether the answer was stored (§2.5). */
-  readonly stored?: boolean
+  readonly stored?: boolean | undefined
   /** Whether the request waited for another one; `false` when that was of no use (§2.6). */
-  readonly collapsed?: boolean
-  readonly key?: string
-  readonly detail?: string
+  readonly collapsed?: boolean | undefined
+  readonly key?: string | undefined
+  readonly detail?: string | undefined
 }
 
 /** The member of one cache. `hit` and `fwd` exclude each other (§2.1). */
