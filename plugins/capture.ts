@@ -137,7 +137,7 @@ export class Capture {
     const bytes = body.kind === 'bytes' ? body.body : undefined
     const marks = responseMarks(miss, request, reply, bytes, confirmed?.marks)
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
-    const response: JudgedResponse = { status, nowMs, bytes, inputs, vary: effectiveVary(answered), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
+    const response: JudgedResponse = { status, nowMs, bytes, inputs, vary: effectiveVary(answered, miss.policy.keyed), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
     const refusal = miss.scope.ended ? 'broken-body' : marks === undefined ? 'tags-failed' : marks.length > MAX_MARKS ? 'too-many-tags' : bytes !== undefined && bytes.length > settings.maxBodyBytes ? 'too-large' : undefined
     const first: Judgement = refusal === undefined ? judge(answered) : { store: false, reason: refusal }

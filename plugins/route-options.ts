@@ -93,6 +93,8 @@ export interface RoutePolicy {
   readonly partition: OfRequest<string | undefined> | undefined
   readonly headers: readonly string[]
   readonly cookies: readonly string[]
+  /** The request headers whose share in the response is in the key, so that Vary may name them freely. */
+  readonly keyed: ReadonlySet<string>
   readonly harmlessHeaders: ReadonlySet<string>
   readonly statuses: ReadonlySet<number> | 'any'
   readonly notFoundTtlMs: Milliseconds
@@ -153,6 +155,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     serveFrom,
     partition: options.partition,
     headers,
+    keyed: new Set([...headers, ...cookies.length > 0 ? ['cookie'] : [], ...options.partition === undefined ? [] : ['cookie', 'authorization']]),
     cookies,
     harmlessHeaders: new Set([...defaults.harmlessHeaders, ...strings('harmlessHeaders', options.harmlessHeaders)].map((name) => name.toLowerCase())),
     statuses: statuses(options.statuses ?? (ttlMs === 0 ? 'any' : [...DEFAULT_STATUSES]), notFoundTtlMs),

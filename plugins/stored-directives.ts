@@ -1,7 +1,7 @@
-import { parseCacheControl, type CacheControl } from '../lib/http/cache-control.ts'
-import { linesOf, type HeaderList, type HeaderValue } from '../lib/http/headers.ts'
+import type { CacheControl } from '../lib/http/cache-control.ts'
+import type { HeaderList, HeaderValue } from '../lib/http/headers.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
-import { targetedCacheControl } from '../lib/http/targeted.ts'
+import { governing } from '../lib/http/targeted.ts'
 import { ownCacheControl, ownVaryOf } from './added-headers.ts'
 import type { RoutePolicy } from './route-options.ts'
 
@@ -25,6 +25,5 @@ const namesIn = (vary: HeaderValue): string[] => String(vary).split(',').map((na
 
 /** The directives by which a stored response lives: those of a targeted field, else those of the handler's Cache-Control. */
 export function directivesOfHandler (stored: StoredResponse, policy: RoutePolicy): CacheControl {
-  const headers = fieldsOfHandler(stored, policy)
-  return targetedCacheControl(headers, policy.http.targets) ?? parseCacheControl(linesOf(headers, 'cache-control'))
+  return governing(fieldsOfHandler(stored, policy), policy.http.targets).cacheControl
 }

@@ -88,10 +88,10 @@ export class StoringJudge {
       public: policy.public,
       partitioned: policy.partition !== undefined,
       statuses: policy.statuses === 'any' && isNotFound(status) && policy.notFoundTtlMs > 0 ? NOT_FOUND : policy.statuses,
+      keyed: policy.keyed,
       storeSetCookie: http.storeSetCookie,
       storeParts: miss.part !== undefined,
       revalidates: revalidateMs > 0,
-      targets: http.targets,
       bodyBytes: bytes?.length
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }

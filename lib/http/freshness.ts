@@ -1,13 +1,11 @@
 import type { EpochMs, Milliseconds } from '../clock.ts'
 import { initialAgeMs } from './age.ts'
-import { parseCacheControl } from './cache-control.ts'
 import type { CacheControl } from './cache-control.ts'
 import { parseHttpDate } from './http-date.ts'
-import { headerOf, linesOf } from './headers.ts'
+import { headerOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
 import { staleBar } from './staleness.ts'
-import type { StaleBar } from './staleness.ts'
-import { targetedCacheControl } from './targeted.ts'
+import { governing } from './targeted.ts'
 
 /** Where a lifetime comes from. `targeted` is a field of RFC 9213; `route` the ttl of the route; `none`: nobody named one. */
 export type FreshnessSource = 'targeted' | 's-maxage' | 'max-age' | 'expires' | 'route' | 'heuristic' | 'none'
@@ -46,10 +44,8 @@ export interface Freshness {
   readonly staleWhileRevalidateMs: Milliseconds
   /** How long after `freshForMs` a stale copy may be served because the handler fails. */
   readonly staleIfErrorMs: Milliseconds
-  /** Must never be served stale. */
-  readonly mustRevalidate: boolean
-  /** The directive that says so. */
-  readonly staleBar: StaleBar | undefined
+  /** The directives that this comes from: of a targeted field, else of Cache-Control. */
+  readonly cacheControl: CacheControl
 }
 
 /** Statuses for which a lifetime may be guessed (RFC 9110 §15.1). */
@@ -62,9 +58,8 @@ const HEURISTIC_LIMIT_MS: Milliseconds = 24 * 60 * 60 * 1000
 /** How long a response is fresh, and how long it is of use after that (RFC 9111 §4.2, RFC 5861). */
 export function judgeFreshness (input: FreshnessInput): Freshness {
   const { headers, nowMs } = input
-  const targeted = targetedCacheControl(headers, input.targets ?? [])
-  const cacheControl = targeted ?? parseCacheControl(linesOf(headers, 'cache-control'))
-  const [source, lifetimeMs] = lifetimeOf(input, cacheControl, targeted !== undefined)
+  const { cacheControl, targeted } = governing(headers, input.targets ?? [])
+  const [source, lifetimeMs] = lifetimeOf(input, cacheControl, targeted)
   const ageMs = initialAgeMs({ headers, requestTimeMs: input.requestTimeMs ?? nowMs, responseTimeMs: nowMs })
   const bar = staleBar(cacheControl, input)
   // The route's ttl is our own promise, counted from now: neither a slow handler nor an old upstream copy shortens it.
@@ -86,8 +81,7 @@ export function judgeFreshness (input: FreshnessInput): Freshness {
     freshForMs: Math.max(0, lifetimeMs - spentMs),
     staleWhileRevalidateMs: windowMs('stale-while-revalidate', input.staleWhileRevalidateMs),
     staleIfErrorMs: windowMs('stale-if-error', input.staleIfErrorMs),
-    mustRevalidate: bar !== undefined,
-    staleBar: bar
+    cacheControl
   }
 }
 

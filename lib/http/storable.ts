@@ -1,11 +1,10 @@
-import { parseCacheControl, type CacheControl } from './cache-control.ts'
+import type { CacheControl } from './cache-control.ts'
 import type { Freshness, FreshnessSource } from './freshness.ts'
-import { headerOf, linesOf } from './headers.ts'
+import { headerOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
 import { isSuccess } from './method.ts'
 import { partOf } from './parts.ts'
 import type { StoreRefusal } from './store-refusals.ts'
-import { targetedCacheControl } from './targeted.ts'
 import { isToken } from './token.ts'
 import { effectiveVary } from './vary.ts'
 
@@ -47,8 +46,6 @@ export interface StorableInput {
   readonly storeParts?: boolean
   /** Whether a stored response can be validated through the handler, which makes one without freshness worth keeping. @default false */
   readonly revalidates?: boolean
-  /** As given to `judgeFreshness`. @default [] */
-  readonly targets?: readonly string[]
   /** Request fields whose share in the response is part of the key, so that Vary may name them freely. @default none */
   readonly keyed?: ReadonlySet<string>
   /** The length of the body, where it is known. */
@@ -77,7 +74,7 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   const malformed = malformedField(headers)
   if (malformed !== undefined) return refuse('malformed-header', malformed)
 
-  const cacheControl = targetedCacheControl(headers, input.targets ?? []) ?? parseCacheControl(linesOf(headers, 'cache-control'))
+  const { cacheControl } = freshness
   if (status === 206 && (input.storeParts !== true || partOf(headers) === undefined)) return refuse('partial')
   if (status < 200 || status > 599 || status === 304) return refuse('status', String(status))
   // §5.2.2.3: must-understand limits storing to known statuses, and there it overrules no-store.

@@ -1,7 +1,7 @@
-import { cacheControlOf, MAX_CACHE_CONTROL_LENGTH } from './cache-control.ts'
+import { cacheControlOf, MAX_CACHE_CONTROL_LENGTH, parseCacheControl } from './cache-control.ts'
 import type { CacheControl, Directive } from './cache-control.ts'
 import { MAX_DELTA_SECONDS } from './delta-seconds.ts'
-import { headerOf } from './headers.ts'
+import { headerOf, linesOf } from './headers.ts'
 import type { HeaderList } from './headers.ts'
 import { sfDictionary } from './structured-fields.ts'
 import type { SfBareItem } from './structured-fields.ts'
@@ -19,6 +19,19 @@ export function targetedCacheControl (headers: HeaderList, targets: readonly str
     return cacheControlOf(directivesOf(dictionary))
   }
   return undefined
+}
+
+/** By what a response lives. */
+export interface Governing {
+  readonly cacheControl: CacheControl
+  /** The directives are those of a targeted field, so Expires is silenced with Cache-Control. */
+  readonly targeted: boolean
+}
+
+/** The directives of the targeted field that counts, if there is one, else those of Cache-Control. */
+export function governing (headers: HeaderList, targets: readonly string[]): Governing {
+  const targeted = targetedCacheControl(headers, targets)
+  return targeted === undefined ? { cacheControl: parseCacheControl(linesOf(headers, 'cache-control')), targeted: false } : { cacheControl: targeted, targeted: true }
 }
 
 const DELTAS: ReadonlySet<string> = new Set(['max-age', 's-maxage', 'stale-while-revalidate', 'stale-if-error'])

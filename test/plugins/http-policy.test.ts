@@ -394,6 +394,28 @@ t.test('requests with credentials share what says that it may be shared, where t
   await app.close()
 })
 
+t.test('Vary may name what is in the key, credentials too', async (t) => {
+  const { app } = await cachedApp()
+  const routes = {
+    cookies: [{ cookies: ['a'] }, 'cookie', ['a=1', 'a=2']],
+    partition: [{ partition: ({ headers }) => headers.authorization }, 'authorization', ['Bearer a', 'Bearer b']],
+    headers: [{ headers: ['x-lang'] }, 'x-lang', ['de', 'en']]
+  } as const satisfies Record<string, readonly [RouteCacheOptions, string, readonly string[]]>
+  for (const [name, [route, field]] of Object.entries(routes)) app.get(`/${name}`, { config: { cache: { ttl: 60, ...route } } }, async ({ headers }, reply) => await reply.header('vary', field).send(headers[field] ?? 'none'))
+  app.get('/open', { config: { cache: { ttl: 60 } } }, async (_request, reply) => await reply.header('vary', 'Cookie').send('x'))
+  for (const [name, [, field, values]] of Object.entries(routes)) {
+    const seen: string[] = []
+    for (const value of [...values, ...values]) {
+      const answer = await app.inject({ url: `/${name}`, headers: { [field]: value } })
+      t.match([answer.body, String(answer.headers.vary).toLowerCase()], [value, field])
+      seen.push(cacheStatus(answer))
+    }
+    t.match(seen, [/^fwd=uri-miss.*stored/, /^fwd=uri-miss.*stored/, /^hit/, /^hit/], name)
+  }
+  t.equal(cacheStatus(await app.inject('/open')), 'fwd=uri-miss;detail="vary-credentials; cookie"')
+  await app.close()
+})
+
 t.test('languages of equal quality are a set, where the app says so', async (t) => {
   for (const ignoreLanguageOrder of [false, true]) {
     const { app } = await cachedApp({ http: { ignoreLanguageOrder } })

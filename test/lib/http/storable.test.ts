@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { judgeFreshness } from '../../../lib/http/freshness.ts'
+import { judgeFreshness, type FreshnessInput } from '../../../lib/http/freshness.ts'
 import { headerListOf, headerOf, linesOf } from '../../../lib/http/headers.ts'
 import type { HeaderList } from '../../../lib/http/headers.ts'
 import { stripUnstorable } from '../../../lib/http/response.ts'
@@ -13,10 +13,10 @@ const NOW = Date.UTC(2024, 4, 6, 7, 8, 9)
 
 const seen = new Set<string>()
 
-type Options = Partial<StorableInput> & { routeTtlMs?: number, staleWhileRevalidateMs?: number }
+type Options = Partial<StorableInput> & Pick<FreshnessInput, 'targets' | 'routeTtlMs' | 'staleWhileRevalidateMs'>
 
-function judge (headers: HeaderList, { routeTtlMs, staleWhileRevalidateMs, ...options }: Options = {}): string {
-  const { status = 200, targets = [] } = options
+function judge (headers: HeaderList, { routeTtlMs, staleWhileRevalidateMs, targets = [], ...options }: Options = {}): string {
+  const { status = 200 } = options
   const freshness = judgeFreshness({ status, headers, nowMs: NOW, targets, ...(routeTtlMs === undefined ? {} : { routeTtlMs }), ...(staleWhileRevalidateMs === undefined ? {} : { staleWhileRevalidateMs }) })
   const verdict = judgeStorable({ method: 'GET', status, headers, freshness, requestHasCredentials: false, ...options })
   return verdict.store ? 'store' : verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}`
