@@ -50,7 +50,8 @@ async function apps (answers: Map<string, Answer>, ran: () => void): Promise<{ c
       return await reply.code(status).send(body)
     }
     for (const method of ['GET', 'POST'] as const) {
-      cached.route({ method, url: `/${route}/:id`, config: { cache: options[route] }, handler })
+      const keeps = method === 'GET' || route === 'choices' || route === 'trusting'
+      cached.route({ method, url: `/${route}/:id`, config: keeps ? { cache: options[route] } : {}, handler })
       bare.route({ method, url: `/${route}/:id`, handler })
     }
   }
