@@ -7,7 +7,6 @@ import { refuseUnknown } from '../lib/unknown-option.ts'
 import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
-import { checkMethodOptions } from './method-options.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 import { KnownKeys } from './known-keys.ts'
 import { Outlet } from './outlet.ts'
@@ -138,7 +137,6 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   const ttlMs = ms('ttl', defaults.ttlMs)
   const notFoundTtlMs = ms('notFoundTtl', 0)
   const http = resolveHttpPolicy(options.http, defaults.http, ttlMs === 0)
-  checkMethodOptions(given, route.method, http.storePost)
   const headers = strings('headers', options.headers).map((name) => name.toLowerCase()).sort()
   const cookies = [...strings('cookies', options.cookies)].sort()
   const query = route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema)

@@ -1,5 +1,6 @@
 import type { Seconds } from '../../lib/clock.ts'
 import type { Finding, FindingKind } from '../../lib/engine/monitor/findings.ts'
+import { isSafeMethod } from '../../lib/http/method.ts'
 import type { RoutePolicy } from '../route-options.ts'
 import { routerForm, type PrintedRoute } from './printed-routes.ts'
 
@@ -42,7 +43,7 @@ function listed (routes: readonly string[]): string {
 
 /** What is probably not meant so, the gravest first. It cannot know what handlers do. */
 export function auditApp (app: AuditedApp): Finding[] {
-  return [guardPassedBy, secretInKey, unpurgedList, openQuery, purgesUnheard].flatMap((rule) => rule(app))
+  return [guardPassedBy, secretInKey, unpurgedList, openQuery, purgesUnheard, noEffect].flatMap((rule) => rule(app))
 }
 
 /** Hits of a public route come before parsing: no hook behind that runs on them. */
@@ -88,3 +89,18 @@ function purgesUnheard (app: AuditedApp): Finding[] {
   const long = cachedRoutes(app).filter(({ policy }) => policy.ttlMs > app.memoryTtl * 1000)
   return finding('purges-unheard', long.map(nameOf), `live longer than memoryTtl (${app.memoryTtl} s) in this process, where no purge of another instance reaches them`, "with several instances choose strategy: 'hybrid'; with one, raise memoryTtl")
 }
+
+/** Routes that share their options are common, so this is no error: what has no effect on one may have one on the other. */
+function noEffect ({ routes }: AuditedApp): Finding[] {
+  // One registration for several methods has one policy: it is enough that one of them can use it.
+  const others = (route: AuditedRoute): AuditedRoute[] => routes.filter(({ policy }) => policy === route.policy)
+  const asking = routes.filter(({ policy }) => policy !== undefined)
+  const unstored = asking.filter((route) => !route.invalidates && !others(route).some(isStored))
+  const safe = asking.filter((route) => route.invalidates && route.method !== 'HEAD' && others(route).every(({ method }) => isSafeMethod(method)))
+  return [
+    ...finding('no-effect', unstored.map(nameOf), 'ask for caching, but only responses to GET and HEAD are stored', 'take config.cache away, or say what a success invalidates'),
+    ...finding('no-effect', safe.map(nameOf), 'have invalidates, but only the success of an unsafe method invalidates', 'move it to the routes that change something')
+  ]
+}
+
+const isStored = ({ method, policy }: AuditedRoute): boolean => method === 'GET' || method === 'HEAD' || (method === 'POST' && policy?.http.storePost === true)

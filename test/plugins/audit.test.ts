@@ -1,6 +1,6 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import t from 'tap'
-import cache, { type CachePluginOptions, type Finding } from '../../plugins/index.ts'
+import cache, { type CachePluginOptions, type Finding, type RouteCacheOptions } from '../../plugins/index.ts'
 import { startRedis } from '../support/redis-server.ts'
 
 interface Audited { findings: Finding[], lines: Array<{ level: number, finding?: string, msg: string }>, app: FastifyInstance }
@@ -84,6 +84,23 @@ t.test('each of the other mistakes is found, with its cure', async (t) => {
   t.match(findings[2]?.message, 'PATCH /products/:id, DELETE /products/:id/reviews/:review name nothing to invalidate')
   t.ok(findings.every(({ cure }) => cure !== ''))
   t.same(lines.map(({ level }) => level), [40, 40, 30, 30, 30, 40], 'what may harm others than the hit rate is a warning')
+})
+
+t.test('what a route asks for and can never have is told, unless another method of it has it', async (t) => {
+  const { findings, lines } = await audited((app) => {
+    const route = (method: string | string[], url: string, given: RouteCacheOptions | true): void => { app.route({ method, url, schema: { querystring }, config: { cache: given }, handler: page }) }
+    route('GET', '/reads', { ttl: 60, invalidates: ['a'] })
+    route('POST', '/writes', { ttl: 60 })
+    route(['PUT', 'DELETE'], '/changes', true)
+    route('POST', '/answers', { ttl: 60, http: { storePost: true } })
+    route(['GET', 'DELETE'], '/both', { ttl: 60, invalidates: ['a'] })
+    route('PUT', '/shared', { ttl: 60, invalidates: ['a'] })
+  })
+  t.same(findings.map(({ kind, routes }) => [kind, routes]), [
+    ['no-effect', ['POST /writes', 'PUT /changes', 'DELETE /changes']],
+    ['no-effect', ['GET /reads']]
+  ])
+  t.same(lines.map(({ level }) => level), [30, 30])
 })
 
 t.test('with a log that instances share, no purge goes unheard', async (t) => {

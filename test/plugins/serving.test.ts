@@ -552,19 +552,3 @@ t.test('several caches in one app, prefixes, and a second context', async (t) =>
   t.equal((split as Partial<FastifyInstance>).cache, undefined)
   await split.close()
 })
-
-t.test('what a route asks for and can never have is refused', async (t) => {
-  const app = Fastify()
-  await app.register(cache, { strategy: 'memory' })
-  const route = (method: string | string[], given: RouteCacheOptions | true) => () => { app.route({ method, url: '/x', config: { cache: given }, handler: async () => 'x' }) }
-  const refused = (method: string | string[], given: RouteCacheOptions | true, message: RegExp): void => { t.throws(route(method, given), { code: 'FST_ERR_CACHE_OPTION_CONFLICT', message }) }
-  refused('GET', { ttl: 60, invalidates: ['a'] }, /^Options config\.cache\.invalidates and method: GET exclude each other: only the success of an unsafe method invalidates$/)
-  refused(['GET', 'HEAD'], { invalidates: ['a'] }, /method: GET, HEAD/)
-  refused('POST', { ttl: 60, invalidates: ['a'] }, /^Options config\.cache\.ttl and method: POST exclude each other: only responses to GET and HEAD are stored/)
-  refused(['PUT', 'DELETE'], true, /^Options config\.cache and method: PUT, DELETE/)
-  refused('OPTIONS', {}, /^Options config\.cache and method: OPTIONS/)
-  t.doesNotThrow(route('POST', { ttl: 60, http: { storePost: true } }))
-  t.doesNotThrow(route(['GET', 'DELETE'], { ttl: 60, invalidates: ['a'] }))
-  t.doesNotThrow(route('PUT', { invalidates: ['a'], ...{ ttl: undefined } }))
-  await app.close()
-})
