@@ -155,11 +155,14 @@ export class Capture {
     varyOnKey(reply, miss.policy, response.vary)
     if (miss.policy.http.groups.out) sendGroups(reply, marks)
     this.#surrogateKeys?.put(request, reply, marks)
-    const headers = stripUnstorable(addedHeaders(miss.before, reply.getHeaders() as ReplyHeaders), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()), keepSetCookie: miss.policy.http.storeSetCookie })
+    let ours = reply.getHeaders() as ReplyHeaders
+    const headers = stripUnstorable(addedHeaders(miss.before, ours), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()), keepSetCookie: miss.policy.http.storeSetCookie })
     if (untouched !== undefined) setBack(reply, untouched)
     this.#ends.status(miss, reply, { fwdStatus: confirmed === undefined ? undefined : handlerStatus, ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
 
-    const ours = reply.getHeaders() as ReplyHeaders
+    const cacheStatus = reply.getHeader('cache-status')
+    if (untouched !== undefined) ours = reply.getHeaders() as ReplyHeaders
+    else if (cacheStatus !== undefined) ours['cache-status'] = cacheStatus
     let decided: Judgement | undefined
     let whole: Buffer | undefined = bytes
     // Hooks behind ours may compress or shorten the payload; its length is then no longer that of what we hold.

@@ -68,7 +68,7 @@ export class ObservedRequest {
 
   /** Node keeps what it has once made of the raw headers; a hook may have looked before us. */
   #forgetDistinct (): void {
-    if ('headersDistinct' in this.#raw) Object.assign(this.#raw, { headersDistinct: undefined })
+    if ('headersDistinct' in this.#raw) (this.#raw as { headersDistinct: unknown }).headersDistinct = undefined
   }
 
   /** Puts the request back as it was, and tells what was read. */

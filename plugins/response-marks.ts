@@ -34,7 +34,8 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
  * slashes, escapes, an absolute form), and a change made by one of them must reach what was stored under another.
  */
 export function markOfRoute (request: FastifyRequest, route: string): Mark {
-  return routeMark(request.protocol, request.host.toLowerCase(), route, JSON.stringify(request.params))
+  const parameters = route.includes(':') || route.includes('*') ? JSON.stringify(request.params) : '{}'
+  return routeMark(request.protocol, request.host.toLowerCase(), route, parameters)
 }
 
 export function resolveNames (names: NamesOf | undefined, request: FastifyRequest, reply: FastifyReply): readonly string[] {
