@@ -1,6 +1,6 @@
 /*
  * What does a miss cost? CPU time per request of the server process for requests of which no two are the same, beside the
- * same route without a cache: a list of 20 products from an embedded SQL database, and a handler that does nothing.
+ * same route without a cache: a list of 20 products from an embedded SQL database, a search in it, and a handler that does nothing.
  *
  *   npm run build && node --import=tsx bench/http-miss.ts
  */
@@ -10,7 +10,7 @@ const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
 const REQUESTS = Number(process.env['REQUESTS'] ?? 400)
 
 const targets = []
-for (const name of ['list, uncached', 'list, missed', 'list, missed, no dependencies', 'nothing, uncached', 'nothing, missed']) targets.push(await startServer(name))
+for (const name of ['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'nothing, uncached', 'nothing, missed']) targets.push(await startServer(name))
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: (n) => `/product?n=${n}` })
 for (const target of targets) target.stop()
 printCosts(costs, 'list, uncached', { rounds: ROUNDS, requests: REQUESTS })

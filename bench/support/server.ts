@@ -1,8 +1,10 @@
 /*
  * A server to be measured, in a process of its own. Tells its port to the parent, and on `cpu` the CPU time it has used.
  */
+import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance } from 'fastify'
 import compress from '@fastify/compress'
 import { createCache } from 'async-cache-dedupe'
@@ -14,6 +16,8 @@ import { ownCatalogue, readCatalogue } from '../../example-app/catalogue.ts'
 import { ProductDatabase } from '../../example-app/database.ts'
 import { large, product, productSchema } from './product.ts'
 
+const productsFile = process.env['PRODUCTS_FILE'] ?? fileURLToPath(new URL('../../../shared/data/products.json', import.meta.url))
+
 type Variant = (app: FastifyInstance) => void | Promise<void>
 
 /** What a list of the example costs: two queries on an embedded SQL database. */
@@ -22,6 +26,10 @@ function list (): unknown {
   const { ids, total } = database.page({ page: 1, pageSize: 20, sort: 'price' })
   return { total, items: database.findMany(ids) }
 }
+
+/** What a search costs in a catalogue of some size: text of every product is looked at. `PRODUCTS_FILE` names another. */
+const shop = existsSync(productsFile) ? new ProductDatabase(await readCatalogue(productsFile)) : database
+const search = (): unknown => ({ items: shop.search('phone', 20) })
 
 const cachedRoute = (options: RouteCacheOptions, plugin = {}): Variant => async (app) => {
   await app.register(cache, { strategy: 'memory', ...plugin })
@@ -63,6 +71,13 @@ const variants: Record<string, Variant> = {
   'list, missed, no dependencies': async (app) => {
     await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000, trackDependencies: false })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
+  },
+  'search, uncached': (app) => {
+    app.get('/product', async () => search())
+  },
+  'search, missed': async (app) => {
+    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000 })
+    app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => search())
   },
   'large, bare': async (app) => {
     app.get('/product', async () => large)
