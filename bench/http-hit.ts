@@ -4,10 +4,10 @@
  *
  *   npm run build && node --import=tsx bench/http-hit.ts
  */
-import { cpuPerRequest, load, printCosts, startServer } from './support/load.ts'
+import { cpuPerRequest, load, printCosts, startServer, startServers } from './support/load.ts'
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
-const REQUESTS = Number(process.env['REQUESTS'] ?? 800)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 600)
 
 const model = await startServer('public')
 await load(model.port, 2, () => '/product', 1)
@@ -16,8 +16,8 @@ const headers = Object.fromEntries([...response.headers].filter(([name]) => name
 const RAW_RESPONSE = JSON.stringify({ headers, body: await response.text() })
 model.stop()
 
-const targets = [await startServer('raw', { RAW_RESPONSE })]
-for (const name of process.env['ONLY']?.split('|') ?? ['public', 'guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']) targets.push(await startServer(name))
+const others = process.env['ONLY']?.split('|') ?? ['public', 'guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']
+const targets = await startServers(['raw', ...others], { RAW_RESPONSE })
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
 for (const target of targets) target.stop()
 printCosts(costs, 'raw', { rounds: ROUNDS, requests: REQUESTS })

@@ -4,13 +4,12 @@
  *
  *   npm run build && node --import=tsx bench/http-miss.ts
  */
-import { cpuPerRequest, printCosts, startServer } from './support/load.ts'
+import { cpuPerRequest, printCosts, startServers } from './support/load.ts'
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
 const REQUESTS = Number(process.env['REQUESTS'] ?? 400)
 
-const targets = []
-for (const name of ['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'nothing, uncached', 'nothing, missed']) targets.push(await startServer(name))
+const targets = await startServers(['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'nothing, uncached', 'nothing, missed'])
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: (n) => `/product?n=${n}` })
 for (const target of targets) target.stop()
 printCosts(costs, 'list, uncached', { rounds: ROUNDS, requests: REQUESTS })

@@ -12,6 +12,13 @@ export interface Target {
   stop: () => void
 }
 
+/** One process of each server, or several: two of one kind may differ by a tenth. What they come to is put together by name. */
+export async function startServers (names: readonly string[], env: Record<string, string> = {}, processes = Number(process.env['PROCESSES'] ?? 1)): Promise<Target[]> {
+  const targets: Target[] = []
+  for (let i = 0; i < processes; i++) for (const name of names) targets.push(await startServer(name, env))
+  return targets
+}
+
 export async function startServer (name: string, env: Record<string, string> = {}): Promise<Target> {
   const child: ChildProcess = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [name], { execArgv: ['--import=tsx'], env: { CACHE_STRATEGY: 'memory', ...process.env, ...env } })
   const [{ port }] = await once(child, 'message') as [{ port: number }]
