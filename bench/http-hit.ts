@@ -4,10 +4,10 @@
  *
  *   npm run build && node --import=tsx bench/http-hit.ts
  */
-import { cpuPerRequest, load, printCosts, startServer, startServers } from './support/load.ts'
+import { cpuOfProcesses, load, printCosts, startServer } from './support/load.ts'
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
-const REQUESTS = Number(process.env['REQUESTS'] ?? 600)
+const PROCESSES = Number(process.env['PROCESSES'] ?? 6)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 20_000)
 
 const model = await startServer('public')
 await load(model.port, 2, () => '/product', 1)
@@ -17,7 +17,5 @@ const RAW_RESPONSE = JSON.stringify({ headers, body: await response.text() })
 model.stop()
 
 const others = process.env['ONLY']?.split('|') ?? ['public', 'guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']
-const targets = await startServers(['raw', ...others], { RAW_RESPONSE })
-const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
-for (const target of targets) target.stop()
-printCosts(costs, 'raw', { rounds: ROUNDS, requests: REQUESTS })
+const costs = await cpuOfProcesses(['raw', ...others], { processes: PROCESSES, requests: REQUESTS, pathOf: () => '/product', env: { RAW_RESPONSE } })
+printCosts(costs, 'raw', `${PROCESSES} processes of each, ${REQUESTS} requests; median (best)`)

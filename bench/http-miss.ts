@@ -4,12 +4,11 @@
  *
  *   npm run build && node --import=tsx bench/http-miss.ts
  */
-import { cpuPerRequest, printCosts, startServers } from './support/load.ts'
+import { cpuOfProcesses, printCosts } from './support/load.ts'
 
-const ROUNDS = Number(process.env['ROUNDS'] ?? 40)
-const REQUESTS = Number(process.env['REQUESTS'] ?? 400)
+const PROCESSES = Number(process.env['PROCESSES'] ?? 6)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 10_000)
 
-const targets = await startServers(['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'nothing, uncached', 'nothing, missed'])
-const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: (n) => `/product?n=${n}` })
-for (const target of targets) target.stop()
-printCosts(costs, 'list, uncached', { rounds: ROUNDS, requests: REQUESTS })
+const names = ['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'nothing, uncached', 'nothing, missed']
+const costs = await cpuOfProcesses(names, { processes: PROCESSES, requests: REQUESTS, pathOf: (n) => `/product?n=${n}` })
+printCosts(costs, 'list, uncached', `${PROCESSES} processes of each, ${REQUESTS} requests; median (best)`)

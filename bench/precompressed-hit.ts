@@ -22,4 +22,4 @@ for (const target of targets) {
 }
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product', fields })
 for (const target of targets) target.stop()
-printCosts(costs, 'large, precompressed', { rounds: ROUNDS, requests: REQUESTS })
+printCosts(costs, 'large, precompressed', `${ROUNDS} turns of ${REQUESTS} requests; median (quiet tenth)`)

@@ -12,13 +12,6 @@ export interface Target {
   stop: () => void
 }
 
-/** One process of each server, or several: two of one kind may differ by a tenth. What they come to is put together by name. */
-export async function startServers (names: readonly string[], env: Record<string, string> = {}, processes = Number(process.env['PROCESSES'] ?? 1)): Promise<Target[]> {
-  const targets: Target[] = []
-  for (let i = 0; i < processes; i++) for (const name of names) targets.push(await startServer(name, env))
-  return targets
-}
-
 export async function startServer (name: string, env: Record<string, string> = {}): Promise<Target> {
   const child: ChildProcess = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [name], { execArgv: ['--import=tsx'], env: { CACHE_STRATEGY: 'memory', ...process.env, ...env } })
   const [{ port }] = await once(child, 'message') as [{ port: number }]
@@ -102,10 +95,33 @@ export async function cpuPerRequest (targets: readonly Target[], { rounds, reque
   return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.1) }]))
 }
 
+/** What one server is measured by: several processes of it, for two of one kind differ by a tenth and more. */
+export interface ProcessPlan { readonly processes: number, readonly requests: number, readonly pathOf: (n: number) => string, readonly env?: Record<string, string> }
+
+/**
+ * CPU time per request of several processes of each server, in turn, each under steady load and with the machine to itself:
+ * one that has to share it with ten that sleep finds its caches cold at each of its turns.
+ */
+export async function cpuOfProcesses (names: readonly string[], { processes, requests, pathOf, env }: ProcessPlan): Promise<Map<string, Cost>> {
+  const samples = new Map<string, number[]>(names.map((name) => [name, []]))
+  let n = 0
+  for (let round = 0; round < processes; round++) {
+    for (const name of names) {
+      const target = await startServer(name, env)
+      await load(target.port, WARM_UP, () => pathOf(n++))
+      const before = await target.cpuMicros()
+      await load(target.port, requests, () => pathOf(n++))
+      samples.get(name)?.push((await target.cpuMicros() - before) / requests)
+      target.stop()
+    }
+  }
+  return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: Math.min(...values) }]))
+}
+
 /** Prints costs beside that of one of them. */
-export function printCosts (costs: ReadonlyMap<string, Cost>, beside: string, { rounds, requests }: { rounds: number, requests: number }): void {
+export function printCosts (costs: ReadonlyMap<string, Cost>, beside: string, how: string): void {
   const limit = costs.get(beside) ?? { median: NaN, quiet: NaN }
-  console.log(`${rounds} turns of ${requests} requests each, 16 connections; CPU µs per request: median (quiet tenth), × ${beside}`)
+  console.log(`${how}, 16 connections; CPU µs per request, × ${beside}`)
   for (const [name, { median, quiet }] of costs) {
     console.log(`${name.padEnd(32)} ${median.toFixed(1).padStart(6)} (${quiet.toFixed(1)})   ${(median / limit.median).toFixed(2)} (${(quiet / limit.quiet).toFixed(2)})`)
   }
