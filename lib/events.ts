@@ -107,6 +107,7 @@ export class CacheEventHub {
    * @returns what ends it
    */
   gatherLookups (gatherer: LookupGatherer): () => void {
+    this.settle()
     this.#gatherers = [...this.#gatherers, gatherer]
     return () => {
       this.settle()

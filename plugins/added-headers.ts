@@ -1,7 +1,7 @@
 import type { FastifyReply } from 'fastify'
 import { downstreamCacheControl } from '../lib/http/downstream.ts'
 import { makeEtag } from '../lib/http/etag.ts'
-import { headerListOf, headerOf, type HeaderList } from '../lib/http/headers.ts'
+import { headerListOf, headerOf, type HeaderList, type HeaderValue } from '../lib/http/headers.ts'
 import { addToVary, type EffectiveVary } from '../lib/http/vary.ts'
 import type { ReplyHeaders } from './exchange.ts'
 import type { RoutePolicy } from './route-options.ts'
@@ -14,12 +14,29 @@ const TRACES: ReadonlySet<string> = new Set(['request-id', 'x-request-id', 'corr
 
 /** What the handler, and the hooks between the lookup and the capture, have added to the reply: all that a hit has to replay. */
 export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): HeaderList {
-  return headerListOf(after).filter(([name, value]) => !OWN_FIELDS.has(name) && !TRACES.has(name) && String(before[name]) !== String(value))
+  return headerListOf(after)
+    .filter(([name, value]) => !OWN_FIELDS.has(name) && !TRACES.has(name) && String(before[name]) !== String(value))
+    .map(([name, value]) => name === 'set-cookie' ? [name, cookiesBeside(before[name], value)] : [name, value])
+}
+
+/** The headers of a reply as they are now. Fastify puts the cookies that come later into the array that it has. */
+export function headersNow (reply: FastifyReply): ReplyHeaders {
+  const headers: ReplyHeaders = reply.getHeaders()
+  const cookies = headers['set-cookie']
+  if (Array.isArray(cookies)) headers['set-cookie'] = [...cookies as readonly string[]]
+  return headers
+}
+
+/** Each cookie is a line of its own: those of hooks are one visitor's, and stand among those of the handler. */
+function cookiesBeside (before: ReplyHeaders[string], after: HeaderValue): HeaderValue {
+  const theirs = new Set([before ?? []].flat().map(String))
+  return [after].flat().filter((cookie) => !theirs.has(cookie))
 }
 
 /** Makes the headers of a reply again what they were. */
 export function setBack (reply: FastifyReply, before: ReplyHeaders): void {
-  for (const name of Object.keys(reply.getHeaders())) if (before[name] === undefined) reply.removeHeader(name)
+  // Cookies would be added to those that are there.
+  for (const name of Object.keys(reply.getHeaders())) if (before[name] === undefined || name === 'set-cookie') reply.removeHeader(name)
   for (const [name, value] of Object.entries(before)) if (value !== undefined) reply.header(name, value as string)
 }
 

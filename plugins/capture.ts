@@ -9,7 +9,7 @@ import { formatHttpDate } from '../lib/http/http-date.ts'
 import { stripUnstorable } from '../lib/http/response.ts'
 import { isFailure } from '../lib/http/staleness.ts'
 import { effectiveVary } from '../lib/http/vary.ts'
-import { addedHeaders, headersUnchanged, ownCacheControl, setBack, varyOnKey, withEtag } from './added-headers.ts'
+import { addedHeaders, headersNow, headersUnchanged, ownCacheControl, setBack, varyOnKey, withEtag } from './added-headers.ts'
 import { captureBody, unwrapResponse, type BodyTee, type CapturedBody } from './body-capture.ts'
 import { sendGroups } from './cache-groups.ts'
 import { noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
@@ -146,7 +146,7 @@ export class Capture {
       return body.payload
     }
 
-    const untouched = miss.would === undefined ? undefined : { ...reply.getHeaders() as ReplyHeaders }
+    const untouched = miss.would === undefined ? undefined : headersNow(reply)
     if (reply.getHeader('date') === undefined) reply.header('date', formatHttpDate(nowMs))
     const etag = bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined ? makeEtag(bytes) : undefined
     if (etag !== undefined) reply.header('etag', etag)

@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod 
 import { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
+import { headersNow } from './added-headers.ts'
 import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
 import { missOf, noteArrival, noteThrown } from './exchange.ts'
 import { ObservedRequest } from './observed-request.ts'
@@ -41,7 +42,7 @@ export class HandlerScope {
     if (miss === null || miss.owner !== this.#owner) return handler.call(app, request, reply)
     const { policy } = miss
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
-    if (policy.serveFrom === 'onRequest') miss.before = reply.getHeaders()
+    if (policy.serveFrom === 'onRequest') miss.before = headersNow(reply)
     miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request), miss.conditions)
     const { dependencies } = this.#parts
     const call = (): unknown => handler.call(app, request, reply)

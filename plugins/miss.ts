@@ -5,6 +5,7 @@ import type { ResponseFlight } from '../lib/engine/response-flights.ts'
 import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { WouldBe } from '../lib/events.ts'
+import { headersNow } from './added-headers.ts'
 import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
 import type { Conditions } from './observed-request.ts'
 import { onReplyEnd } from './reply-end.ts'
@@ -54,7 +55,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     scope: arrival?.scope ?? new DependencyScope(),
     startedAt: performance.now(),
     requestTimeMs: nowMs,
-    before: reply.getHeaders(),
+    before: headersNow(reply),
     forward: forward ?? (would !== undefined ? 'bypass' : declined ? 'request' : forwardReason(found)),
     collapsed,
     storable: storable && request.method === 'GET',

@@ -24,12 +24,17 @@ export class Outlet {
     const held = reply as unknown as Record<symbol, unknown>
     if (held[this.#symbols.trailers] !== null || Object.hasOwn(reply, 'send')) return false
     const headers = held[this.#symbols.headers] as OutgoingHttpHeaders
-    for (const [name, value] of stored) headers[name] = value as string
+    for (const [name, value] of stored) {
+      // What hooks have set is sent as well, in lines of their own.
+      if (name === 'set-cookie') reply.header(name, value)
+      else headers[name] = value as string
+    }
     headers['age'] = age
     if (cacheStatus !== undefined) headers['cache-status'] = headers['cache-status'] === undefined ? cacheStatus : appendCacheStatus(String(headers['cache-status']), cacheStatus)
     headers['content-length'] = String(body.length)
-    reply.hijack()
+    // First, for it throws when a hook has set what cannot be written; then the error is Fastify's to answer.
     reply.raw.writeHead(status, headers)
+    reply.hijack()
     reply.raw.end(body)
     return true
   }

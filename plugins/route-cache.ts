@@ -20,6 +20,7 @@ import { beginMiss, forwardReason, type MissOptions } from './miss.ts'
 import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
+import { hasLeft } from './reply-end.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored, responseFor } from './serve-stored.ts'
 import type { Visit } from './visit.ts'
@@ -163,13 +164,15 @@ export class RouteCache implements Lookup {
    */
   async #follow (first: Visit, before: Found): Promise<boolean> {
     const { stats, events, clock, log } = this.#parts
-    const { key, policy, request } = first
+    const { key, policy, request, reply } = first
     stats.add('coalescedLoads')
     if (events.heard('coalesced')) events.emit('coalesced', { key, route: policy.route })
     let visit = first
     let found = before
     while (this.#patienceMs(first) > 0) {
       const end = await this.#flights.wait(found.key, this.#patienceMs(first))
+      // Nobody runs a handler for a client that has left; whoever is still there does.
+      if (hasLeft(reply)) return true
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
       found = await this.#responses.find(key, request.headers)
       const nowMs = clock.now()

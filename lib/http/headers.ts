@@ -40,7 +40,7 @@ export function headerListOf (record: Readonly<Record<string, number | HeaderVal
   const list: Array<readonly [string, HeaderValue]> = []
   for (const [name, value] of Object.entries(record)) {
     if (value === undefined) continue
-    list.push([name.toLowerCase(), typeof value === 'number' ? String(value) : value])
+    list.push([name.toLowerCase(), typeof value === 'number' ? String(value) : typeof value === 'string' ? value : [...value]])
   }
   return list
 }

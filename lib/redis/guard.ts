@@ -39,6 +39,8 @@ const MAX_PROBE_MS = 2000
 export class Guard {
   readonly #options: GuardOptions
   readonly #breaker: CircuitBreaker
+  /** The calls under way, where one answer that is overdue keeps all others waiting. */
+  readonly #waiting = new Set<(error: Error) => void>()
   #next: Timer | undefined
   #closed = false
 
@@ -86,7 +88,7 @@ export class Guard {
     }
     let answer: Promise<T>
     try { answer = call() } catch (error) { answer = Promise.reject(error) }
-    return deadline(answer, deadlineMs, this.#options.clock, late).then(
+    return deadline(answer, deadlineMs, this.#options.clock, late, this.#options.inOrder ? this.#waiting : undefined).then(
       (result) => {
         this.#breaker.succeeded()
         return result
@@ -109,6 +111,9 @@ export class Guard {
 
   #overdue (answer: Promise<unknown>): void {
     this.#breaker.tripped()
+    const behind = [...this.#waiting]
+    this.#waiting.clear()
+    for (const giveUp of behind) giveUp(new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE('an earlier answer is overdue'))
     const answered = (): void => {
       this.#breaker.stirred()
       this.#probe()

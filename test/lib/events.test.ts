@@ -61,6 +61,10 @@ t.test('who gathers lookups hears of all of them, in order, before anything else
   for (let i = 0; i < 1000; i++) say(`${i}`)
   const told = batches.splice(0).flat()
   t.ok(told.length > 900, 'nor does anybody wait for long while there is much to tell')
+  const joined: string[] = []
+  const part = hub.gatherLookups((lookups) => { joined.push(...lookups.map(({ key }) => key)) })
+  part()
+  t.same(joined, [], 'who joins is not told what was before')
   leave()
   t.same([...told, ...batches.flat()], Array.from({ length: 1000 }, (_, i) => `${i}`), 'who leaves is told the rest')
   t.notOk(hub.heard('lookup'))

@@ -303,3 +303,87 @@ t.test('headers that a hook has looked at before, and the way the connection is 
     t.match(cacheStatus(await app.inject({ url, headers: { 'x-forwarded-host': 'evil', connection: 'evil' } })), new RegExp(`unkeyed-input; ${input}`), url)
   }
 })
+
+t.test('a client that leaves before its turn on a connection came holds nobody up', async (t) => {
+  const { app } = await cachedApp({ monitor: false })
+  t.teardown(() => app.close())
+  const slow = deferred()
+  const begun = deferred()
+  let runs = 0
+  app.get('/slow', async () => { await slow.promise })
+  app.get('/page', { config: { cache: true } }, async (_request, reply) => {
+    runs++
+    begun.resolve()
+    return reply.type('text/plain').send(Readable.from(Array.from({ length: 40 }, () => 'x'.repeat(10_000))))
+  })
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const socket = connect((app.server.address() as AddressInfo).port, '127.0.0.1')
+  socket.write('GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\nGET /page HTTP/1.1\r\nHost: localhost\r\n\r\n')
+  await begun.promise
+  socket.destroy()
+  const { body, headers } = await app.inject({ url: '/page', headers: { host: 'localhost' } })
+  t.equal(body.length, 400_000)
+  t.notMatch(headers['cache-status'], /collapsed=\?0/, 'it did not wait in vain')
+  t.equal(runs, 2)
+  slow.resolve()
+})
+
+t.test('of those who wait for a page, only one who is still there runs the handler in turn', async (t) => {
+  const { app } = await cachedApp({ monitor: false })
+  t.teardown(() => app.close())
+  const gates = [deferred<string>(), deferred<string>()]
+  let runs = 0
+  app.get('/page', { config: { cache: true } }, async () => await gates[runs++]?.promise)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const { port } = app.server.address() as AddressInfo
+  const sockets = Array.from({ length: 20 }, () => connect(port, '127.0.0.1'))
+  for (const socket of sockets) {
+    socket.write('GET /page HTTP/1.1\r\nHost: localhost\r\n\r\n')
+    socket.on('error', () => {})
+  }
+  while (app.cache.getStats().coalescedLoads < 19) await turns()
+  const live = app.inject({ url: '/page', headers: { host: 'localhost' } })
+  while (app.cache.getStats().coalescedLoads < 20) await turns()
+  await Promise.all(sockets.map(async (socket) => {
+    socket.destroy()
+    await once(socket, 'close')
+  }))
+  while (runs < 2) await turns()
+  await turns(20)
+  t.equal(runs, 2, 'the one whose client left, and the one whose client is there')
+  gates[0]?.resolve('for nobody')
+  gates[1]?.resolve('for who is there')
+  t.match((await live).body, /for/)
+  t.equal(runs, 2)
+})
+
+t.test('a hit with a header that cannot be written is an error, not a silence', async (t) => {
+  for (const config of [{ ttl: 60 }, { ttl: 60, public: true }]) {
+    const { app } = await cachedApp()
+    t.teardown(() => app.close())
+    let bad = false
+    app.addHook('onRequest', async (_request, reply) => { if (bad) reply.header('x-bad', 'a\nb') })
+    app.get('/page', { config: { cache: config } }, async () => 'page')
+    await app.inject('/page')
+    bad = true
+    t.equal((await app.inject('/page')).statusCode, 500)
+    bad = false
+    t.match((await app.inject('/page')).headers['cache-status'], /;hit/)
+  }
+})
+
+t.test('where cookies are stored, those of hooks are not, and each visitor has their own', async (t) => {
+  for (const mode of ['serve', 'observe'] as const) {
+    const { app } = await cachedApp({ http: { storeSetCookie: true }, mode })
+    t.teardown(() => app.close())
+    app.addHook('onRequest', async ({ headers }, reply) => { if (headers['x-user'] !== undefined) reply.header('set-cookie', `sid=${String(headers['x-user'])}`) })
+    app.get('/page', { config: { cache: { ttl: 60 } } }, async (_request, reply) => reply.header('set-cookie', 'lang=de').send('page'))
+    app.get('/two', { config: { cache: { ttl: 60 } } }, async (_request, reply) => reply.header('set-cookie', 'a=1').header('set-cookie', 'b=2').send('page'))
+    app.addHook('onSend', async ({ headers }, reply) => { if (headers['x-late'] !== undefined) reply.header('set-cookie', `late=${String(headers['x-late'])}`) })
+    const cookies = async (url: string, headers = {}): Promise<unknown> => [(await app.inject({ url, headers })).headers['set-cookie']].flat()
+    for (const user of ['1', '2', '3']) t.same(await cookies('/page', { 'x-user': user }), [`sid=${user}`, 'lang=de'], `${mode}, user ${user}`)
+    t.same(await cookies('/page'), ['lang=de'])
+    for (const late of ['1', '2']) t.same(await cookies('/two', { 'x-late': late }), ['a=1', 'b=2', `late=${late}`], mode)
+    t.same(await cookies('/two'), ['a=1', 'b=2'])
+  }
+})
