@@ -25,12 +25,15 @@ const showPast = (all) => {
   drawPast('hit-rate', [minutes, rates], `The hit rate of the last minute is ${percent(last?.hitRate ?? null)}.`,
     { series: [{ ...line('hit rate', '--one', percent), fill: colour('--one-soft') }], write: (value) => `${Math.round(value * 100)} %`, scale: { range: [0, 1] } })
   drawPast('lookups', [minutes, history.map(({ lookups }) => lookups), history.map(({ lookups, hitRate }) => lookups * (hitRate ?? 0))], `${count(last?.lookups ?? 0)} lookups in the last minute.`,
-    { series: [bars('lookups', '--two'), bars('of them hits', '--one')], write: count, scale: { range: fromZero } })
+    { series: [bars('lookups', '--two'), bars('of them hits', '--one')], write: whole, scale: { range: fromZero } })
   drawPast('latency', [minutes, history.map(({ answerP95 }) => answerP95), history.map(({ loadP95 }) => loadP95)], `In the last minute answers from the cache took ${time(last?.answerP95 ?? null)}, loads ${time(last?.loadP95 ?? null)}.`,
     { series: [line('answers from the cache', '--one', time), line('loads', '--two', time)], write: time, scale: { distr: 3 }, wide: 60 })
   drawPast('evictions', [minutes, history.map(({ evictions }) => evictions)], `${count(last?.evictions ?? 0)} evictions in the last minute.`,
-    { series: [bars('evictions', '--two')], write: count, scale: { range: fromZero } })
+    { series: [bars('evictions', '--two')], write: whole, scale: { range: fromZero } })
 }
+
+/** There is no half of an eviction: an axis may have lines between whole numbers, but says nothing there. @param {number} value */
+const whole = (value) => Number.isInteger(value) ? count(value) : ''
 
 /** @type {import('uplot').Range.Function} */
 const fromZero = (_chart, _least, most) => [0, Math.max(1, most * 1.1)]

@@ -13,6 +13,9 @@ const attempt = async (out, task) => {
   }
 }
 
+// What was said of the last purge does not hold for what is written now.
+at('purge').addEventListener('input', () => { say('purged', '') })
+
 at('purge').addEventListener('submit', async (event) => {
   event.preventDefault()
   const dryRun = event.submitter instanceof HTMLButtonElement && event.submitter.value === 'try'

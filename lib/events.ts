@@ -1,5 +1,6 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { EpochMs, Milliseconds } from './clock.ts'
+import { errors, shown } from './errors.ts'
 
 /** Why an entry left a store without anybody asking. */
 export type EvictionCause = 'entries' | 'bytes' | 'expired' | 'purged'
@@ -90,7 +91,10 @@ export class CacheEventHub {
   #gatherers: readonly LookupGatherer[] = []
   #untold: Array<CacheEvents['lookup']> = []
 
+  /** @throws FST_ERR_CACHE_OPTION for an event that does not exist, or a listener that cannot be called */
   on<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
+    if (!Object.hasOwn(EVENT_CHANNELS, name)) throw new errors.FST_ERR_CACHE_OPTION('name', shown(name), `one of ${Object.keys(EVENT_CHANNELS).join(', ')}`)
+    if (typeof listener !== 'function') throw new errors.FST_ERR_CACHE_OPTION('listener', shown(listener), 'a function')
     this.#set(name, [...this.#of(name), listener])
     return this
   }

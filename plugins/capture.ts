@@ -158,7 +158,8 @@ export class Capture {
     let ours = reply.getHeaders() as ReplyHeaders
     const headers = stripUnstorable(addedHeaders(miss.before, ours), { cacheControl: parseCacheControl(reply.getHeader('cache-control')?.toString()), keepSetCookie: miss.policy.http.storeSetCookie })
     if (untouched !== undefined) setBack(reply, untouched)
-    this.#ends.status(miss, reply, { fwdStatus: confirmed === undefined ? undefined : handlerStatus, ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && parts.canStore() })
+    const canStore = parts.canStore()
+    this.#ends.status(miss, reply, { fwdStatus: confirmed === undefined ? undefined : handlerStatus, ttl: first.freshness.freshForMs / 1000, stored: bytes !== undefined && canStore, detail: canStore ? undefined : 'unavailable' })
 
     const cacheStatus = reply.getHeader('cache-status')
     if (untouched !== undefined) ours = reply.getHeaders() as ReplyHeaders

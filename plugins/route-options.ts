@@ -190,12 +190,12 @@ function flag (name: string, value: unknown): boolean {
 }
 
 function names (name: string, value: unknown): NamesOf | undefined {
-  return value === undefined || typeof value === 'function' ? value as NamesOf | undefined : strings(name, value)
+  return value === undefined || typeof value === 'function' ? value as NamesOf | undefined : strings(name, value, 'an array of strings, or a function that answers one')
 }
 
-function strings (name: string, value: unknown): readonly string[] {
+function strings (name: string, value: unknown, allowed = 'an array of strings'): readonly string[] {
   if (value === undefined) return []
-  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== '')) throw new errors.FST_ERR_CACHE_OPTION(`config.cache.${name}`, shown(value), 'an array of strings')
+  if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== '')) throw new errors.FST_ERR_CACHE_OPTION(`config.cache.${name}`, shown(value), allowed)
   return value
 }
 

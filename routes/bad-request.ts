@@ -16,7 +16,7 @@ export async function atClientsRisk<R> (run: () => Promise<R>): Promise<R> {
 export function fieldsOf (given: unknown, where: string, known?: readonly string[]): Readonly<Record<string, unknown>> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new errors.FST_ERR_CACHE_REQUEST(where, shown(given), 'an object')
   const stranger = known === undefined ? undefined : Object.keys(given).find((name) => !known.includes(name))
-  if (stranger !== undefined) throw new errors.FST_ERR_CACHE_REQUEST(stranger, 'unknown', `one of ${known?.join(', ') ?? ''}`)
+  if (stranger !== undefined) throw new errors.FST_ERR_CACHE_REQUEST(stranger, 'unknown', known === undefined || known.length === 0 ? 'left out' : `one of ${known.join(', ')}`)
   return given as Readonly<Record<string, unknown>>
 }
 

@@ -37,7 +37,7 @@ export function invalidateRoutes (app: FastifyInstance, { prefix, cache, guard }
     ...routeShape('Purge by key, tag, pattern or path', { body, response: { 200: purged, 400: BAD_REQUEST, ...GUARD_RESPONSES } }, accept),
     bodyLimit: BODY_LIMIT
   }, async (request) => {
-    const { dryRun, ...purge } = fieldsOf(request.body, 'body')
+    const { dryRun, ...purge } = fieldsOf(request.body, 'body', Object.keys(body.properties))
     flagIn(purge, 'everything')
     flagIn(purge, 'soft')
     const only = flagIn({ dryRun }, 'dryRun')

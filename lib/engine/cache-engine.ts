@@ -11,7 +11,7 @@ import { writeValues } from './data-writes.ts'
 import { Flights } from './flights.ts'
 import { describeEntries, previewPurge, type EntriesOptions, type EntryInfo, type PurgePreview } from './listing.ts'
 import { checkLoader, checkLoadOptions, storeOptionsOf, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
-import { loadMany, type ManyLoader } from './many.ts'
+import { loadMany, pairsOf, type ManyLoader } from './many.ts'
 import type { EngineParts } from './parts.ts'
 import { nameRecord, purgeKinds, toPurgeRecord, type Naming } from './purge-record.ts'
 
@@ -65,13 +65,13 @@ export class CacheEngine {
     return stored === true
   }
 
-  /** `set` for many at once, in one round trip. Answers in the order of the items. */
+  /** `set` for many at once, in one round trip. Answers in the order of the items. @throws as `set` does */
   async setMany<T> (items: Iterable<readonly [key: string, value: T]>, ttlOrOptions?: number | StoreOptions<T>): Promise<boolean[]> {
     const { parts, loads } = this.#shared
     this.#open('set')
     const options = storeOptionsOf(ttlOrOptions)
     checkLoadOptions(options)
-    const list = [...items].map(([key, value]) => [this.#key(key), value] as const)
+    const list = pairsOf(items).map(([key, value]) => [this.#key(key), value] as const)
     return list.length === 0 ? [] : await writeValues(parts, loads, list, options, this.#naming.tag)
   }
 
@@ -208,7 +208,7 @@ export class CacheEngine {
     return await previewPurge(this.#shared.parts, toPurgeRecord(purge, this.#naming))
   }
 
-  /** What is stored, page by page as the iteration goes on; purged entries are left out. */
+  /** What is stored, page by page as the iteration goes on; purged entries are left out. @throws FST_ERR_CACHE_PATTERN, FST_ERR_CACHE_OPTION_UNKNOWN */
   entries (options: EntriesOptions = {}): AsyncGenerator<EntryInfo, void, undefined> {
     return describeEntries(this.#shared.parts, { ...options, pattern: this.#naming.pattern(options.pattern ?? '*') })
   }

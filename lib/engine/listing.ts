@@ -5,6 +5,7 @@ import { globMatches, parseGlob } from '../keyspace/glob.ts'
 import { keysOf, tagsOf } from '../keyspace/mark.ts'
 import { parsePattern } from '../keyspace/pattern.ts'
 import type { PurgeRecord } from '../ports/invalidation-log.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import type { EngineParts } from './parts.ts'
 
 /** What can be told about a stored entry without its value. Instants are epoch milliseconds. */
@@ -64,7 +65,11 @@ export function describeEntry (key: string, entry: Entry, nowMs: EpochMs): Entry
   }
 }
 
-export async function * describeEntries (parts: EngineParts, { pattern = '*', pageSize = 100 }: EntriesOptions): AsyncGenerator<EntryInfo, void, undefined> {
+const KNOWN: ReadonlySet<string> = new Set<keyof EntriesOptions>(['pattern', 'pageSize'])
+
+export async function * describeEntries (parts: EngineParts, options: EntriesOptions): AsyncGenerator<EntryInfo, void, undefined> {
+  refuseUnknown(options, KNOWN)
+  const { pattern = '*', pageSize = 100 } = options
   parsePattern(pattern)
   const verdict = parseGlob(pattern)
   for await (const [key, entry] of eachEntry(parts, pageSize)) {

@@ -46,6 +46,13 @@ export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[
   return await Promise.all(keys.map((key) => loaded.get(key)))
 }
 
+/** @throws FST_ERR_CACHE_OPTION */
+export function pairsOf<T> (items: Iterable<readonly [key: string, value: T]>): ReadonlyArray<readonly [key: string, value: T]> {
+  const given: unknown = items
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) throw new errors.FST_ERR_CACHE_OPTION('items', shown(given), 'an iterable of pairs, such as a Map or Object.entries()')
+  return [...items]
+}
+
 function asMap<T> (keys: readonly string[], values: ManyValues<T>): ReadonlyMap<string, T> {
   if (values instanceof Map) return values
   if (Array.isArray(values)) {

@@ -57,6 +57,7 @@ export interface WarmLearnedOptions extends WarmRoutesOptions {
   timeBudget?: Seconds
 }
 
+const DEPS: ReadonlySet<string> = new Set<keyof WarmingDeps>(['inject', 'leases', 'watch', 'maxLoopDelayMs'])
 const JOB_OPTIONS = ['name', 'signal', 'onProgress'] as const satisfies ReadonlyArray<keyof JobOptions>
 const DATA_OPTIONS: ReadonlySet<string> = new Set<keyof WarmCacheOptions>([...JOB_OPTIONS, 'ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'batchSize', 'concurrency', 'retries', 'jitter'])
 const ROUTE_OPTIONS: ReadonlySet<string> = new Set<keyof WarmRoutesOptions>([...JOB_OPTIONS, 'concurrency', 'headers', 'retries'])
@@ -79,7 +80,9 @@ export class CacheWarmingService {
   readonly #jobs = new Map<string, WarmingJob>()
   #closed = false
 
+  /** @throws FST_ERR_CACHE_OPTION_UNKNOWN */
   constructor (manager: CacheHost, deps: WarmingDeps = {}) {
+    refuseUnknown(deps, DEPS)
     this.#host = manager
     this.#deps = deps
   }

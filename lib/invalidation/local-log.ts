@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.ts'
 import type { InvalidationLog } from '../ports/invalidation-log.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 import { InvalidationIndex } from './invalidation-index.ts'
 import { isEmptyScope, scopeOf } from './purge-scope.ts'
 
@@ -11,8 +12,15 @@ export interface LocalLogOptions {
   readonly maxGlobs?: number
 }
 
-/** The log of a single process: a purge reaches everywhere as soon as the call returns. */
-export function createLocalLog ({ clock, ...limits }: LocalLogOptions): InvalidationLog {
+const KNOWN: ReadonlySet<string> = new Set<keyof LocalLogOptions>(['clock', 'maxRecords', 'maxGlobs'])
+
+/**
+ * The log of a single process: a purge reaches everywhere as soon as the call returns.
+ * @throws FST_ERR_CACHE_OPTION_UNKNOWN
+ */
+export function createLocalLog (options: LocalLogOptions): InvalidationLog {
+  refuseUnknown(options, KNOWN)
+  const { clock, ...limits } = options
   const index = new InvalidationIndex(limits)
   return {
     state: 'current',

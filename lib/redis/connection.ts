@@ -83,7 +83,7 @@ export class RedisConnection implements RedisClient {
 
   /** Why the client is not ready, for a message. */
   get trouble (): string {
-    return this.#trouble ?? (this.#answering ? 'it does not answer' : 'no connection')
+    return this.#trouble ?? (this.#answering ? 'connected, but silent' : 'no connection')
   }
 
   call (command: RedisCommand, options?: RedisCallOptions): Promise<unknown> {

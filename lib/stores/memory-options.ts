@@ -4,6 +4,7 @@ import { errors, shown } from '../errors.ts'
 import type { EvictionCause } from '../events.ts'
 import type { EvictionPolicyName } from '../eviction/create-bounded-map.ts'
 import type { BaseCacheParts } from '../ports/base-cache.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 
 export interface MemoryCacheOptions extends BaseCacheParts {
   /** How many entries are held at most. @default 10000 */
@@ -34,10 +35,12 @@ export const MEMORY_DEFAULTS: ResolvedMemoryOptions = Object.freeze({
   onEvict: () => {}
 })
 
+const KNOWN: ReadonlySet<string> = new Set([...Object.keys(MEMORY_DEFAULTS), ...['log', 'clock', 'ttl'] satisfies Array<keyof BaseCacheParts>])
 const COUNTS = ['maxEntries', 'maxBytes', 'maxEntryBytes'] as const
 
-/** @throws FST_ERR_CACHE_OPTION when a bound is not a positive integer. */
+/** @throws FST_ERR_CACHE_OPTION when a bound is not a positive integer; FST_ERR_CACHE_OPTION_UNKNOWN */
 export function resolveMemoryOptions (given: MemoryCacheOptions): ResolvedMemoryOptions {
+  refuseUnknown(given, KNOWN)
   const resolved: ResolvedMemoryOptions = Object.freeze({
     maxEntries: given.maxEntries ?? MEMORY_DEFAULTS.maxEntries,
     maxBytes: given.maxBytes ?? MEMORY_DEFAULTS.maxBytes,

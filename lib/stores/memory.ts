@@ -16,7 +16,7 @@ const SLOT_CURSOR = /^\d{1,10}$/
  * Entries in the memory of this process, bounded by number and by bytes at once. Everything the engine asks of it is
  * answered at once: no promise, and nothing allocated by a hit.
  *
- * @throws FST_ERR_CACHE_OPTION when a bound is not a positive integer.
+ * @throws FST_ERR_CACHE_OPTION when a bound is not a positive integer; FST_ERR_CACHE_OPTION_UNKNOWN
  */
 export class MemoryCache extends BaseCache {
   readonly #options: ResolvedMemoryOptions

@@ -80,7 +80,7 @@ function unpurgedList (app: AuditedApp): Finding[] {
 /** Every query string is an entry of its own, also those that a stranger makes up. */
 function openQuery (app: AuditedApp): Finding[] {
   const open = cachedRoutes(app).filter(({ url, policy }) => policy.query === undefined && !/[:*]/.test(url))
-  return finding('open-query', open.map(nameOf), 'take any query string, and each is an entry of its own', 'close the set with a schema: querystring: { type: "object", properties: {…}, additionalProperties: false }')
+  return finding('open-query', open.map(nameOf), `take${open.length === 1 ? 's' : ''} any query string, and each is an entry of its own`, 'close the set with a schema: querystring: { type: "object", properties: {…}, additionalProperties: false }')
 }
 
 /** Memory alone hears nothing of what other instances purge. */

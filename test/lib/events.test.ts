@@ -15,6 +15,13 @@ t.test('listeners hear what they asked for, and nothing after they left', async 
   t.notOk(hub.heard('coalesced'))
 })
 
+t.test('an event that does not exist, and a listener that cannot be called, are refused', async (t) => {
+  const hub = new CacheEventHub()
+  for (const name of ['nope', 'toString', undefined]) t.throws(() => hub.on(name as never, () => {}), { code: 'FST_ERR_CACHE_OPTION', message: /^Option name is .*must be one of lookup, load/ })
+  t.throws(() => hub.on('lookup', undefined as never), { code: 'FST_ERR_CACHE_OPTION', message: 'Option listener is undefined, must be a function' })
+  t.notOk(hub.heard('lookup'))
+})
+
 t.test('a listener that throws harms neither the speaker nor the other listeners', async (t) => {
   const hub = new CacheEventHub()
   const heard: unknown[] = []

@@ -81,6 +81,7 @@ t.test('each of the other mistakes is found, with its cure', async (t) => {
     ['before-plugin', ['GET /early']]
   ], 'a route that was there before the plugin at its first request')
   t.match(findings[0]?.message, 'authorization, session_id in its key')
+  t.match(findings[3]?.message, /^GET \/search takes any query string/)
   t.match(findings[2]?.message, 'PATCH /products/:id, DELETE /products/:id/reviews/:review name nothing to invalidate')
   t.ok(findings.every(({ cure }) => cure !== ''))
   t.same(lines.map(({ level }) => level), [40, 40, 30, 30, 30, 40], 'what may harm others than the hit rate is a warning')

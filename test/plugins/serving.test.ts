@@ -265,6 +265,20 @@ t.test('Cache-Status and request.cache tell what happened, and can be switched o
   await named.app.close()
 })
 
+t.test('Cache-Status says so where Redis is away and nothing else keeps the response', async (t) => {
+  const { app } = await cachedApp({ strategy: 'redis', redisUrl: 'redis://127.0.0.1:1' })
+  app.get('/', { config: { cache: { ttl: 60 } } }, async () => 'x')
+  t.equal(cacheStatus(await app.inject('/')), 'fwd=uri-miss;ttl=60;detail=unavailable')
+  await app.close()
+})
+
+t.test('names that may be given by a function are refused with both forms', async (t) => {
+  const { app } = await cachedApp()
+  for (const wrong of [{ tags: 'x' }, { invalidates: 5 }]) {
+    t.throws(() => app.get('/', { config: { cache: wrong as never } }, async () => 'x'), { code: 'FST_ERR_CACHE_OPTION', message: /must be an array of strings, or a function that answers one$/ })
+  }
+})
+
 t.test('a target that has come before has another key at another host, and is passed by at a forged one', async (t) => {
   const { app } = await cachedApp()
   app.get('/x', { config: { cache: { ttl: 60 } } }, async ({ host }) => host)

@@ -89,6 +89,8 @@ t.test('of two sets the later one stays', async (t) => {
   t.equal(await cache.get('a'), 2)
   t.same(await cache.setMany([['b', 1], ['c', undefined], ['d', null]]), [true, false, true])
   t.same(await cache.getMany(['b', 'c', 'd']), [1, undefined, null])
+  for (const items of [{ a: 1 }, undefined, 5]) await t.rejects(cache.setMany(items as never), { code: 'FST_ERR_CACHE_OPTION', message: /^Option items is .*must be an iterable of pairs/ })
+  await t.rejects(cache.entries({ patern: 'b' } as never).next(), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean pattern\?$/ })
   await cache.close()
 })
 

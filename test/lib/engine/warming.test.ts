@@ -186,6 +186,7 @@ t.test('failures are counted and told, never thrown', async (t) => {
     await t.rejects(warming.warmCache({}, 'p', { tll: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean ttl\?$/ })
     t.throws(() => warming.startWarmRoutes([], { concurency: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean concurrency\?$/ })
     t.throws(() => warming.startWarmLearned(new HotList(cache), { timebudget: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean timeBudget\?$/ })
+    t.throws(() => new CacheWarmingService(cache, { injct: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean inject\?$/ })
     t.throws(() => new HotList(cache, { limits: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean limit\?$/ })
     t.match(await warming.warmCache(7 as never, 'p', { retries: 0 }), { outcome: 'failed', error: { code: 'FST_ERR_CACHE_OPTION' } })
   })

@@ -53,6 +53,10 @@ t.test('a refused record leaves no half of itself behind', async (t) => {
   t.equal(log.tip, 0)
 })
 
+t.test('an option that does not exist is refused', async (t) => {
+  t.throws(() => createLocalLog({ clock: fakeClock(), maxRecord: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean maxRecords\?$/ })
+})
+
 t.test('a mark prefix is literal', async (t) => {
   t.equal(effect({ markPrefixes: ['p:/products/'] }, 'a', ['p:/products/1']), 'purged')
   t.equal(effect({ markPrefixes: ['p:/products/'] }, 'a', ['p:/products']), 'valid')

@@ -130,6 +130,7 @@ t.test('refuses bounds that make no sense', async (t) => {
     for (const value of [0, -1, 1.5, NaN, Infinity]) t.throws(() => new MemoryCache({ [name]: value }), { code: 'FST_ERR_CACHE_OPTION', message: new RegExp(`Option ${name} is ${value}`) })
   }
   t.throws(() => new MemoryCache({ ttl: 0 }), { code: 'FST_ERR_CACHE_OPTION' })
+  t.throws(() => new MemoryCache({ maxSiz: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Option maxSiz does not exist/ })
   t.same([MEMORY_DEFAULTS.maxEntries, MEMORY_DEFAULTS.maxBytes, MEMORY_DEFAULTS.maxEntryBytes], [10_000, 104_857_600, 5_242_880])
   const [usage] = new MemoryCache({ maxEntries: 2 ** 40 }).usage()
   t.equal(usage.maxEntries, 2 ** 40, 'a bound that cannot be reached reserves no memory')
