@@ -1,3 +1,4 @@
+import { basename, dirname } from 'node:path'
 import Fastify from 'fastify'
 import type { FastifyInstance, FastifyServerOptions } from 'fastify'
 import cache, { createTextFile } from 'fastify-response-cache'
@@ -39,7 +40,7 @@ export async function buildApp ({ catalogue = ownCatalogue, database: file, host
     admin: { token: adminToken },
     warmup: {
       paths: host === undefined ? [] : ['/products', '/categories'].map((path) => ({ path, host })),
-      ...hotList !== undefined && { storage: createTextFile(hotList) }
+      ...hotList !== undefined && { storage: createTextFile(dirname(hotList), basename(hotList)) }
     }
   })
   const service = new ProductService(database, app.cache)

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -105,6 +105,7 @@ t.test('what was asked for most is fetched at the next start', async (t) => {
   await warm(first)
   for (let time = 0; time < 3; time++) await first.inject('/products/7')
   await first.close()
+  t.ok(statSync(hotList).isFile(), 'the file is the one that was named')
   const second = await buildApp({ hotList })
   t.teardown(async () => { await second.close() })
   await warm(second)
