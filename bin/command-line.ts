@@ -57,7 +57,8 @@ export function readCommandLine (args: readonly string[], env: Readonly<Record<s
   if (!/^(?:\/[A-Za-z0-9\-._~]+)*$/.test(prefix)) return mistake(`--prefix ${prefix} must be a path such as /cache`)
   const timeout = numberOf(options.timeout ?? '10')
   if (timeout === undefined) return mistake(`--timeout ${options.timeout ?? ''} must be a number of seconds`)
-  const token = options.token ?? env['CACHE_ADMIN_TOKEN']
+  // A variable that is empty is one that nobody has set.
+  const token = options.token ?? (env['CACHE_ADMIN_TOKEN'] || undefined)
   // Whatever else stands in a header would be refused by fetch in words that show the token.
   if (token !== undefined && !/^[!-~]+$/.test(token)) return mistake('The token must consist of visible ASCII characters')
   return { kind: 'command', command, words, options, client: { url: url.origin + url.pathname.replace(/\/$/, ''), prefix, token, timeoutMs: timeout * 1000 } }

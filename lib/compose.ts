@@ -1,3 +1,4 @@
+import { Ambient } from './ambient.ts'
 import { applicationName } from './application-name.ts'
 import { systemClock, toMs, type Clock } from './clock.ts'
 import { jsonSerializer, type ValueSerializer } from './codec/serializer.ts'
@@ -58,6 +59,7 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
     stats: new StatsCounter(config.enableStats),
     patienceMs: toMs(config.redisTimeout),
     dependencies: new DependencyTracker(config.trackDependencies),
+    warming: new Ambient(),
     random,
     scratchLog: (): InvalidationLog => createLocalLog({ clock }),
     defaults: {

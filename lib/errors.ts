@@ -26,7 +26,7 @@ export const errors = {
   FST_ERR_CACHE_CROSS_ORIGIN: createError('FST_ERR_CACHE_CROSS_ORIGIN', 'The request was sent by a page of another origin', 403),
   FST_ERR_CACHE_NOT_STORED: createError<[key: string]>('FST_ERR_CACHE_NOT_STORED', 'Nothing valid is stored under %s', 404),
   FST_ERR_CACHE_MEDIA_TYPE: createError<[type: string]>('FST_ERR_CACHE_MEDIA_TYPE', 'The content type is %s, must be application/json', 415),
-  FST_ERR_CACHE_WEBHOOK: createError<[why: string]>('FST_ERR_CACHE_WEBHOOK', 'An alert could not be posted: %s', 502),
+  FST_ERR_CACHE_WEBHOOK: createError<[why: string, options?: ErrorOptions]>('FST_ERR_CACHE_WEBHOOK', 'An alert could not be posted: %s', 502),
   FST_ERR_CACHE_PURGES_LOST: createError<[purges: string]>('FST_ERR_CACHE_PURGES_LOST', 'Purges could not be sent to Redis before the cache was closed (%s); other instances keep old copies until these expire', 503),
   FST_ERR_CACHE_HAND_OFF: createError<[ms: number]>('FST_ERR_CACHE_HAND_OFF', 'A purge could not be handed on to the CDN within %d ms', 502),
   FST_ERR_CACHE_ONLY_IF_CACHED: createError('FST_ERR_CACHE_ONLY_IF_CACHED', 'Nothing that is stored answers the request, and it asks for nothing else', 504),

@@ -57,6 +57,7 @@ export class Observer implements Lookup {
     beginMiss(this.#cache, parts, visit, found, { would, ...options, ...conditions === undefined ? { answered } : { conditions, alone: true } })
     const reason = observedReason(would)
     noteOutcome(request, { status: 'bypass', reason })
+    if (parts.warming.current !== undefined) return false
     parts.stats.add('bypasses')
     if (parts.events.heard('lookup')) parts.events.emit('lookup', { key, result: 'bypass', atMs: parts.clock.now(), durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason, observed: would })
     return false

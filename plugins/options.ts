@@ -11,7 +11,7 @@ import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
 import { checkHttpOptions, type HttpOptions } from './http-options.ts'
-import { CACHE_MODES_ALLOWED, contentCodings, isCacheMode, type CacheMode } from './route-options.ts'
+import { CACHE_MODES_ALLOWED, contentCodings, headerNames, isCacheMode, type CacheMode } from './route-options.ts'
 import { checkAudit, type AuditOptions } from './audit/boot-audit.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
 import { checkMonitor } from './watch.ts'
@@ -115,8 +115,6 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     return value
   }
   const count = (option: 'maxBodyBytes' | 'maxVariants', preset: number): number => check(option, preset, 'a whole number, 1 or more', (value) => Number.isSafeInteger(value) && value >= 1)
-  const headerNames = (option: 'credentials' | 'harmlessHeaders', preset: readonly string[]): readonly string[] =>
-    check(option, preset, 'an array of header names', (value) => Array.isArray(value) && value.every((name) => typeof name === 'string' && name !== '')).map((name) => name.toLowerCase())
   const name = check('name', 'cache', 'a name such as "cache" or "assets"', (value) => typeof value === 'string' && IDENTIFIER.test(value) && !IN_EVERY_CONFIG.has(value))
   const config = Object.fromEntries(CONFIG_NAMES.filter((option) => given[option] !== undefined).map((option) => [option, given[option]])) as Partial<CacheConfig>
   const own = Object.keys(config)[0]
@@ -139,8 +137,8 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     maxVariants: count('maxVariants', 50),
     hitForMissMs: durationMs('hitForMiss', given.hitForMiss ?? 120),
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
-    credentials: headerNames('credentials', ['authorization', 'cookie']),
-    harmlessHeaders: headerNames('harmlessHeaders', []),
+    credentials: headerNames('credentials', given.credentials ?? ['authorization', 'cookie']),
+    harmlessHeaders: headerNames('harmlessHeaders', given.harmlessHeaders ?? []),
     http: checkHttpOptions(given.http),
     precompress: contentCodings('precompress', given.precompress ?? []),
     tagHeader: checkCdn(given.cdn).tagHeader,

@@ -257,8 +257,9 @@ export class RouteCache implements Lookup {
 
   /** Says what came of a request: to itself, to the statistics and to listeners. */
   tell (request: FastifyRequest, status: LookupResult, reason: string, policy: RoutePolicy, startedAt: number, atMs: EpochMs, key: string): void {
-    const { stats, events } = this.#parts
+    const { stats, events, warming } = this.#parts
     noteOutcome(request, status === 'hit' && reason === 'fresh' ? FRESH : { status, reason })
+    if (warming.current !== undefined) return
     stats.add(status === 'miss' ? 'misses' : status === 'bypass' ? 'bypasses' : 'hits')
     if (status === 'stale') stats.add('staleHits')
     if (events.heard('lookup')) events.emit('lookup', { key, result: status, atMs, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })

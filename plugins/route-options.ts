@@ -6,6 +6,7 @@ import { errors, shown } from '../lib/errors.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
 import { DEFAULT_STATUSES } from '../lib/http/storable.ts'
 import { parseEntityPaths, type EntityPaths } from '../lib/http/entity-path.ts'
+import { isToken } from '../lib/http/token.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 import { KnownKeys } from './known-keys.ts'
@@ -137,7 +138,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   const ttlMs = ms('ttl', defaults.ttlMs)
   const notFoundTtlMs = ms('notFoundTtl', 0)
   const http = resolveHttpPolicy(options.http, defaults.http, ttlMs === 0)
-  const headers = strings('headers', options.headers).map((name) => name.toLowerCase()).sort()
+  const headers = [...headerNames('config.cache.headers', options.headers ?? [])].sort()
   const cookies = [...strings('cookies', options.cookies)].sort()
   const query = route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema)
   const constraints = route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
@@ -155,7 +156,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     headers,
     keyed: new Set([...headers, ...cookies.length > 0 ? ['cookie'] : [], ...options.partition === undefined ? [] : ['cookie', 'authorization']]),
     cookies,
-    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...strings('harmlessHeaders', options.harmlessHeaders)].map((name) => name.toLowerCase())),
+    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...headerNames('config.cache.harmlessHeaders', options.harmlessHeaders ?? [])]),
     statuses: statuses(options.statuses ?? (ttlMs === 0 ? 'any' : [...DEFAULT_STATUSES]), notFoundTtlMs),
     notFoundTtlMs,
     clientTtlSeconds: ms('clientTtl', 0) / 1000,
@@ -197,6 +198,15 @@ function strings (name: string, value: unknown, allowed = 'an array of strings')
   if (value === undefined) return []
   if (!Array.isArray(value) || !value.every((item) => typeof item === 'string' && item !== '')) throw new errors.FST_ERR_CACHE_OPTION(`config.cache.${name}`, shown(value), allowed)
   return value
+}
+
+/**
+ * The names in lower case.
+ * @throws FST_ERR_CACHE_OPTION for a name that no header can have (RFC 9110 §5.1)
+ */
+export function headerNames (option: string, value: unknown): readonly string[] {
+  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string' && isToken(name))) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), 'an array of header names')
+  return value.map((name: string) => name.toLowerCase())
 }
 
 /** @throws FST_ERR_CACHE_OPTION */

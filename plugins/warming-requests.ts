@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
-import { Ambient } from '../lib/ambient.ts'
-import type { InjectRequest, WarmingRequest } from '../lib/engine/warming-routes.ts'
+import type { EngineParts } from '../lib/engine/parts.ts'
+import type { InjectRequest } from '../lib/engine/warming-routes.ts'
 
 /** RFC 9110 §15.5.21: the request is understood, and there is nothing to be gained by it. */
 const NOT_CACHED = 422
@@ -10,10 +10,9 @@ const NOT_CACHED = 422
  * cached routes only: a path from outside must not set off what a route without a cache does.
  * @param name of the route option that makes a route a cached one
  */
-export function createWarmingRequests (app: FastifyInstance, name: string): InjectRequest {
-  const requests = new Ambient<WarmingRequest>()
+export function createWarmingRequests (app: FastifyInstance, { warming: steps }: EngineParts, name: string): InjectRequest {
   app.addHook('onRequest', function cacheWarming (request, reply, next) {
-    const warming = requests.current
+    const warming = steps.current?.request
     if (warming === undefined || warming.url !== request.originalUrl) {
       next()
       return
@@ -26,5 +25,5 @@ export function createWarmingRequests (app: FastifyInstance, name: string): Inje
     if (warming.encrypted) Object.assign(request.raw.socket, { encrypted: true })
     next()
   })
-  return async (warming) => await requests.during(warming, async () => await app.inject({ method: warming.method, url: warming.url, headers: { ...warming.headers }, signal: warming.signal }))
+  return async ({ method, url, headers, signal }) => await app.inject({ method, url, headers: { ...headers }, signal })
 }

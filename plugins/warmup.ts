@@ -34,7 +34,7 @@ export interface WarmupDeps extends Omit<WarmingDeps, 'inject'> {
  */
 export function addWarmup (app: FastifyInstance, manager: CacheManager, options: WarmupOptions = {}, { name = 'cache', ...deps }: WarmupDeps = {}): Warmup {
   const { paths = [], learn = true, storage = createTextInCache(manager), timeBudget = 5, concurrency = 4 } = options
-  const service = new CacheWarmingService(manager, { ...deps, inject: createWarmingRequests(app, name) })
+  const service = new CacheWarmingService(manager, { ...deps, inject: createWarmingRequests(app, manager.parts, name) })
   const hot = learn ? new HotList(manager, { storage }) : undefined
   let done = false
   let loaded = false

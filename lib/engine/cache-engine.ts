@@ -100,9 +100,8 @@ export class CacheEngine {
 
   /** Empties the cache, or this namespace of it. */
   async clear (): Promise<boolean> {
-    const { store } = this.#shared.parts
     await this.invalidate(this.namespaceName === '' ? { everything: true } : { patterns: ['*'] })
-    if (this.namespaceName === '') await store.wipe()
+    if (this.namespaceName === '') await this.#shared.parts.store.wipe()
     return true
   }
 
@@ -264,9 +263,10 @@ export class CacheEngine {
   }
 
   #told (key: string, result: LookupResult, startedAt: number, atMs = this.#shared.parts.clock.now()): void {
+    const { events, warming } = this.#shared.parts
+    if (warming.current !== undefined) return
     this.#stats.add(result === 'miss' ? 'misses' : 'hits')
     if (result === 'stale') this.#stats.add('staleHits')
-    const { events } = this.#shared.parts
     if (events.heard('lookup')) events.emit('lookup', { key, result, atMs, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
   }
 

@@ -138,7 +138,7 @@ export class DataLoads {
         reject(reason)
       }, { once: true })
     })
-    const timer = this.#parts.clock.after(timeoutMs, () => { controller.abort(new errors.FST_ERR_CACHE_LOAD_TIMEOUT(key, timeoutMs)) })
+    const timer = this.#parts.clock.after(timeoutMs, () => { controller.abort(new errors.FST_ERR_CACHE_LOAD_TIMEOUT(key, timeoutMs)) }, { keepAlive: true })
     try {
       return await Promise.race([run(controller.signal), aborted])
     } finally {

@@ -68,7 +68,8 @@ export class HotList {
   /** Adds what the storage holds. Whatever it is, nothing in it is trusted beyond being a name. */
   async load (): Promise<boolean> {
     return await this.#try('loading the hot list', async () => {
-      const text = await this.#storage?.read()
+      // It may lie in this very cache.
+      const text = await this.#host.parts.warming.during({ request: undefined }, async () => await this.#storage?.read())
       if (text === undefined) return
       for (const [name, count] of namesIn(text)) this.#add(name, count)
     })

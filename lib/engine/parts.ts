@@ -1,3 +1,4 @@
+import type { Ambient } from '../ambient.ts'
 import type { Clock, Milliseconds } from '../clock.ts'
 import type { ValueSerializer } from '../codec/serializer.ts'
 import type { CacheEventHub } from '../events.ts'
@@ -8,6 +9,7 @@ import type { AnyRedis } from '../redis/source.ts'
 import type { StatsCounter } from '../stats.ts'
 import type { DependencyTracker } from './dependencies.ts'
 import type { LoadDefaults } from './load-options.ts'
+import type { WarmingStep } from './warming-routes.ts'
 
 /** What the engine works with; built in `compose.ts`, in one place. */
 export interface EngineParts {
@@ -17,6 +19,8 @@ export interface EngineParts {
   readonly events: CacheEventHub
   readonly stats: StatsCounter
   readonly dependencies: DependencyTracker
+  /** What a warming does now. What is looked up for it counts as no lookup: nobody has asked. */
+  readonly warming: Ambient<WarmingStep>
   /** The right to load a key for the whole fleet; none where there is but one process. */
   readonly leases: Leases | undefined
   /** How long one caller waits for Redis in all, however many questions there are, before it goes on without it. */

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
 
 /**
@@ -61,6 +62,8 @@ export class WarmingJob {
     this.name = name
     this.#clock = clock
     this.startedAtMs = clock.now()
+    // As many listen as requests are under way, and each of them leaves: none is a leak.
+    setMaxListeners(0, this.signal)
     const cancel = (): void => { this.cancel() }
     if (signal?.aborted === true) cancel()
     signal?.addEventListener('abort', cancel, { once: true })

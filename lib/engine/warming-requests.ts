@@ -1,6 +1,5 @@
 import { errors, shown } from '../errors.ts'
 import { backoffMs } from '../resilience/backoff.ts'
-import { deadline } from '../resilience/deadline.ts'
 import type { EngineParts } from './parts.ts'
 import type { WarmingJob, WarmingOutcome } from './warming-job.ts'
 import { pauseFor, type Pace } from './warming-pace.ts'
@@ -66,21 +65,28 @@ export class RouteWarmer {
     }
   }
 
-  /** A handler that hangs, or a cancelled job, ends the wait for the answer. */
+  /**
+   * A handler that hangs, or a cancelled job, ends the wait for the answer. Each request has a signal of its own: whoever
+   * is given one may listen to it for ever.
+   */
   async #ask (request: WarmingRequest): Promise<{ readonly statusCode: number } | { readonly error: unknown }> {
-    const { clock, defaults: { loadTimeoutMs } } = this.#parts
-    let stop = (): void => {}
-    const cancelled = new Promise<{ error: unknown }>((resolve) => {
-      stop = () => { resolve({ error: request.signal.reason as unknown }) }
-      request.signal.addEventListener('abort', stop, { once: true })
+    const { clock, warming, defaults: { loadTimeoutMs } } = this.#parts
+    const controller = new AbortController()
+    const { signal } = controller
+    const givenUp = new Promise<{ error: unknown }>((resolve) => {
+      signal.addEventListener('abort', () => { resolve({ error: signal.reason as unknown }) }, { once: true })
     })
-    const answer = Promise.resolve().then(async () => await this.#inject(request))
+    const cancel = (): void => { controller.abort(request.signal.reason) }
+    if (request.signal.aborted) cancel()
+    request.signal.addEventListener('abort', cancel, { once: true })
+    const timer = clock.after(loadTimeoutMs, () => { controller.abort(new errors.FST_ERR_CACHE_LOAD_TIMEOUT(request.url, loadTimeoutMs)) }, { keepAlive: true })
+    const own = { ...request, signal }
+    const answer = warming.during({ request: own }, async () => await this.#inject(own)).catch((error: unknown) => ({ error }))
     try {
-      return await Promise.race([cancelled, deadline(answer, loadTimeoutMs, clock, () => new errors.FST_ERR_CACHE_LOAD_TIMEOUT(request.url, loadTimeoutMs))])
-    } catch (error) {
-      return { error }
+      return await Promise.race([givenUp, answer])
     } finally {
-      request.signal.removeEventListener('abort', stop)
+      timer.cancel()
+      request.signal.removeEventListener('abort', cancel)
     }
   }
 }

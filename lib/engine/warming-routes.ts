@@ -12,6 +12,9 @@ export interface WarmingRequest {
   readonly encrypted: boolean
 }
 
+/** What a warming does at the moment: a request, or reading the list of what to request. */
+export interface WarmingStep { readonly request: WarmingRequest | undefined }
+
 /** Runs a request through the application, hooks and serialisers included; `app.inject` does. */
 export type InjectRequest = (request: WarmingRequest) => Promise<{ readonly statusCode: number }>
 

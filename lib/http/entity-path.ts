@@ -11,6 +11,7 @@ const STEP = /^([^[\].]*)(\[\])?$/
  * @throws FST_ERR_CACHE_OPTION for a path that is none
  */
 export function parseEntityPaths (given: Readonly<Record<string, string | readonly string[]>>): EntityPaths {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw new errors.FST_ERR_CACHE_OPTION('config.cache.entities', shown(given), 'an object such as { product: "items[].id" }')
   return Object.entries(given).flatMap(([entity, paths]) => [paths].flat().map((path) => {
     const steps = typeof path === 'string' ? path.split('.').map((step) => STEP.exec(step)) : []
     if (steps.length === 0 || steps.some((step) => step === null || step[0] === '')) {

@@ -81,7 +81,8 @@ export class LogWriter {
   }
 
   /**
-   * Sends what it can within the deadline, and waits so long for a Redis that was there before.
+   * Sends what it can within the deadline, and waits so long for a Redis that was there before; one that never was is
+   * not waited for.
    * @returns what is lost with the process, in words: other instances keep old copies of it until these expire
    */
   async close (): Promise<string> {
@@ -94,7 +95,7 @@ export class LogWriter {
     if (this.#drained !== undefined) await within(this.#drained, untilMs, clock, undefined)
     this.#closed = true
     this.#waiters.giveUp()
-    return position().epoch > 0 ? this.#outbox.words : ''
+    return this.#outbox.words
   }
 
   async #drain (): Promise<void> {

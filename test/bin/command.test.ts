@@ -113,6 +113,8 @@ t.test('what the server says', async (t) => {
   t.test('is told with the cure where it is no', async (t) => {
     const { url } = await appOf(t)
     t.match(await command(['entries', '--url', url], { variables: {} }), { code: 1, out: '', notes: /set CACHE_ADMIN_TOKEN, or give --token/ })
+    t.match(await command(['entries', '--url', url], { variables: { CACHE_ADMIN_TOKEN: '' } }), { code: 1, out: '', notes: /set CACHE_ADMIN_TOKEN, or give --token/ }, 'an empty variable is none')
+    t.match(await command(['stats', '--url', url], { variables: { CACHE_ADMIN_TOKEN: '' } }), { code: 0, notes: '' })
     t.match(await command(['entries', '--url', url, '--token', 'wrong-token-of-length']), { code: 1, notes: /does not accept this token/ })
     t.match(await command(['invalidate', '--pattern', '[', '--url', url]), { code: 1, notes: /Pattern/ })
     t.match(await command(['explain', 'nowhere', '--url', url]), { code: 1, notes: /must be a path/ })

@@ -566,3 +566,15 @@ t.test('several caches in one app, prefixes, and a second context', async (t) =>
   t.equal((split as Partial<FastifyInstance>).cache, undefined)
   await split.close()
 })
+
+t.test('names that no header can have, and entities that are no object, are refused when they are given', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(async () => { await app.close() })
+  const refused = (cache: unknown, message: string): void => {
+    t.throws(() => { app.get('/refused', { config: { cache: cache as true } }, async () => 'x') }, { code: 'FST_ERR_CACHE_OPTION', message })
+  }
+  refused({ headers: ['x-ok', 'bad header'] }, 'Option config.cache.headers is ["x-ok","bad header"], must be an array of header names')
+  refused({ harmlessHeaders: [''] }, 'Option config.cache.harmlessHeaders is [""], must be an array of header names')
+  for (const entities of ['x', ['id'], null, 5]) refused({ entities }, `Option config.cache.entities is ${JSON.stringify(entities)}, must be an object such as { product: "items[].id" }`)
+  for (const option of ['credentials', 'harmlessHeaders'] as const) await t.rejects(cachedApp({ [option]: ['a:b'] }), { code: 'FST_ERR_CACHE_OPTION', message: `Option ${option} is ["a:b"], must be an array of header names` })
+})

@@ -58,6 +58,20 @@ t.test('a warm-up', async (t) => {
     t.same(second.runs, ['http /hot?x=1'])
     t.match((await second.app.inject({ url: '/hot?x=1', headers: { host: 'shop.example' } })).headers['cache-status'], /hit/)
   })
+  t.test('is no customer: what it looks up counts as no lookup, and is not learned', async (t) => {
+    const { app, warmup, runs } = await build(t, { paths: ['/a', '/b', '/a'], concurrency: 1 }, async (url) => await app.cache.getOrSet(`data${url}`, () => url))
+    const heard: string[] = []
+    app.cache.on('lookup', ({ key, result }) => { heard.push(`${result} ${key}`) })
+    await app.ready()
+    t.match(await warmup.ended, [{ name: 'warm-up', stored: 3 }, { name: 'learned', total: 0 }])
+    t.equal(runs.length, 2)
+    t.match(await app.cache.getStats(), { hits: 0, misses: 0, bypasses: 0, sets: 4 })
+    t.same(heard, [])
+    await app.inject('/a')
+    await app.inject('/c')
+    t.match(await app.cache.getStats(), { hits: 1, misses: 2 })
+    t.same(heard, ['hit response:http://localhost:80/a', 'miss response:http://localhost:80/c', 'miss data/c'])
+  })
   t.test('ends with its time budget, though a handler hangs', async (t) => {
     let release = (): void => {}
     const hang = new Promise<string>((resolve) => { release = () => { resolve('late') } })

@@ -33,20 +33,27 @@ export class AlertPost {
 
   /** Gives up what still waits. */
   async close (): Promise<void> {
-    for (const controller of this.#running.values()) controller.abort()
+    for (const controller of this.#running.values()) controller.abort(new errors.FST_ERR_CACHE_WEBHOOK('the monitor was stopped'))
     await Promise.all(this.#running.keys())
   }
 
   async #post (alert: Alert, controller: AbortController): Promise<void> {
     const { url, headers, timeoutMs } = this.#target
-    const timer = this.#clock.after(timeoutMs, () => { controller.abort() })
+    const timer = this.#clock.after(timeoutMs, () => { controller.abort(new errors.FST_ERR_CACHE_WEBHOOK(`there was no answer within ${timeoutMs} ms`)) })
     try {
       // Where it leads is the app's to say, not the answer's.
       const response = await fetch(url, { method: 'POST', redirect: 'error', signal: controller.signal, headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(alert) })
+        .catch((error: unknown) => { throw controller.signal.aborted ? error : new errors.FST_ERR_CACHE_WEBHOOK(reasonOf(error), { cause: error }) })
       await response.body?.cancel()
       if (!response.ok) throw new errors.FST_ERR_CACHE_WEBHOOK(`the answer is ${response.status}`)
     } finally {
       timer.cancel()
     }
   }
+}
+
+/** `fetch failed` is all that fetch says itself. */
+function reasonOf (error: unknown): string {
+  const { message, cause } = error as Error & { cause?: { code?: string, message?: string } }
+  return cause?.code ?? cause?.message ?? message
 }

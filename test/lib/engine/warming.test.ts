@@ -348,6 +348,39 @@ t.test('warming routes', async (t) => {
     job.cancel()
     t.match(await job.report, { outcome: 'cancelled', stored: 0 })
   })
+  t.test('gives each request a signal of its own, so that a long warming warns of no leak', async (t) => {
+    const warnings: string[] = []
+    const note = ({ name }: Error): void => { warnings.push(name) }
+    process.on('warning', note)
+    t.teardown(() => { process.off('warning', note) })
+    const signals = new Set<AbortSignal>()
+    // As light-my-request does: it listens, and does not leave.
+    const inject: InjectRequest = async ({ signal }) => {
+      signals.add(signal)
+      signal.addEventListener('abort', () => {})
+      await turn()
+      return { statusCode: 200 }
+    }
+    const { warming } = setUp(t, {}, { inject })
+    t.match(await warming.warmRoutes(Array.from({ length: 60 }, (_item, n) => `/p/${n}`), { concurrency: 20 }), { stored: 60 })
+    t.equal(signals.size, 60)
+    t.same(warnings, [])
+  })
+  t.test('cancelled, gives up the requests under way', async (t) => {
+    const reasons: unknown[] = []
+    const inject: InjectRequest = async ({ signal }) => await new Promise((_resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        reasons.push(signal.aborted)
+        reject(new Error('given up'))
+      })
+    })
+    const { warming } = setUp(t, {}, { inject })
+    const job = warming.startWarmRoutes(['/a', '/b'])
+    await turn()
+    job.cancel()
+    t.match(await job.report, { outcome: 'cancelled' })
+    t.same(reasons, [true, true])
+  })
   t.test('needs an application', async (t) => {
     const { warming } = setUp(t)
     await t.rejects(warming.warmRoutes(['/']), { code: 'FST_ERR_CACHE_OPTION' })
