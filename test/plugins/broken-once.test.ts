@@ -333,7 +333,12 @@ t.test('of those who wait for a page, only one who is still there runs the handl
   t.teardown(() => app.close())
   const gates = [deferred<string>(), deferred<string>()]
   let runs = 0
-  app.get('/page', { config: { cache: true } }, async () => await gates[runs++]?.promise)
+  const led = deferred()
+  app.get('/page', { config: { cache: true } }, async () => {
+    const gate = gates[runs++]
+    if (runs === 2) led.resolve()
+    return await gate?.promise
+  })
   await app.listen({ port: 0, host: '127.0.0.1' })
   const { port } = app.server.address() as AddressInfo
   const sockets = Array.from({ length: 20 }, () => connect(port, '127.0.0.1'))
@@ -348,7 +353,7 @@ t.test('of those who wait for a page, only one who is still there runs the handl
     socket.destroy()
     await once(socket, 'close')
   }))
-  while (runs < 2) await turns()
+  await led.promise
   await turns(20)
   t.equal(runs, 2, 'the one whose client left, and the one whose client is there')
   gates[0]?.resolve('for nobody')
