@@ -29,7 +29,8 @@ export function headersNow (reply: FastifyReply): ReplyHeaders {
 
 /** Each cookie is a line of its own: those of hooks are one visitor's, and stand among those of the handler. */
 function cookiesBeside (before: ReplyHeaders[string], after: HeaderValue): HeaderValue {
-  const theirs = new Set([before ?? []].flat().map(String))
+  if (before === undefined) return after
+  const theirs = new Set([before].flat().map(String))
   return [after].flat().filter((cookie) => !theirs.has(cookie))
 }
 
