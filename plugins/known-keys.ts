@@ -1,5 +1,7 @@
 /** Targets whose keys are remembered for one route; a popular route has fewer, an attacker finds no more. */
 const MAX_TARGETS = 500
+/** Longer ones are not worth the memory, and popular ones are short. */
+const MAX_TARGET_LENGTH = 512
 
 interface Known { readonly protocol: string, readonly host: string, readonly key: string }
 
@@ -16,6 +18,7 @@ export class KnownKeys {
   }
 
   note (protocol: string, host: string, target: string, key: string): void {
+    if (target.length > MAX_TARGET_LENGTH) return
     if (this.#byTarget.size >= MAX_TARGETS) this.#byTarget.clear()
     this.#byTarget.set(target, { protocol, host, key })
   }

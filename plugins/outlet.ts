@@ -5,7 +5,7 @@ import type { StoredResponse } from '../lib/http/response.ts'
 import { nothingBehind } from './route-hooks.ts'
 
 /** The name of our own onSend hook, which has nothing to do with hits. */
-export const CAPTURE_HOOK = 'cacheCapture'
+const CAPTURE_HOOK = 'cacheCapture'
 
 /**
  * How the hits of one route leave. Where nobody would see them on their way out, they are written past `reply.send`, which

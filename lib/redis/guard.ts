@@ -39,7 +39,10 @@ const MAX_PROBE_MS = 2000
 export class Guard {
   readonly #options: GuardOptions
   readonly #breaker: CircuitBreaker
-  /** The calls under way, where one answer that is overdue keeps all others waiting. */
+  /**
+   * The calls under way, where one answer that is overdue keeps those behind it waiting. They are overdue in their order, so
+   * all that are left when one is are behind it; those that were given more time may be in front, and keep it.
+   */
   readonly #waiting = new Set<(error: Error) => void>()
   #next: Timer | undefined
   #closed = false
@@ -88,7 +91,7 @@ export class Guard {
     }
     let answer: Promise<T>
     try { answer = call() } catch (error) { answer = Promise.reject(error) }
-    return deadline(answer, deadlineMs, this.#options.clock, late, this.#options.inOrder ? this.#waiting : undefined).then(
+    return deadline(answer, deadlineMs, this.#options.clock, late, this.#options.inOrder && deadlineMs <= this.#options.deadlineMs ? this.#waiting : undefined).then(
       (result) => {
         this.#breaker.succeeded()
         return result
