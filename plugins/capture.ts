@@ -6,6 +6,7 @@ import { parseCacheControl } from '../lib/http/cache-control.ts'
 import { makeEtag } from '../lib/http/etag.ts'
 import { headerListOf, type HeaderList } from '../lib/http/headers.ts'
 import { formatHttpDate } from '../lib/http/http-date.ts'
+import { judgeHead } from '../lib/http/revalidation.ts'
 import { stripUnstorable } from '../lib/http/response.ts'
 import { isFailure } from '../lib/http/staleness.ts'
 import { effectiveVary } from '../lib/http/vary.ts'
@@ -89,6 +90,7 @@ export class Capture {
     const body = captureBody(confirmed?.body ?? payload, settings.maxBodyBytes)
     if (!miss.storable && confirmed === undefined) {
       if (miss.answered !== undefined) tellAnswer(miss.answered, body, reply)
+      if (contradictsByHead(miss, request, reply)) this.#ends.forget(miss)
       this.#ends.status(miss, reply, { stored: false })
       const unchanged = body.kind === 'bytes' && miss.would === undefined && putNotModified(request, reply, miss.policy.precompress, nowMs)
       // The payload of a HEAD is for Fastify to measure and to drop.
@@ -141,8 +143,14 @@ export class Capture {
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
     const refusal = miss.scope.ended ? 'broken-body' : marks === undefined ? 'tags-failed' : marks.length > MAX_MARKS ? 'too-many-tags' : bytes !== undefined && bytes.length > settings.maxBodyBytes ? 'too-large' : undefined
     const first: Judgement = refusal === undefined ? judge(answered) : { store: false, reason: refusal }
+    const refuse = (reason: string): void => {
+      if (confirmed === undefined && this.#judge.supersedes(miss, request, response, reason)) this.#ends.forget(miss)
+      this.#ends.refuse(miss, request, reason)
+    }
     if (!first.store || marks === undefined) {
-      this.#ends.giveUp(miss, request, reply, first.store ? 'tags-failed' : first.reason)
+      const reason = first.store ? 'tags-failed' : first.reason
+      this.#ends.status(miss, reply, { stored: false, detail: reason })
+      refuse(reason)
       return body.payload
     }
 
@@ -179,7 +187,7 @@ export class Capture {
       const names = responseMarks(miss, request, reply, kept)
       const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : this.#judge.judge(miss, request, { ...response, bytes: kept }, theirs(final))
       if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, headers, marks, names) ?? headers, status, kept), body: kept }, last, names, loadMs)
-      else this.#ends.refuse(miss, request, last.store ? 'tags-failed' : last.reason)
+      else refuse(last.store ? 'tags-failed' : last.reason)
     }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
       if (bytes === undefined) final = { ...finalHeaders }
@@ -188,21 +196,21 @@ export class Capture {
       if (!decided.store) {
         if (downstream !== undefined && finalHeaders['cache-control'] === downstream) delete finalHeaders['cache-control']
         this.#ends.status(miss, reply, { stored: false, detail: decided.reason }, finalHeaders)
-        this.#ends.refuse(miss, request, decided.reason)
+        refuse(decided.reason)
       }
     }, (late) => {
       if (decided?.store !== true) return
       if (late !== undefined) decided = judge(theirs(late))
-      if (!decided.store) this.#ends.refuse(miss, request, decided.reason)
+      if (!decided.store) refuse(decided.reason)
       else if (whole !== undefined) finish(whole, decided)
     })
     if (body.kind === 'stream') {
       const declared = reply.getHeader('content-length')?.toString()
       body.payload.beforeStart(() => { observed.begin() })
       body.payload.runIn((read) => { parts.dependencies.enter(miss.scope, read) })
-      this.#watch(body.payload, miss, request, (kept) => {
+      this.#watch(body.payload, miss, refuse, (kept) => {
         if (declared !== undefined && declared !== String(kept.length)) {
-          this.#ends.refuse(miss, request, 'length-mismatch')
+          refuse('length-mismatch')
           return
         }
         whole = kept
@@ -220,23 +228,28 @@ export class Capture {
     // A hook that answers in place of the handler was not asked.
     if (validation === undefined || miss.observed === undefined) return undefined
     const answer = judgeAnswer(validation, request.method, reply)
-    if (answer === 'changed') void this.#parts.parts.store.remove([miss.key])
+    if (answer === 'changed') this.#ends.forget(miss)
     if (answer !== 'confirmed') return undefined
     noteOutcome(request, REVALIDATED)
     return { body: putConfirmed(validation, miss, reply, payload, nowMs), marks: validation.marks }
   }
 
-  #watch (tee: BodyTee, miss: Miss, request: FastifyRequest, whole: (body: Buffer) => void): void {
+  #watch (tee: BodyTee, miss: Miss, refuse: (reason: string) => void, whole: (body: Buffer) => void): void {
     tee.onWhole((body) => {
       miss.observed?.end()
-      if (body === undefined) this.#ends.refuse(miss, request, 'too-large')
+      if (body === undefined) refuse('too-large')
       else whole(body)
     })
     tee.once('close', () => {
       miss.observed?.end()
-      if (!tee.readableEnded) this.#ends.refuse(miss, request, 'broken-body')
+      if (!tee.readableEnded) refuse('broken-body')
     })
   }
+}
+
+/** Whether the answer to a HEAD shows that the stored response to GET is not the present one (RFC 9111 §4.3.5). */
+function contradictsByHead ({ outgrown }: Miss, { method }: FastifyRequest, reply: FastifyReply): boolean {
+  return method === 'HEAD' && outgrown !== undefined && reply.statusCode === 200 && judgeHead(outgrown.response, headerListOf(reply.getHeaders() as ReplyHeaders)) === 'stale'
 }
 
 /** Tells what was answered, once it is whole; nothing of what cannot be kept. */

@@ -38,6 +38,9 @@ export interface Validation {
 /** The place of a part that a request has asked for and that is not stored. */
 interface MissedPart { readonly key: string, readonly earlier: Entry<StoredResponse> | undefined }
 
+/** A stored response that a request could not be served from. */
+interface Outgrown { readonly key: string, readonly response: StoredResponse }
+
 /** A request that goes on to the handler, and all that is needed to keep what comes back. */
 export interface Miss {
   /** Whose miss it is, where several caches are registered. */
@@ -56,6 +59,8 @@ export interface Miss {
   readonly collapsed: boolean
   /** Not so: HEAD, which is answered from a stored GET; what an observed route would have served from the store. */
   readonly storable: boolean
+  /** What was found and would not do, such as a response grown stale. */
+  readonly outgrown: Outgrown | undefined
   /** What may be served if the handler fails. */
   readonly stale: Entry<StoredResponse> | undefined
   /** Where the log stood when that was found. */

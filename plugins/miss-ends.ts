@@ -91,6 +91,11 @@ export class MissEnds {
     this.refuse(miss, request, reason)
   }
 
+  /** What is stored has been superseded by an answer that is not. */
+  forget ({ outgrown }: Miss): void {
+    if (outgrown !== undefined) void this.#parts.parts.store.remove([outgrown.key])
+  }
+
   /** A response that is not stored, when the head has been written: said to the statistics, and to whoever waits for it. */
   refuse (miss: Miss, request: FastifyRequest, reason: string): void {
     const { parts, flights } = this.#parts

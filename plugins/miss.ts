@@ -59,6 +59,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     forward: forward ?? (would !== undefined ? 'bypass' : declined ? 'request' : forwardReason(found)),
     collapsed,
     storable: storable && request.method === 'GET',
+    outgrown: found.entry === undefined ? undefined : { key: found.key, response: found.entry.value },
     stale: would === undefined && answered === undefined && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs ? found.entry : undefined,
     staleAt: visit.askedAt,
     flight,

@@ -23,6 +23,9 @@ const NOT_FOUND: ReadonlySet<number> = new Set([404, 410])
 /** Where a POST gets here at all, the route keeps its answers. */
 const POST: ReadonlySet<string> = new Set(['POST'])
 
+/** Reasons not to store a response that lie in how it came about, and not in what it is. */
+const SAYS_NOTHING: ReadonlySet<string> = new Set(['purged', 'broken-body', 'built-from-stale', 'length-mismatch', 'partial'])
+
 const isNotFound = (status: number): boolean => NOT_FOUND.has(status)
 
 /** What does not change between the handler's answer and the moment it is written. */
@@ -100,6 +103,16 @@ export class StoringJudge {
     if (unkeyed === undefined) return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
     this.#warn(request, policy.route, unkeyed)
     return { store: false, reason: `unkeyed-input; ${unkeyed}` }
+  }
+
+  /**
+   * Whether an answer that is not stored takes the place of what is: then it must not be served any more, not even as stale.
+   * The handler has changed its mind (`no-store`, `private`, 404, ...), and would have told everybody the same. A failure says
+   * nothing, nor does what was cut off, or what was built from something of this one request that is not in the key.
+   */
+  supersedes (miss: Miss, request: FastifyRequest, { status, inputs, vary }: JudgedResponse, reason: string): boolean {
+    if (miss.outgrown === undefined || miss.alone || status >= 500 || status === 429 || SAYS_NOTHING.has(reason)) return false
+    return unkeyedInput(inputs, request, miss, vary === 'star' ? [] : vary.names, this.#settings.credentials) === undefined
   }
 
   /** How long the route wants a response of this status to live; `undefined` when it does not say. */

@@ -19,7 +19,7 @@ import { ROUTE_OPTION_NAMES } from '../plugins/route-options.ts'
 import { anchorsOf, fencesOf, linksOf, namesIn, tablesOf } from './support/markdown.ts'
 import { askCurl, commandsOf, readCurl, saysSo } from './support/shell.ts'
 import { startRedis } from './support/redis-server.ts'
-import { runSnippet, SnippetFolder, snippetsOf, typeErrorsOf } from './support/snippets.ts'
+import { SnippetFolder, snippetsOf } from './support/snippets.ts'
 import type { Outcome, Snippet } from './support/snippets.ts'
 import { projectRoot, readSourceTree } from './support/source-tree.ts'
 
@@ -190,15 +190,15 @@ t.test('the snippets', async (t) => {
   t.ok(programs.length > 0, 'there are some')
 
   const wrong = snippetsOf(wrongSnippets).map((snippet) => folder.write({ ...snippet, line: -snippet.line }))
-  const [typeError, ...others] = typeErrorsOf([...wrong, ...programs.map(({ file }) => file)])
+  const { typeErrors: [typeError, ...others], run } = folder.build([...wrong, ...programs.map(({ file }) => file)])
   t.match(typeError, "Type 'number' is not assignable to type 'string'", 'a wrong type would be found')
   t.same(others, [], 'their types are right')
-  t.equal((await runSnippet(wrong[0] ?? '', redis.url)).stdout, '1\n', 'what a program prints would be seen')
-  t.match(await runSnippet(wrong[1] ?? '', redis.url), { exitCode: 1, stderr: 'beyond loopback' }, 'a program that fails, and one that listens to the world, would be found')
+  t.equal((await run(wrong[0] ?? '', redis.url)).stdout, '1\n', 'what a program prints would be seen')
+  t.match(await run(wrong[1] ?? '', redis.url), { exitCode: 1, stderr: 'beyond loopback' }, 'a program that fails, and one that listens to the world, would be found')
 
   const waiting = [...programs]
   const runAll = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await runsAsItSays(t, next, await runSnippet(next.file, redis.url))
+    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) runsAsItSays(t, next, await run(next.file, redis.url))
   }
   await Promise.all([runAll(), runAll()])
 })

@@ -167,7 +167,7 @@ t.test('in Redis the coded bodies stand beside the body, so one instance compres
   t.teardown(async () => { await redis.stop() })
   const make = async (): Promise<FastifyInstance> => {
     const app = Fastify()
-    await app.register(cache, { strategy: 'redis', redisUrl: redis.url, metrics: false, exposeStats: false, precompress: ['br', 'gzip'] })
+    await app.register(cache, { strategy: 'redis', redisUrl: redis.url, redisTimeout: 10, metrics: false, exposeStats: false, precompress: ['br', 'gzip'] })
     app.get('/list', { config: { cache: true } }, async () => list)
     await app.ready()
     return app

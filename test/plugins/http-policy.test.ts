@@ -147,7 +147,7 @@ t.test('what one instance has stored, another validates', async (t) => {
   const asked: unknown[] = []
   const apps = await Promise.all([1, 2].map(async () => {
     const app = Fastify()
-    await app.register(cache, { strategy: 'redis', redisUrl: redis.url, redisRequired: true, metrics: false, exposeStats: false })
+    await app.register(cache, { strategy: 'redis', redisUrl: redis.url, redisTimeout: 10, redisRequired: true, metrics: false, exposeStats: false })
     app.get('/x', { config: { cache: { ttl: 0 } } }, async ({ headers }, reply) => {
       asked.push(headers['if-none-match'])
       reply.headers({ etag: '"a"', 'cache-control': 'no-cache' })

@@ -340,7 +340,7 @@ t.test('it is the same with responses in Redis, and over a socket', async (t) =>
   t.teardown(async () => { await redis.stop() })
   const app = Fastify()
   t.teardown(async () => { await app.close() })
-  await app.register(cache, { strategy: 'redis', redisUrl: redis.url })
+  await app.register(cache, { strategy: 'redis', redisUrl: redis.url, redisTimeout: 10 })
   app.get('/observed', { config: { cache: { mode: 'observe' } } }, async () => 'x')
   app.get('/verified', { config: { cache: { public: true, verify: 1 } } }, async () => 'x')
   const port = await listening(app)

@@ -9,7 +9,7 @@ t.test('the connection of the cache is lent to the app under a namespace, and cl
   const server = await startRedis()
   t.teardown(async () => { await server.stop() })
   const app = Fastify()
-  await app.register(cache, { strategy: 'redis', redisUrl: server.url, redisNamespace: 'cache' })
+  await app.register(cache, { strategy: 'redis', redisUrl: server.url, redisTimeout: 10, redisNamespace: 'cache' })
   await app.ready()
   const lent = app.redis['cache'] as Redis
   await lent.set('mine', '1')
