@@ -6,8 +6,8 @@ import { addToVary, type EffectiveVary } from '../lib/http/vary.ts'
 import type { ReplyHeaders } from './exchange.ts'
 import type { RoutePolicy } from './route-options.ts'
 
-/** What the cache sends of itself, or counts anew for every answer. */
-const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'cache-status', 'content-length'])
+/** What the cache counts anew for every answer. Its own word in Cache-Status is not there yet when headers are taken. */
+const OWN_FIELDS: ReadonlySet<string> = new Set(['age', 'content-length'])
 
 /** Where the id of one request stands, which would lead whoever traces a later request to that one. */
 const TRACES: ReadonlySet<string> = new Set(['request-id', 'x-request-id', 'correlation-id', 'x-correlation-id', 'x-trace-id', 'traceparent', 'tracestate', 'x-amzn-trace-id', 'x-b3-traceid', 'x-b3-spanid'])

@@ -140,6 +140,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       else done(null, capture.take(miss, request, reply, payload))
       return
     }
+    cache.restate(request, reply)
     if (isSafeMethod(request.method) || isOwnRoute(request.routeOptions.config)) {
       done(null, payload)
       return

@@ -71,6 +71,8 @@ export interface Miss {
   /** What the handler sees in place of the conditions of the client. */
   readonly conditions: Conditions | undefined
   observed: ObservedRequest | undefined
+  /** Our member of Cache-Status, as far as it was known by then. */
+  said: string | undefined
   entityTags: readonly string[]
   /** The handler has thrown: what it had said of its answer by then is not about the error that goes out. */
   threw: boolean

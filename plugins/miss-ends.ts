@@ -131,8 +131,10 @@ export class MissEnds {
       key: cacheStatusKey ? miss.key : undefined,
       detail: miss.would === undefined ? rest.detail : observedReason(miss.would, rest.detail)
     })
-    const others = miss.before['cache-status']
-    const value = others === undefined ? member : appendCacheStatus(String(others), member)
+    const existing = (headers === undefined ? reply.getHeader('cache-status') : headers['cache-status'])?.toString()
+    // What was said before is corrected where it stands, between the members of others.
+    const value = miss.said !== undefined && existing?.includes(miss.said) === true ? existing.replace(miss.said, () => member) : appendCacheStatus(existing, member)
+    miss.said = member
     if (headers === undefined) reply.header('cache-status', value)
     else headers['cache-status'] = value
   }

@@ -69,6 +69,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     alone,
     part,
     observed: undefined,
+    said: undefined,
     entityTags: [],
     threw: false,
     keeping: false,

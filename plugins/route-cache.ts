@@ -46,6 +46,8 @@ export class RouteCache implements Lookup {
   readonly #explainer: Explainer
   readonly #settings: PluginSettings
   readonly #statusName: string
+  /** What Cache-Status says of requests that pass the cache by. */
+  readonly #bypassed = new WeakMap<FastifyRequest, string>()
   /** Runs what the lookup stands in front of. */
   readonly handlers: HandlerScope
 
@@ -251,8 +253,17 @@ export class RouteCache implements Lookup {
   bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
     this.tell(request, 'bypass', reason, policy, startedAt, this.#parts.clock.now(), request.url)
     const { cacheStatus } = this.#settings
-    if (cacheStatus !== false) addStatus(reply, cacheStatusMember(cacheStatus, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason }))
+    if (cacheStatus === false) return false
+    const member = cacheStatusMember(cacheStatus, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason })
+    addStatus(reply, member)
+    this.#bypassed.set(request, member)
     return false
+  }
+
+  /** The handler that a request was left to may have put a Cache-Status of its own, that of an upstream, in place of ours. */
+  restate (request: FastifyRequest, reply: FastifyReply): void {
+    const member = this.#bypassed.get(request)
+    if (member !== undefined && reply.getHeader('cache-status')?.toString().includes(member) !== true) addStatus(reply, member)
   }
 
   /** Says what came of a request: to itself, to the statistics and to listeners. */

@@ -265,6 +265,28 @@ t.test('Cache-Status and request.cache tell what happened, and can be switched o
   await named.app.close()
 })
 
+t.test('what an upstream has said in Cache-Status stays in front of what is said here', async (t) => {
+  const { app } = await cachedApp()
+  let control = 'max-age=300'
+  app.addHook('onSend', async (_request, reply) => { reply.header('cache-status', `${reply.getHeader('cache-status')?.toString() ?? ''}, outside`) })
+  app.get('/x', { config: { cache: { ttl: 60 } } }, async (_request, reply) => {
+    await reply.headers({ 'cache-status': 'origin;hit', 'cache-control': control }).send('page')
+  })
+  const says = async (url: string, headers = {}): Promise<unknown> => (await app.inject({ url, headers })).headers['cache-status']
+  t.equal(await says('/x'), 'origin;hit, fastify-response-cache;fwd=uri-miss;ttl=300;stored, outside')
+  t.equal(await says('/x'), 'origin;hit, fastify-response-cache;hit;ttl=300, outside')
+  t.equal(await says('/x', { authorization: 'me' }), 'origin;hit, fastify-response-cache;fwd=bypass;detail=credentials, outside')
+  control = 'no-store'
+  t.equal(await says('/x?1'), 'origin;hit, fastify-response-cache;fwd=uri-miss;detail=no-store, outside')
+  await app.close()
+
+  const late = await cachedApp()
+  late.app.addHook('onSend', async (_request, reply) => { reply.headers({ 'set-cookie': 'a=1', 'cache-status': `${reply.getHeader('cache-status')?.toString() ?? ''}, outside` }) })
+  late.app.get('/x', { config: { cache: { ttl: 60 } } }, async (_request, reply) => { await reply.header('cache-status', 'origin;hit').send('page') })
+  t.equal((await late.app.inject('/x')).headers['cache-status'], 'origin;hit, fastify-response-cache;fwd=uri-miss;detail=set-cookie, outside', 'also where a hook has kept the response from being stored')
+  await late.app.close()
+})
+
 t.test('Cache-Status says so where Redis is away and nothing else keeps the response', async (t) => {
   const { app } = await cachedApp({ strategy: 'redis', redisUrl: 'redis://127.0.0.1:1' })
   app.get('/', { config: { cache: { ttl: 60 } } }, async () => 'x')

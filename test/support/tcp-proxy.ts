@@ -3,9 +3,9 @@ import { connect, createServer, type Socket } from 'node:net'
 /**
  * What the network between a client and its server does:
  * `pass` forwards; `blackhole` swallows both directions; `drop-replies` delivers requests and swallows answers;
- * `refuse` closes every connection at once; a number delays every chunk by so many milliseconds.
+ * `hold` keeps everything until the mode is another; `refuse` closes every connection at once; a number delays every chunk by so many milliseconds.
  */
-export type ProxyMode = 'pass' | 'blackhole' | 'drop-replies' | 'refuse' | number
+export type ProxyMode = 'pass' | 'blackhole' | 'drop-replies' | 'hold' | 'refuse' | number
 
 export interface TcpProxy {
   readonly port: number
@@ -21,11 +21,13 @@ export interface TcpProxy {
 export async function startTcpProxy (targetPort: number): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>()
   let mode: ProxyMode = 'pass'
+  const held: Array<() => void> = []
 
   const forward = (from: Socket, to: Socket, isReply: boolean): void => {
     from.on('data', (chunk) => {
       if (mode === 'blackhole' || (isReply && mode === 'drop-replies')) return
-      if (typeof mode === 'number') setTimeout(() => { if (to.writable) to.write(chunk) }, mode)
+      if (mode === 'hold') held.push(() => { if (to.writable) to.write(chunk) })
+      else if (typeof mode === 'number') setTimeout(() => { if (to.writable) to.write(chunk) }, mode)
       else if (to.writable) to.write(chunk)
     })
   }
@@ -58,6 +60,7 @@ export async function startTcpProxy (targetPort: number): Promise<TcpProxy> {
     set mode (next) {
       mode = next
       if (next === 'refuse') cut()
+      if (next !== 'hold') for (const send of held.splice(0)) send()
     },
     get connections () { return pairs.size },
     cut,

@@ -16,6 +16,7 @@ import { randomFrom } from './random.ts'
  */
 export interface ChaosOptions {
   readonly seed: number
+  /** At least; a machine that is busy takes longer over as much. */
   readonly forMs: number
   readonly members: number
   readonly strict: boolean
@@ -40,10 +41,17 @@ export interface ChaosReport {
 const PREFIX = 'chaos:'
 const WARM_UP_FAULTS = 10
 /** Silence is noticed after three seconds; the rest is for a busy machine. */
-const NEWS_MS = 12_000
+const NEWS_MS = 30_000
+/** So much longer than it should a run may take until it is one. */
+const EXTRA_MS = 60_000
 const keys = Array.from({ length: 20 }, (_, index) => `product${10 + index}`)
 
 interface Place { member: Member, readonly proxy: TcpProxy, frozen: boolean, ownPurges: Map<string, number>, heapBytes: number | undefined }
+
+/** Less has shown nothing. */
+export function isEnough ({ reads, acknowledged, faults }: Pick<ChaosReport, 'reads' | 'acknowledged' | 'faults'>): boolean {
+  return reads > 20 && acknowledged > 0 && faults > 1
+}
 
 export async function chaos ({ seed, forMs, members: count, strict, onFault = () => {} }: ChaosOptions): Promise<ChaosReport> {
   const random = randomFrom(seed)
@@ -182,7 +190,7 @@ export async function chaos ({ seed, forMs, members: count, strict, onFault = ()
     const customers = places.flatMap((place) => [0, 1, 2].map(async () => { await customer(place) }))
     const endAt = performance.now() + forMs
     const names = Object.keys(faults)
-    for (let round = 0; performance.now() < endAt; round++) {
+    for (let round = 0; performance.now() < endAt || (!isEnough(report) && performance.now() < endAt + EXTRA_MS); round++) {
       // Each once before any comes twice.
       if (round % Object.keys(faults).length === 0) names.sort(() => random() - 0.5)
       const name = names[round % names.length] ?? ''
