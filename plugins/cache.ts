@@ -107,11 +107,14 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   const posted = new Posted(shared, cache, capture)
   const partial = new Parts(shared, cache)
   const groups = groupPolicy(settings.http.cacheGroups)
+  const purged = new WeakSet<FastifyRequest>()
   const purgeAfter = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    purged.add(request)
     await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups)
   }
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
+    if (![route.method].flat().every(isSafeMethod) && !isOwnRoute(route.config)) route.onResponse = [...[route.onResponse ?? []].flat(), purgeLate(purged, purgeAfter)]
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
     if (given === undefined || given === false || isOwnRoute(route.config)) {
       audit?.note(route, undefined)
@@ -158,6 +161,14 @@ function lookupEarly (cache: RouteCache, lookups: Lookup, policy: RoutePolicy): 
       return
     }
     answered.then((served) => { if (!served) cache.handlers.goOn(request, done) }, done)
+  }
+}
+
+/** What was answered past `reply.send` no onSend hook has seen; its purge comes after the answer, but it comes. */
+function purgeLate (purged: WeakSet<FastifyRequest>, purge: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): onResponseHookHandler {
+  return function cachePurgeLate (request, reply, done) {
+    if (purged.has(request)) done()
+    else purge(request, reply).then(() => { done() }, done)
   }
 }
 

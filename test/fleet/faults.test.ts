@@ -1,15 +1,16 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t from 'tap'
 import { turns } from '../support/cached-app.ts'
+import { loopMs } from '../support/loop-time.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { until } from '../support/until.ts'
 import { startApp, startScene, suffer, type Outage } from './support/outage.ts'
 import { VersionTable } from './support/race.ts'
 
 /*
  * What customers notice of a Redis that fails: nothing. The rows are those of docs/faults.md, where the figures are.
  * The time that an answer took is printed, and judged only roughly: a bare client keeps its callers waiting for 73 s, or
- * for ever, and that is told apart on a busy machine as well.
+ * for ever. It is the time of this process, so that a machine that is busy does not count.
  */
 const ENDLESS_MS = 5000
 
@@ -97,24 +98,25 @@ await t.test('faults', async (t) => {
       const server = await startRedis()
       if (freeze) server.freeze()
       else await server.kill()
-      const startedAt = performance.now()
+      const startedAt = loopMs()
       const app = await startApp(new VersionTable(), { redisUrl: server.url })
       t.teardown(async () => {
         await app.close()
         await server.stop()
       })
-      const readyMs = performance.now() - startedAt
+      const readyMs = loopMs() - startedAt
       const [first, second] = [await app.inject('/value/a'), await app.inject('/value/a')]
-      t.comment(`ready after ${readyMs.toFixed(0)} ms, the first two answers after ${(performance.now() - startedAt - readyMs).toFixed(0)} ms`)
+      t.comment(`ready after ${readyMs.toFixed(0)} ms, the first two answers after ${loopMs() - startedAt - readyMs} ms`)
       t.ok(readyMs < ENDLESS_MS)
       t.match(first.headers['cache-status'], /stored/)
       t.match(second.headers['cache-status'], /hit/)
       if (freeze) server.thaw()
       else await server.restart()
       const backAt = performance.now()
-      while (app.cache.parts.connection?.ready !== true) await sleep(10)
+      await until('it is connected', () => app.cache.parts.connection?.ready === true)
       t.comment(`connected ${(performance.now() - backAt).toFixed(0)} ms after it was back`)
-      t.equal((await app.cache.invalidate({ tags: ['a'] })).reach, 'everywhere')
+      // The answer to the first one may be late.
+      await until('a purge reaches everybody', async () => (await app.cache.invalidate({ tags: ['a'] })).reach === 'everywhere')
     })
   }
 
@@ -123,16 +125,16 @@ await t.test('faults', async (t) => {
     const app = await startApp(new VersionTable(), { redisUrl: server.url, writePolicy: 'back' })
     t.teardown(async () => { await server.stop() })
     // What was never shared cannot be lost.
-    while ((await app.cache.invalidate({ tags: ['a'] })).reach === 'here') await sleep(5)
+    await until('a purge reaches everybody', async () => (await app.cache.invalidate({ tags: ['a'] })).reach === 'everywhere')
     const faults: unknown[] = []
     app.cache.on('fault', ({ error }) => { faults.push(error) })
     server.freeze()
     const underWay = Array.from({ length: 20 }, async (_, n) => await app.inject(`/value/b${n}`))
     const purged = app.cache.invalidate({ tags: ['lost'] })
     await turns()
-    const startedAt = performance.now()
+    const startedAt = loopMs()
     await app.close()
-    const closeMs = performance.now() - startedAt
+    const closeMs = loopMs() - startedAt
     t.comment(`closed in ${closeMs.toFixed(0)} ms`)
     t.ok(closeMs < ENDLESS_MS)
     t.ok((await Promise.all(underWay)).every(({ statusCode }) => statusCode === 200))

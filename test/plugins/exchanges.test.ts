@@ -1,6 +1,6 @@
 import { connect as connect2 } from 'node:http2'
 import { connect } from 'node:net'
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import cache from '../../plugins/index.ts'
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
@@ -440,6 +440,25 @@ t.test('a success of an unsafe method is felt before its client has the answer',
   t.same(await effect({ method: 'PUT', url: '/plain/1', headers: { host: 'other.example' } }, ['/plain/1']), [], 'another origin')
   t.same(await effect({ method: 'PUT', url: '/plain/1', headers: { host: 'localhost' } }, ['/plain/1']), ['/plain/1'], 'the default port is no other origin')
   await app.close()
+})
+
+t.test('an unsafe request that is answered past reply.send purges all the same, and only if it succeeds', async (t) => {
+  for (const [status, purges] of [[204, true], [409, false]] as const) {
+    for (const answer of [(reply: FastifyReply) => { reply.hijack().raw.writeHead(status).end() }, (reply: FastifyReply) => { reply.raw.statusCode = status; reply.raw.end(); return reply }]) {
+      const { app } = await cachedApp()
+      let n = 0
+      app.get('/x', { config: { cache: true } }, async () => `page ${++n}`)
+      app.put('/x', (_request, reply) => answer(reply))
+      const invalidated = deferred<boolean>()
+      app.cache.on('invalidate', () => { invalidated.resolve(true) })
+      app.addHook('onResponse', async (request) => { if (request.method === 'PUT') setImmediate(() => { invalidated.resolve(false) }) })
+      await app.inject('/x')
+      await app.inject({ method: 'PUT', url: '/x' })
+      t.equal(await invalidated.promise, purges)
+      t.equal((await app.inject('/x')).body, purges ? 'page 2' : 'page 1')
+      await app.close()
+    }
+  }
 })
 
 t.test('a purge by key, path or pattern takes all variants, and a soft one leaves them for a while', async (t) => {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
 import { fencesOf } from './markdown.ts'
@@ -63,7 +63,8 @@ export class SnippetFolder {
     const { config } = ts.readConfigFile(projectRoot + 'tsconfig.json', (file) => ts.sys.readFile(file)) as { config: object }
     const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, projectRoot)
     const outDir = join(this.#folder, 'built')
-    const program = ts.createProgram([guard, ...files], { ...options, noEmit: false, sourceMap: false, outDir })
+    const program = ts.createProgram([guard, ...files], options)
+    const asModule = { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false, sourceMap: false }
     const typeErrors = files.flatMap((file) => {
       const source = program.getSourceFile(file)
       if (source === undefined) return []
@@ -72,8 +73,13 @@ export class SnippetFolder {
         return `${file.slice(projectRoot.length)}:${line + 1} ${ts.flattenDiagnosticMessageText(found.messageText, ' ')}`
       })
     })
-    program.emit()
     const built = (file: string): string => join(outDir, file.slice(projectRoot.length).replace(/\.ts$/, '.js'))
+    for (const { fileName, text, isDeclarationFile } of program.getSourceFiles()) {
+      if (isDeclarationFile || !fileName.startsWith(projectRoot)) continue
+      mkdirSync(dirname(built(fileName)), { recursive: true })
+      // One by one, without the types: program.emit() would check those of the whole package first.
+      writeFileSync(built(fileName), ts.transpileModule(text, { fileName, compilerOptions: asModule }).outputText)
+    }
     for (const file of files) if (file.endsWith('.mjs')) copyFileSync(file, built(file))
     // Here the package's own name leads to what was built.
     writeFileSync(join(outDir, 'package.json'), JSON.stringify({ name: 'fastify-response-cache', type: 'module', exports: { '.': './plugins/index.js', './package.json': './package.json' } }))

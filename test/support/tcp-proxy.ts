@@ -3,7 +3,8 @@ import { connect, createServer, type Socket } from 'node:net'
 /**
  * What the network between a client and its server does:
  * `pass` forwards; `blackhole` swallows both directions; `drop-replies` delivers requests and swallows answers;
- * `hold` keeps everything until the mode is another; `refuse` closes every connection at once; a number delays every chunk by so many milliseconds.
+ * `hold` keeps everything until the mode is another; `refuse` closes every connection at once; a number delays every
+ * chunk by so many milliseconds.
  */
 export type ProxyMode = 'pass' | 'blackhole' | 'drop-replies' | 'hold' | 'refuse' | number
 

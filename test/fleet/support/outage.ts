@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import cache, { type CachePluginOptions } from 'fastify-response-cache'
 import { Redis } from 'ioredis'
+import { loopMs } from '../../support/loop-time.ts'
 import { startRedis, type TestRedis } from '../../support/redis-server.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
+import { until } from '../../support/until.ts'
 import { VersionTable } from './race.ts'
 
 /** Redis behind a network that can fail, and a line to it that does not. */
@@ -75,19 +77,25 @@ export async function suffer (scene: Scene, { inject, heal, forMs = 800, options
   let slowestMs = 0
   const day = new AbortController()
   const get = async (from: FastifyInstance, key: string): Promise<number> => {
-    const startedAt = performance.now()
+    const startedAt = loopMs()
     const response = await from.inject(`/value/${key}`)
-    slowestMs = Math.max(slowestMs, performance.now() - startedAt)
+    slowestMs = Math.max(slowestMs, loopMs() - startedAt)
     requests++
     if (response.statusCode !== 200) failures++
     return response.json<{ version: number }>().version
   }
-  const customer = async (name: number, served: Set<number>): Promise<void> => {
+  const visits: number[] = Array.from({ length: CUSTOMERS }, () => 0)
+  const customer = async (name: number): Promise<void> => {
     for (let visit = 0; !day.signal.aborted; visit++) {
       await get(app, visit % 2 === 0 ? `hot${visit % 7}` : `cold${name}-${visit}`)
+      visits[name] = visit + 1
       await sleep(15)
-      served.add(name)
     }
+  }
+  /** A machine that is busy takes longer over as many. */
+  const allServed = async (count: number): Promise<void> => {
+    const before = [...visits]
+    await until(`each customer is served ${count} times`, () => visits.every((visit, name) => visit >= (before[name] ?? 0) + count))
   }
   const change = async (key: string): Promise<void> => {
     const version = table.update(key)
@@ -96,24 +104,24 @@ export async function suffer (scene: Scene, { inject, heal, forMs = 800, options
   }
   await get(app, 'changing')
   await get(other, 'changing')
-  for (let probe = 0; !await isShared(app, probe) || !await isShared(other, probe); probe++) await sleep(5)
+  let probes = 0
+  await until('both use Redis', async () => await isShared(app, ++probes) && await isShared(other, probes))
   requests = 0
   slowestMs = 0
-  const served = new Set<number>()
-  const customers = Array.from({ length: CUSTOMERS }, async (_, name) => { await customer(name, served) })
-  while (served.size < CUSTOMERS) await sleep(5)
+  const customers = Array.from({ length: CUSTOMERS }, async (_, name) => { await customer(name) })
+  await allServed(1)
   await inject(scene)
-  // So long the fault lasts.
-  await sleep(forMs / 2)
+  // So long the fault lasts, at least.
+  await Promise.all([sleep(forMs / 2), allServed(2)])
   await change('changing')
-  await sleep(forMs / 2)
+  await Promise.all([sleep(forMs / 2), allServed(2)])
   await heal(scene)
   const healedAt = performance.now()
-  for (let probe = 0; !await isShared(app, probe); probe++) await sleep(5)
+  await until('Redis is used again', async () => await isShared(app, ++probes))
   const recoveryMs = performance.now() - healedAt
   day.abort()
   await Promise.all(customers)
-  while (!await other.cache.parts.log.sync()) await sleep(10)
+  await until('the other process has the news', async () => await other.cache.parts.log.sync())
   if (await get(other, 'changing') < table.read('changing')) stale.push('changing, in the other process, after the recovery')
   await app.close()
   await other.close()

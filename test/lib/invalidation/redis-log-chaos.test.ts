@@ -34,7 +34,7 @@ function randomFrom (state: number): () => number {
 interface Copy { readonly version: number, readonly marks: string[], readonly asOf: Position, readonly validAt: number }
 interface Process { readonly name: string, readonly log: RedisLog, readonly clock: FakeClock, readonly proxy: TcpProxy, readonly client: RedisClient, readonly memory: Map<string, Copy>, readonly ownPurges: Map<string, number> }
 
-t.test(`no acknowledged purge is ever lost, seed ${seed}`, { timeout: 100_000 }, async (t) => {
+t.test(`no acknowledged purge is ever lost, seed ${seed}`, { timeout: 280_000 }, async (t) => {
   t.comment(`SEED=${seed} STEPS=${STEPS}`)
   const random = randomFrom(seed)
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
@@ -143,7 +143,9 @@ t.test(`no acknowledged purge is ever lost, seed ${seed}`, { timeout: 100_000 },
   }
   const counts: Record<string, number> = {}
 
-  for (let step = 0; step < STEPS && stale.length === 0; step++) {
+  // A machine that is busy takes more steps until as many reads had a log to compare with; the first ones are the same.
+  const isOver = (step: number): boolean => stale.length > 0 || (step >= STEPS && strictReads > STEPS / 100) || step >= 10 * STEPS
+  for (let step = 0; !isOver(step); step++) {
     const dice = random()
     const process = pick(processes)
     if (dice < 0.35) owned(read(process, pick(keys)))
@@ -162,7 +164,7 @@ t.test(`no acknowledged purge is ever lost, seed ${seed}`, { timeout: 100_000 },
   thaw()
   heal()
   await Promise.all(background)
-  const endMs = Date.now() + 30_000
+  const endMs = Date.now() + 120_000
   for (;;) {
     for (const { clock } of processes) clock.advance(1000)
     await Promise.all(processes.map(async ({ log }) => await log.sync()))

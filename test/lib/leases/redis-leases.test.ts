@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 import t from 'tap'
 
-import { systemClock } from '../../../lib/clock.ts'
+import { systemClock, type Clock } from '../../../lib/clock.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
@@ -10,23 +10,26 @@ import { LOST_LEASE, type Lease, type LeaseAnswer, type Leases } from '../../../
 import { openRedis } from '../../../lib/redis/open.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
 import { entryOf } from '../../support/entries.ts'
+import { fakeClock } from '../../support/fake-clock.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
+import { until } from '../../support/until.ts'
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
 
 const server = await startRedis()
-const client = openRedis(server.url, { deadlineMs: 2000 })
+// A machine that is busy is no silent Redis.
+const client = openRedis(server.url, { deadlineMs: 20_000 })
 t.teardown(async () => { await client.close(); await server.stop() })
-await client.opened({ withinMs: 5000 })
+await until('Redis answers', () => client.ready)
 
 let prefixes = 0
 const lease = (answer: LeaseAnswer): Lease => {
   if (typeof answer === 'string') throw new Error(`the lease is ${answer}`)
   return answer
 }
-const two = (leaseMs = 60_000): { prefix: string, one: Leases, other: Leases, name: string } => {
+const two = (clock: Clock = systemClock): { prefix: string, one: Leases, other: Leases, name: string } => {
   const prefix = `lease${++prefixes}:`
-  const options = { client, clock: systemClock, prefix, leaseMs }
+  const options = { client, clock, prefix, leaseMs: 60_000 }
   return { prefix, one: createRedisLeases(options), other: createRedisLeases(options), name: createRedisKeys(prefix).lease('k') }
 }
 
@@ -45,7 +48,7 @@ t.test('one holds the lease, the others find it busy, per key', async (t) => {
 })
 
 t.test('nobody can give back the lease of another', async (t) => {
-  const { one, other, name } = two(50)
+  const { one, other, name } = two()
   const lost = lease(await one.acquire('k'))
   await client.call(['DEL', name])
   lease(await other.acquire('k'))
@@ -55,16 +58,26 @@ t.test('nobody can give back the lease of another', async (t) => {
 })
 
 t.test('a lease lives as long as its holder, and a little longer', async (t) => {
-  const { one, other, name } = two(300)
+  const clock = fakeClock()
+  const { one, other, name } = two(clock)
   const held = lease(await one.acquire('k'))
-  await sleep(900)
+  const left = async (): Promise<number> => Number(await client.call(['PTTL', name]))
+  // Redis has a clock of its own; what is left is cut to what would be left after some time.
+  for (let third = 0; third < 3; third++) {
+    await client.call(['PEXPIRE', name, 40_000])
+    clock.advance(20_000)
+    await until('it is prolonged', async () => await left() > 40_000)
+  }
   t.equal(await other.acquire('k'), 'busy', 'prolonged')
-  t.ok(Number(await client.call(['PTTL', name])) <= 300)
+  t.ok(await left() <= 60_000)
   await held.release()
-  await client.call(['SET', name, 'somebody who died', 'PX', 300])
-  t.equal(await other.wait('k', 10_000), 'free')
-  t.not(await other.acquire('k'), 'busy')
   await other.close()
+
+  const { other: heir, name: orphaned } = two()
+  await client.call(['SET', orphaned, 'somebody who died', 'PX', 300])
+  t.equal(await heir.wait('k', 60_000), 'free')
+  t.not(await heir.acquire('k'), 'busy')
+  await heir.close()
 })
 
 t.test('those who wait learn that the lease is free, or that they have waited enough', async (t) => {
@@ -84,10 +97,14 @@ t.test('those who wait learn that the lease is free, or that they have waited en
 t.test('a lease that a sleeping Redis takes after its caller has gone is given back when Redis wakes', async (t) => {
   const impatient = openRedis(server.url)
   t.teardown(async () => { server.thaw(); await impatient.close() })
-  await impatient.opened({ withinMs: 5000 })
   const { prefix, other } = two()
   const one = createRedisLeases({ client: impatient, clock: systemClock, prefix, leaseMs: 60_000 })
-  const held = lease(await one.acquire('held'))
+  let answer: LeaseAnswer = 'unavailable'
+  await until('Redis answers in time', async () => {
+    answer = await one.acquire('held')
+    return typeof answer === 'object' && impatient.ready
+  })
+  const held = lease(answer)
   server.freeze()
   const names = Array.from({ length: 6 }, (_, index) => `k${index}`)
   // The first ones to fail can still send something after it; then the circuit is open.
@@ -95,7 +112,7 @@ t.test('a lease that a sleeping Redis takes after its caller has gone is given b
   t.equal(impatient.ready, false)
   await held.release()
   server.thaw()
-  for (const name of [...names, 'held']) t.equal(await other.wait(name, 5000), 'free', name)
+  for (const name of [...names, 'held']) t.equal(await other.wait(name, 60_000), 'free', name)
   await Promise.all([one.close(), other.close()])
 })
 
@@ -113,7 +130,7 @@ t.test('a cold key is loaded once in the fleet, and a loser keeps its own load t
   const log = createLocalLog({ clock: systemClock })
   let loads = 0
   const member = (): (() => Promise<unknown>) => {
-    const leases = createRedisLeases({ client, clock: systemClock, prefix })
+    const leases = createRedisLeases({ client, clock: systemClock, prefix, leaseMs: 60_000 })
     const store = new RedisCache({ client, log, prefix })
     return async function get (): Promise<unknown> {
       for (;;) {
@@ -122,7 +139,7 @@ t.test('a cold key is loaded once in the fleet, and a loser keeps its own load t
           if (typeof answer === 'object') await answer.release()
           return found.value
         }
-        if (answer === 'busy') { await leases.wait('k', 10_000); continue }
+        if (answer === 'busy') { await leases.wait('k', 60_000); continue }
         const ticket = { ...log.ticket(), lease: lease(answer).token }
         loads++
         await sleep(50)

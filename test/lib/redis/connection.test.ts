@@ -22,6 +22,7 @@ import { RedisCache } from '../../../lib/stores/redis.ts'
 import { deferred, turns, type Deferred } from '../../support/cached-app.ts'
 import { entryOf } from '../../support/entries.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
+import { loopMs } from '../../support/loop-time.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
 
@@ -30,7 +31,7 @@ process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { er
 // Most of the time is spent waiting for what a server does.
 t.jobs = 6
 
-/** For what is not about time: a machine that is busy is no silent Redis. */
+/** For what is not about time, of a connection or of one call: a machine that is busy is no silent Redis. */
 const PATIENT = { deadlineMs: 10_000 }
 
 const UNAVAILABLE = { code: 'FST_ERR_CACHE_REDIS_UNAVAILABLE' }
@@ -59,7 +60,7 @@ t.test('commands, batches and scripts answer', async (t) => {
   const server = await startRedis()
   const redis = openRedis(server.url, PATIENT)
   t.teardown(async () => { await redis.close(); await server.stop() })
-  t.equal(await redis.opened({ withinMs: 5000 }), true)
+  t.equal(await redis.opened({ withinMs: 60_000 }), true)
   t.equal(redis.ready, true)
   t.equal(await redis.call(['SET', 'k', Buffer.from([0xff, 0]), 'PX', 60_000]), 'OK')
   t.same(await redis.callBuffer(['GET', 'k']), Buffer.from([0xff, 0]))
@@ -86,7 +87,7 @@ t.test('a scan passes every key once, page by page', async (t) => {
   const server = await startRedis()
   const redis = openRedis({ host: server.host, port: server.port }, PATIENT)
   t.teardown(async () => { await redis.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   await redis.batch(Array.from({ length: 500 }, (_, index) => ['SET', `a:${index}`, index] as const))
   await redis.call(['SET', 'b:1', 1])
   const seen = new Set<string>()
@@ -105,27 +106,29 @@ t.test('a scan passes every key once, page by page', async (t) => {
 t.test('with nobody at the other end the boot goes on, calls fail at once, and Redis is used when it appears', async (t) => {
   const port = await freePort()
   const redis = openRedis({ host: '127.0.0.1', port })
-  const startedAt = performance.now()
+  const startedAt = loopMs()
   t.equal(await redis.opened({ withinMs: 50 }), false)
   await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
   t.match((await redis.batch([['GET', 'k']]))[0], { ok: false, error: UNAVAILABLE })
-  t.ok(performance.now() - startedAt < 2000)
+  t.ok(loopMs() - startedAt < 2000)
   const changes: boolean[] = []
   redis.onChange((ready) => changes.push(ready))
   const server = await startRedis([], port)
   t.teardown(async () => { await redis.close(); await server.stop() })
   await until(() => redis.ready)
-  t.equal(await redis.call(['PING']), 'PONG')
+  t.equal(await redis.call(['PING'], PATIENT), 'PONG')
   t.same(changes, [true])
 })
 
 t.test('a required Redis that is not there is an error that names it, without its password', async (t) => {
   const port = await freePort()
   const redis = openRedis(`redis://user:secret@127.0.0.1:${port}`)
+  await until(() => redis.trouble.includes('ECONNREFUSED'))
   await t.rejects(redis.opened({ withinMs: 50, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`) })
   await redis.close()
   const wrong = await startRedis(['--requirepass', 'right'])
   const locked = openRedis(wrong.url)
+  await until(() => locked.trouble.includes('NOAUTH'))
   await t.rejects(locked.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /NOAUTH/ })
   await locked.close()
   await wrong.stop()
@@ -134,13 +137,13 @@ t.test('a required Redis that is not there is an error that names it, without it
 t.test('a user who may do little more than the cache needs suffices', async (t) => {
   const server = await startRedis()
   const admin = openRedis(server.url, PATIENT)
-  await admin.opened({ withinMs: 5000 })
+  await admin.opened({ withinMs: 60_000 })
   // As docs/redis.md has it.
   const rules = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(new URL('../../../docs/redis.md', import.meta.url), 'utf8'))?.[1] ?? ''
   await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', ...rules.split(' ')])
   const redis = openRedis({ host: server.host, port: server.port, username: 'cache', password: 'secret' }, PATIENT)
   t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
-  t.equal(await redis.opened({ withinMs: 5000, required: true }), true)
+  t.equal(await redis.opened({ withinMs: 60_000, required: true }), true)
   const log = createLocalLog({ clock: systemClock })
   const store = new RedisCache({ client: redis, log })
   const leases = createRedisLeases({ client: redis, clock: systemClock, prefix: 'frc:' })
@@ -153,11 +156,16 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
   t.equal(await leases.wait('k', 1000), 'free')
   t.equal(await store.remove(['k']), 1)
   t.same(Object.values(store.faults).filter((count) => count > 0), [])
-  const shared = createRedisLog({ client: redis, clock: systemClock, prefix: 'frc:', heartbeatMs: 20 })
+  const shared = createRedisLog({ client: redis, clock: systemClock, prefix: 'frc:', heartbeatMs: 20, ...PATIENT })
   await until(() => shared.state === 'current')
   t.equal(await shared.append({ keys: ['k'] }), 'everywhere')
-  await sleep(100)
-  t.match(shared.health(), { state: 'current', sent: 1 })
+  const listener = new Redis(server.port)
+  t.teardown(() => { listener.disconnect() })
+  let echoes = 0
+  listener.on('pmessage', () => { echoes++ })
+  await listener.psubscribe('frc:log:echo:*')
+  await until(() => echoes > 2 && shared.state === 'current')
+  t.equal(shared.health().sent, 1)
   await shared.close()
   await t.rejects(redis.call(['FLUSHALL']), { name: 'ReplyError', message: /NOPERM/ })
 })
@@ -165,7 +173,7 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
 t.test('a server that does not tell the time is not ready until it does', async (t) => {
   const server = await startRedis()
   const admin = openRedis(server.url, PATIENT)
-  await admin.opened({ withinMs: 5000 })
+  await admin.opened({ withinMs: 60_000 })
   await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', '~*', '+@all', '-time'])
   let syncs = 0
   const hurried: Clock = { now: systemClock.now, after: (delayMs, task) => systemClock.after(Math.min(delayMs, 20), () => { syncs += delayMs === 10_000 ? 1 : 0; task() }) }
@@ -212,8 +220,9 @@ t.test('TLS, by URL and by options', { skip: spawnSync('openssl', ['version']).s
   const trusting = openRedis({ url: `rediss://127.0.0.1:${port}`, tls: { ca } }, PATIENT)
   const suspicious = openRedis(`rediss://127.0.0.1:${port}`)
   t.teardown(async () => { await trusting.close(); await suspicious.close(); await server.stop(); await rm(dir, { recursive: true }) })
-  t.equal(await trusting.opened({ withinMs: 5000 }), true)
+  t.equal(await trusting.opened({ withinMs: 60_000 }), true)
   t.equal(await trusting.call(['PING']), 'PONG')
+  await until(() => /certificate/i.test(suspicious.trouble))
   await t.rejects(suspicious.opened({ withinMs: 300, required: true }), { message: /certificate/i })
   let subscribed = false
   const subscriber = trusting.subscriber()
@@ -238,10 +247,11 @@ t.test('a database that the server does not have is never another one', async (t
   const redis = openRedis(`${server.url}/9`)
   const fine = openRedis({ url: server.url, db: 3 }, PATIENT)
   t.teardown(async () => { await redis.close(); await fine.close(); await server.stop() })
+  await until(() => redis.trouble.includes('database 9'))
   await t.rejects(redis.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /database 9 cannot be selected/ })
   t.equal(redis.ready, false)
   await t.rejects(redis.call(['SET', 'k', 'v']), UNAVAILABLE)
-  t.equal(await fine.opened({ withinMs: 5000 }), true)
+  t.equal(await fine.opened({ withinMs: 60_000 }), true)
   await fine.call(['SET', 'k', 'in 3'])
   const zero = new Redis(server.url)
   t.equal(await zero.dbsize(), 0)
@@ -254,7 +264,7 @@ t.test('a connection that is closed here is no loss, and shows no password', asy
   const server = await startRedis(['--requirepass', 'SECRET'])
   const redis = openRedis(server.url.replace('//', '//:SECRET@'))
   t.teardown(async () => { await server.stop() })
-  t.equal(await redis.opened({ withinMs: 5000 }), true)
+  t.equal(await redis.opened({ withinMs: 60_000 }), true)
   t.notMatch(JSON.stringify(redis) + inspect(redis, { depth: 9, showHidden: true }), 'SECRET')
   const changes: boolean[] = []
   redis.onChange((ready) => { changes.push(ready) })
@@ -267,7 +277,7 @@ t.test('a frozen server costs one deadline, then nothing, and is used again when
   const server = await startRedis()
   const redis = openRedis(server.url, { deadlineMs: 100 })
   t.teardown(async () => { await redis.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   const changes: boolean[] = []
   redis.onChange((ready) => changes.push(ready))
   server.freeze()
@@ -277,7 +287,7 @@ t.test('a frozen server costs one deadline, then nothing, and is used again when
   const thawedAt = performance.now()
   await until(() => redis.ready)
   t.comment(`back after ${(performance.now() - thawedAt).toFixed(0)} ms`)
-  t.equal(await redis.call(['PING']), 'PONG')
+  t.equal(await redis.call(['PING'], PATIENT), 'PONG')
   t.equal(changes[0], false)
   t.equal(changes.at(-1), true)
 })
@@ -286,13 +296,13 @@ t.test('a server that dies and comes back', async (t) => {
   const server = await startRedis()
   const redis = openRedis(server.url)
   t.teardown(async () => { await redis.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   await server.kill()
   await until(() => !redis.ready)
   await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
   await server.restart()
   await until(() => redis.ready)
-  t.equal(await redis.call(['PING']), 'PONG')
+  t.equal(await redis.call(['PING'], PATIENT), 'PONG')
 })
 
 t.test('a silent network: the connection is replaced', async (t) => {
@@ -300,22 +310,22 @@ t.test('a silent network: the connection is replaced', async (t) => {
   const proxy = await startTcpProxy(server.port)
   const redis = openRedis(proxy.url, { deadlineMs: 100 })
   t.teardown(async () => { await redis.close(); await proxy.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   proxy.mode = 'blackhole'
   t.equal(await callsThatWaited(redis, 5), 1)
   // What the proxy swallowed is lost for good, so only a new connection can work.
   proxy.mode = 'pass'
   await until(() => redis.ready)
-  t.equal(await redis.call(['PING']), 'PONG')
+  t.equal(await redis.call(['PING'], PATIENT), 'PONG')
 })
 
 t.test('a command whose answer was lost is neither sent again nor waited for', async (t) => {
   const server = await startRedis()
   const proxy = await startTcpProxy(server.port)
   const redis = openRedis(proxy.url, { deadlineMs: 2000 })
-  const direct = openRedis(server.url)
+  const direct = openRedis(server.url, PATIENT)
   t.teardown(async () => { await redis.close(); await direct.close(); await proxy.close(); await server.stop() })
-  await Promise.all([redis.opened({ withinMs: 5000 }), direct.opened({ withinMs: 5000 })])
+  await Promise.all([redis.opened({ withinMs: 60_000 }), direct.opened({ withinMs: 60_000 })])
   proxy.mode = 'drop-replies'
   const calls = Array.from({ length: 5 }, async () => { await t.rejects(redis.call(['INCR', 'n']), UNAVAILABLE) })
   let counted = 0
@@ -324,7 +334,7 @@ t.test('a command whose answer was lost is neither sent again nor waited for', a
   proxy.mode = 'pass'
   await Promise.all(calls)
   await until(() => redis.ready)
-  await redis.call(['PING'])
+  await redis.call(['PING'], PATIENT)
   t.equal(await direct.call(['GET', 'n']), '5')
 })
 
@@ -333,7 +343,7 @@ t.test('a slow server is given up at the deadline', async (t) => {
   const proxy = await startTcpProxy(server.port)
   const redis = openRedis(proxy.url, { deadlineMs: 50 })
   t.teardown(async () => { await redis.close(); await proxy.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   proxy.mode = 300
   t.equal(await redis.call(['GET', 'k'], { deadlineMs: 5000 }), null, 'unless the caller has more time')
   await t.rejects(redis.call(['GET', 'k']), { ...UNAVAILABLE, message: /within 50 ms/ })
@@ -345,12 +355,12 @@ t.test('while an answer is overdue nobody waits, and Redis is asked again as soo
   const patient: Clock = { now: systemClock.now, after: (delayMs, task) => systemClock.after(delayMs === 250 ? 3_600_000 : delayMs, task) }
   const redis = openRedis(server.url, { deadlineMs: 500, clock: patient })
   t.teardown(async () => { await redis.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   await t.rejects(redis.call(['DEBUG', 'SLEEP', '0.8']), /no answer within 500 ms/)
   t.equal(redis.ready, false)
   await t.rejects(redis.call(['GET', 'k']), /waiting for it to come back/)
   await until(() => redis.ready)
-  t.equal(await redis.call(['PING']), 'PONG')
+  t.equal(await redis.call(['PING'], PATIENT), 'PONG')
 })
 
 interface GuardScene { readonly clock: ReturnType<typeof fakeClock>, readonly guard: Guard, readonly probes: Array<Deferred<unknown>> }
@@ -427,12 +437,12 @@ t.test('a client that was handed in is guarded as well, and never closed', async
   const theirs = new Redis(server.port, '127.0.0.1')
   const redis = openRedis(theirs, { deadlineMs: 100 })
   t.teardown(async () => { theirs.disconnect(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
-  await redis.call(['SET', 'k', 'v'])
+  await redis.opened({ withinMs: 60_000 })
+  await redis.call(['SET', 'k', 'v'], PATIENT)
   server.freeze()
-  const startedAt = performance.now()
+  const startedAt = loopMs()
   await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
-  t.ok(performance.now() - startedAt < 5000)
+  t.ok(loopMs() - startedAt < 5000)
   t.equal(redis.ready, false)
   server.thaw()
   await until(() => redis.ready)
@@ -451,8 +461,8 @@ t.test('a lazy client is woken, and one with a key prefix only lends its address
   const first = openRedis(lazy, PATIENT)
   const second = openRedis(prefixed, PATIENT)
   t.teardown(async () => { await first.close(); await second.close(); lazy.disconnect(); prefixed.disconnect(); await server.stop() })
-  t.equal(await first.opened({ withinMs: 5000 }), true)
-  t.equal(await second.opened({ withinMs: 5000 }), true)
+  t.equal(await first.opened({ withinMs: 60_000 }), true)
+  t.equal(await second.opened({ withinMs: 60_000 }), true)
   await second.call(['SET', 'ours', 'v'])
   t.equal(await first.call(['GET', 'ours']), 'v')
   t.not(second.raw, prefixed)
@@ -464,14 +474,14 @@ t.test('closing is bounded, whatever the server does', async (t) => {
   const server = await startRedis()
   for (const trouble of ['none', 'frozen', 'dead'] as const) {
     const redis = openRedis(server.url)
-    await redis.opened({ withinMs: 5000 })
+    await redis.opened({ withinMs: 60_000 })
     const pending = trouble === 'frozen' ? redis.call(['GET', 'k']).catch(() => {}) : undefined
     if (trouble === 'frozen') server.freeze()
     if (trouble === 'dead') await server.kill()
-    const startedAt = performance.now()
+    const startedAt = loopMs()
     await redis.close()
     await redis.close()
-    t.ok(performance.now() - startedAt < 3000, trouble)
+    t.ok(loopMs() - startedAt < 3000, trouble)
     await until(() => redis.raw.status === 'end')
     await pending
     server.thaw()
@@ -481,9 +491,9 @@ t.test('closing is bounded, whatever the server does', async (t) => {
 
 t.test('a server that is out of memory still answers, a master that became a replica is left', async (t) => {
   const server = await startRedis()
-  const redis = openRedis(server.url, { deadlineMs: 1000 })
+  const redis = openRedis(server.url, PATIENT)
   t.teardown(async () => { await redis.close(); await server.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await redis.opened({ withinMs: 60_000 })
   await redis.call(['CONFIG', 'SET', 'maxmemory', '1'])
   await t.rejects(redis.call(['SET', 'k', 'v']), { name: 'ReplyError', message: /^OOM/ })
   t.equal(redis.ready, true)
@@ -501,7 +511,7 @@ t.test('a subscription outlives its connection and tells about the gap', async (
   const redis = openRedis(server.url, PATIENT)
   const viaProxy = openRedis(proxy.url, PATIENT)
   t.teardown(async () => { await viaProxy.close(); await redis.close(); await proxy.close(); await server.stop() })
-  await Promise.all([redis.opened({ withinMs: 5000 }), viaProxy.opened({ withinMs: 5000 })])
+  await Promise.all([redis.opened({ withinMs: 60_000 }), viaProxy.opened({ withinMs: 60_000 })])
   const heard: string[] = []
   let subscribed = 0
   let lost = 0
