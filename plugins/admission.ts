@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { errors, shown } from '../lib/errors.ts'
 import { isCleanTarget, requestKey, validHost, type KeyDimension } from '../lib/keyspace/request-key.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
-import { canonicalQuery } from './closed-query.ts'
+import { canonicalQuery, dropsCredential } from './closed-query.ts'
 import { cookieNames, cookieValue } from './request-cookies.ts'
 import type { CacheRequest, RoutePolicy } from './route-options.ts'
 import type { FastifyReply } from 'fastify'
@@ -37,6 +37,7 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   if (credentialed && !policy.http.shareByDirective) return CREDENTIALS
   const target = request.raw.url ?? ''
   const { protocol, host } = request
+  if (isAmbiguous(request)) return HOST
   const knownKeys = request.originalUrl === target ? policy.knownKeys : undefined
   const known = knownKeys?.of(protocol, host, target)
   if (known !== undefined) return { admitted: true, key: known, credentialed }
@@ -49,10 +50,18 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
     if (partition === undefined || partition === null || partition === '') return NO_PARTITION
     if (typeof partition !== 'string') throw new errors.FST_ERR_CACHE_OPTION('config.cache.partition', `a function that answered ${shown(partition)}`, 'a function that answers a string, or undefined for requests that are not to be cached')
   }
+  if (policy.query !== undefined && partition === undefined && !policy.public && dropsCredential(policy.query, target)) return CREDENTIALS
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
   const key = requestKey(protocol, host, counted, dimensions(request, policy, partition))
   knownKeys?.note(protocol, host, target, key)
   return { admitted: true, key, credentialed }
+}
+
+/** HTTP/2 names host and scheme twice; a handler that looks at the other one would see what is not in the key. */
+function isAmbiguous ({ raw, host, protocol }: FastifyRequest): boolean {
+  if (raw.httpVersionMajor !== 2) return false
+  const { ':authority': authority, ':scheme': scheme } = raw.headers as Record<string, unknown>
+  return (authority !== undefined && authority !== host) || (scheme !== undefined && scheme !== protocol)
 }
 
 /** In HTTP/2 a body needs no header to announce it. */

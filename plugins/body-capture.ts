@@ -54,16 +54,7 @@ export class BodyTee extends Transform {
     this.#start = () => { start(this) }
   }
 
-  /** Called when somebody begins to read, just before the first byte is asked for. */
-  beforeStart (listener: () => void): void {
-    const start = this.#start
-    this.#start = () => {
-      listener()
-      start?.()
-    }
-  }
-
-  /** Nothing flows before somebody reads: what makes the bytes may look at the request, and is watched from then on. */
+  /** Nothing flows before somebody reads. */
   override _read (size: number): void {
     const start = this.#start
     this.#start = undefined

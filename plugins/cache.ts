@@ -140,7 +140,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     const miss = missOf(request)
     if (miss !== null && miss.owner === cache) {
       if (miss.forward === 'method') posted.take(miss, request, reply, payload, async () => { await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
-      else done(null, capture.take(miss, request, reply, payload))
+      else cache.handlers.leave(miss, done, capture.take(miss, request, reply, payload))
       return
     }
     cache.restate(request, reply)
@@ -199,4 +199,4 @@ function noteEntities (cache: RouteCache, paths: EntityPaths): preSerializationH
   }
 }
 
-export default fp(fastifyResponseCache, { fastify: '5.x', name: 'fastify-response-cache' })
+export default fp(fastifyResponseCache, { fastify: '>=5.12.2 <6', name: 'fastify-response-cache' })

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EpochMs, Milliseconds } from '../lib/clock.ts'
-import { MAX_MARKS } from '../lib/engine/dependencies.ts'
+import { DependencyScope, MAX_MARKS } from '../lib/engine/dependencies.ts'
 import type { Mark } from '../lib/keyspace/mark.ts'
 import { parseCacheControl } from '../lib/http/cache-control.ts'
 import { makeEtag } from '../lib/http/etag.ts'
@@ -17,12 +17,15 @@ import { noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
 import { onFinalHeaders } from './final-headers.ts'
 import { MissEnds, type Storing } from './miss-ends.ts'
 import type { ObservedInput, ObservedRequest } from './observed-request.ts'
+import { onReplyEnd } from './reply-end.ts'
 import { responseMarks } from './response-marks.ts'
 import type { RouteCacheParts } from './route-cache.ts'
 import { putNotModified } from './serve-stored.ts'
+import { schemeOf } from './scheme.ts'
 import { putStandIn, standInFor } from './stand-in.ts'
 import { SurrogateKeys } from './surrogate-keys.ts'
 import { StoringJudge, type JudgedResponse, type Judgement } from './storing-judge.ts'
+import { wasError } from './was-error.ts'
 import { judgeAnswer, putConfirmed } from './validation.ts'
 
 const REVALIDATED = Object.freeze({ status: 'miss', reason: 'revalidated' } as const)
@@ -139,7 +142,7 @@ export class Capture {
     const bytes = body.kind === 'bytes' ? body.body : undefined
     const marks = responseMarks(miss, request, reply, bytes, confirmed?.marks)
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
-    const response: JudgedResponse = { status, nowMs, bytes, inputs, vary: effectiveVary(answered, miss.policy.keyed), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
+    const response: JudgedResponse = { status, nowMs, failed: wasError(reply), url: `${schemeOf(request, reply)}://${request.host}${request.raw.url ?? ''}`, bytes, inputs, vary: effectiveVary(answered, miss.policy.keyed), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
     const refusal = miss.scope.ended ? 'broken-body' : marks === undefined ? 'tags-failed' : marks.length > MAX_MARKS ? 'too-many-tags' : bytes !== undefined && bytes.length > settings.maxBodyBytes ? 'too-large' : undefined
     const first: Judgement = refusal === undefined ? judge(answered) : { store: false, reason: refusal }
@@ -158,7 +161,7 @@ export class Capture {
     if (reply.getHeader('date') === undefined) reply.header('date', formatHttpDate(nowMs))
     const etag = bytes !== undefined && status === 200 && bytes.length > 0 && reply.getHeader('etag') === undefined ? makeEtag(bytes) : undefined
     if (etag !== undefined) reply.header('etag', etag)
-    const downstream = ownCacheControl(miss.policy, reply.getHeader('cache-control')?.toString())
+    const downstream = ownCacheControl(miss.policy, (reply.getHeader('cache-control') ?? reply.getHeader('expires'))?.toString())
     if (downstream !== undefined) reply.header('cache-control', downstream)
     varyOnKey(reply, miss.policy, response.vary)
     if (miss.policy.http.groups.out) sendGroups(reply, marks)
@@ -190,6 +193,9 @@ export class Capture {
       else refuse(last.store ? 'tags-failed' : last.reason)
     }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
+      // What a hook behind ours has put onto the raw response counts more than what we say where nobody says anything.
+      const raw = downstream === undefined ? undefined : reply.raw.getHeader('cache-control')
+      if (raw !== undefined && raw !== downstream && finalHeaders['cache-control'] === downstream) finalHeaders['cache-control'] = raw as string
       if (bytes === undefined) final = { ...finalHeaders }
       if (finalStatus !== status && finalStatus !== 304) decided = { store: false, reason: `status; ${finalStatus}` }
       else decided = headersUnchanged(ours, finalHeaders) ? first : judge(theirs(finalHeaders))
@@ -206,8 +212,11 @@ export class Capture {
     })
     if (body.kind === 'stream') {
       const declared = reply.getHeader('content-length')?.toString()
-      body.payload.beforeStart(() => { observed.begin() })
-      body.payload.runIn((read) => { parts.dependencies.enter(miss.scope, read) })
+      // The handler that makes it may go on at any moment, before the first byte is asked for, and look at the request.
+      const behind = miss.behind = new DependencyScope()
+      observed.begin(() => parts.dependencies.isInside(behind))
+      onReplyEnd(reply, parts.dependencies.tellApart())
+      body.payload.runIn((read) => { parts.dependencies.inside(miss.scope, read) })
       this.#watch(body.payload, miss, refuse, (kept) => {
         if (declared !== undefined && declared !== String(kept.length)) {
           refuse('length-mismatch')

@@ -32,6 +32,20 @@ export function hasOtherParameters (closed: ClosedQuery, query: Readonly<Record<
   return Object.keys(query).some((name) => !closed.some(([known]) => known === name))
 }
 
+/** What names of parameters say who asks. */
+const CREDENTIAL = /^(?:(?:access|auth|id|api|user|session|refresh|bearer|csrf)?[-_]?(?:token|key|secret)|jwt|auth|authorization|sig|signature|sid|session(?:[-_]?id)?|pass(?:word|wd)?|hmac|code)$/i
+
+/**
+ * Whether a target has a parameter that does not count and says who asks: a hook may have looked at it before it was removed,
+ * and told the handler who that is.
+ */
+export function dropsCredential (closed: ClosedQuery, target: string): boolean {
+  const query = target.indexOf('?')
+  if (query === -1) return false
+  for (const name of new URLSearchParams(target.slice(query + 1)).keys()) if (CREDENTIAL.test(name) && !closed.some(([known]) => known === name)) return true
+  return false
+}
+
 const BROKEN = /\p{Surrogate}/u
 
 /** The brackets and the `@` stand for themselves only here: in a text they are escaped, so a text cannot pose as a list. */

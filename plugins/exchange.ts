@@ -71,11 +71,11 @@ export interface Miss {
   /** What the handler sees in place of the conditions of the client. */
   readonly conditions: Conditions | undefined
   observed: ObservedRequest | undefined
+  /** The scope of the hooks behind ours, where they run while a handler goes on: what they read is not part of the response. */
+  behind: DependencyScope | undefined
   /** Our member of Cache-Status, as far as it was known by then. */
   said: string | undefined
   entityTags: readonly string[]
-  /** The handler has thrown: what it had said of its answer by then is not about the error that goes out. */
-  threw: boolean
   /** The response is on its way into the store, which will say what became of it. */
   keeping: boolean
   readonly job: RefreshJob | undefined
@@ -106,27 +106,14 @@ const NOT_CONFIGURED: CacheOutcome = Object.freeze({ status: 'bypass', reason: '
 
 export const outcomeOf = (request: FastifyRequest): CacheOutcome => noted(request)[kOutcome] ?? NOT_CONFIGURED
 export const noteOutcome = (request: FastifyRequest, outcome: CacheOutcome): void => { noted(request)[kOutcome] = outcome }
-export const arrivalOf = (request: FastifyRequest): Arrival | null => noted(request)[kArrival]
+// The requests of a context that was there before the plugin have no such property at all.
+export const arrivalOf = (request: FastifyRequest): Arrival | null => noted(request)[kArrival] ?? null
 export const noteArrival = (request: FastifyRequest, arrival: Arrival): void => { noted(request)[kArrival] = arrival }
-export const missOf = (request: FastifyRequest): Miss | null => noted(request)[kMiss]
+export const missOf = (request: FastifyRequest): Miss | null => noted(request)[kMiss] ?? null
 export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { noted(request)[kMiss] = miss }
 
 /** What a success of the route invalidates in this cache; also for a route that was there before the plugin. */
 export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as Record<string, { invalidates?: NamesOf } | undefined>)[cacheName]?.invalidates
-
-/** Runs a handler and notes on its miss if it throws, at once or later. */
-export function noteThrown (miss: Miss, handler: () => unknown): unknown {
-  const note = (error: unknown): never => {
-    miss.threw = true
-    throw error
-  }
-  try {
-    const answer = handler()
-    return answer instanceof Promise ? answer.catch(note) : answer
-  } catch (error) {
-    return note(error)
-  }
-}
 
 export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? []
 

@@ -19,7 +19,8 @@ export function onFinalHeaders (raw: ServerResponse, decide: (status: number, he
     decide(status, headers)
     const result = writeHead.call(raw, status, ...rest)
     const replaced = writeHead !== (Object.getPrototypeOf(raw) as ServerResponse).writeHead
-    const late = replaced || raw.getHeaderNames().some((name) => !(name in headers) && !isPseudo(name))
+    // What came as a list of names and values has been read by nobody yet.
+    const late = replaced || Array.isArray(last) || raw.getHeaderNames().some((name) => !(name in headers) && !isPseudo(name))
     written(late ? writtenHeaders(raw) : undefined)
     return result
   } as ServerResponse['writeHead']

@@ -4,8 +4,8 @@ import type { EngineParts } from '../lib/engine/parts.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { headersNow } from './added-headers.ts'
 import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
-import { missOf, noteArrival, noteThrown } from './exchange.ts'
-import { ObservedRequest } from './observed-request.ts'
+import { missOf, noteArrival, type Miss } from './exchange.ts'
+import { ID, ObservedRequest, type ObservedInput } from './observed-request.ts'
 import { onReplyEnd } from './reply-end.ts'
 
 /** What surrounds the making of a response: the scope that notes what is read through the cache, and the watch over its inputs. */
@@ -43,15 +43,31 @@ export class HandlerScope {
     const { policy } = miss
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = headersNow(reply)
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idHeaderOf(app, request), miss.conditions)
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idSourceOf(app, request), miss.conditions)
+    if (policy.ttlMs === 0) this.#letPassOn(miss.observed, reply)
     const { dependencies } = this.#parts
-    const call = (): unknown => handler.call(app, request, reply)
-    const result: unknown = dependencies.enter(miss.scope, policy.statuses === 'any' ? () => noteThrown(miss, call) : call)
+    const result: unknown = dependencies.enter(miss.scope, () => handler.call(app, request, reply))
     if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
     // A client that leaves ends the reply, but not the handler. What is answered then, Fastify takes before the scope is released.
     const release = dependencies.hold(miss.scope)
     if (release !== undefined) queueMicrotask(() => { result.then(release, release) })
     return this.answerOf(request, result)
+  }
+
+  /**
+   * `reply.from` passes the request as a whole on to another HTTP server. Where the headers of the answer decide alone, its Vary
+   * says what of the request it depends on, as everywhere in HTTP; what the handler reads by itself counts all the same.
+   */
+  #letPassOn (observed: ObservedRequest, reply: FastifyReply): void {
+    const { from } = reply as { from?: unknown }
+    if (typeof from !== 'function') return
+    Object.defineProperty(reply, 'from', { configurable: true, value: (...args: unknown[]): unknown => observed.passOn(() => from.apply(reply, args) as unknown) })
+  }
+
+  /** Hands a payload on to the hooks behind ours; while the handler of a stream goes on, in a scope of their own. */
+  leave ({ behind }: Miss, next: (error: null, payload: unknown) => void, payload: unknown): void {
+    if (behind === undefined) next(null, payload)
+    else this.#parts.dependencies.inside(behind, () => { next(null, payload) })
   }
 
   /**
@@ -78,7 +94,11 @@ function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery):
   return target === pathOf(target) + canonicalQuery(closed, query as Record<string, unknown>)
 }
 
-/** The header from which Fastify has taken the id of the request, where it was told to. */
-function idHeaderOf ({ initialConfig: { requestIdHeader } }: FastifyInstance, { raw }: FastifyRequest): string | undefined {
-  return typeof requestIdHeader === 'string' && raw.headers[requestIdHeader] !== undefined ? requestIdHeader : undefined
+/** An id as Fastify counts them. */
+const COUNTED = /^req-[0-9a-z]+$/
+
+/** Where the id of the request comes from, if it says anything: the header that Fastify took it from, or a function of the app. */
+function idSourceOf ({ initialConfig: { requestIdHeader } }: FastifyInstance, { id, raw }: FastifyRequest): ObservedInput | undefined {
+  if (typeof requestIdHeader === 'string' && raw.headers[requestIdHeader] !== undefined) return requestIdHeader
+  return COUNTED.test(id) ? undefined : ID
 }

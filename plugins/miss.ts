@@ -69,9 +69,9 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     alone,
     part,
     observed: undefined,
+    behind: undefined,
     said: undefined,
     entityTags: [],
-    threw: false,
     keeping: false,
     would,
     answered
@@ -82,14 +82,12 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
 }
 
 /**
- * The moment from which on a purge makes the response too old. It is the handler's start, unless the hooks before it have
- * loaded something: then it is their start. (It cannot always be: those who wait for a handler arrived before a purge that
- * came meanwhile, and would never be allowed to store what they load after it.)
+ * The moment from which on a purge makes the response too old. It is the handler's start, unless there are hooks before it:
+ * who knows what they have loaded, so then it is the arrival.
  */
-function ticketFor ({ policy, request }: Visit, now: Ticket): Ticket {
+function ticketFor ({ request }: Visit, now: Ticket): Ticket {
   const arrival = arrivalOf(request)
-  if (arrival === null || (!policy.hooksMayLoad && arrival.scope.marks.size === 0)) return now
-  return { ...now, ...arrival.ticket }
+  return arrival === null ? now : { ...now, ...arrival.ticket }
 }
 
 /**

@@ -14,6 +14,9 @@ export const TARGET = '@target'
 /** The address of the client. Like the target, it is spelled as no header can be. */
 export const IP = '@ip'
 
+/** The id of the request, where a function of the app has made it. */
+export const ID = '@id'
+
 /**
  * Watches which parts of the request a handler reads while it builds a response that is to be stored. A response built
  * from something that is not in the key would be served to requests that differ in it; a list of dangerous headers would
@@ -36,10 +39,10 @@ export class ObservedRequest {
 
   /**
    * @param watchTarget whether reading the raw target counts, because parts of it are not in the key
-   * @param idHeader the header from which the id of the request was taken, if it was
+   * @param idSource what reading the id of the request counts as, if it says anything
    * @param conditions what the handler is asked in place of the client's own conditions
    */
-  constructor (request: FastifyRequest, watchTarget: boolean, idHeader: string | undefined, conditions: Conditions = NO_CONDITIONS) {
+  constructor (request: FastifyRequest, watchTarget: boolean, idSource: ObservedInput | undefined, conditions: Conditions = NO_CONDITIONS) {
     const { raw } = request
     this.#request = request as WithCookies
     this.#raw = raw
@@ -52,12 +55,15 @@ export class ObservedRequest {
     // The headers of an HTTP/2 request cannot be assigned until they are properties of its own.
     if (raw.httpVersionMajor === 2) Object.defineProperties(raw, { headers: { value: raw.headers, configurable: true, writable: true }, rawHeaders: { value: raw.rawHeaders, configurable: true, writable: true } })
     this.begin()
-    if (idHeader !== undefined) watchId(request, this.#inputs, idHeader)
+    if (idSource !== undefined) watchId(request, this.#inputs, idSource)
   }
 
-  /** Begins to watch, at first or again: a body that is streamed is made after the handler has returned. */
-  begin (): void {
-    const inputs = this.#inputs
+  /**
+   * Begins to watch, at first or again: a body that is streamed is made after the handler has returned.
+   * @param elsewhere whether it is somebody else who reads now
+   */
+  begin (elsewhere?: () => boolean): void {
+    const inputs = elsewhere === undefined ? this.#inputs : { add: (input: ObservedInput): void => { if (!elsewhere()) this.#inputs.add(input) } }
     this.#raw.headers = new Proxy(this.#headers, new HeaderWatch(inputs, this.#conditions))
     this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
     this.#forgetDistinct()
@@ -71,6 +77,16 @@ export class ObservedRequest {
     if ('headersDistinct' in this.#raw) (this.#raw as { headersDistinct: unknown }).headersDistinct = undefined
   }
 
+  /** Runs what passes the whole request on to another HTTP server: what it reads meanwhile, it reads for that. */
+  passOn<T> (run: () => T): T {
+    const before = new Set(this.#inputs)
+    try {
+      return run()
+    } finally {
+      for (const input of this.#inputs) if (!before.has(input)) this.#inputs.delete(input)
+    }
+  }
+
   /** Puts the request back as it was, and tells what was read. */
   end (): ReadonlySet<ObservedInput> {
     this.#raw.headers = this.#headers
@@ -82,24 +98,27 @@ export class ObservedRequest {
   }
 }
 
-/** An id that the client has chosen is as good as the header that it came in. */
-function watchId (request: FastifyRequest, inputs: Set<ObservedInput>, header: string): void {
+/** Where it is noted what was read. */
+interface Inputs { add: (input: ObservedInput) => unknown }
+
+/** An id that the client has chosen is as good as the header that it came in; any other is that of one request. */
+function watchId (request: FastifyRequest, inputs: Inputs, source: ObservedInput): void {
   const { id } = request
   Object.defineProperty(request, 'id', {
     configurable: true,
     enumerable: true,
     get () {
-      inputs.add(header)
+      inputs.add(source)
       return id
     }
   })
 }
 
 class HeaderWatch implements ProxyHandler<IncomingHttpHeaders> {
-  readonly #inputs: Set<ObservedInput>
+  readonly #inputs: Inputs
   readonly #conditions: Conditions
 
-  constructor (inputs: Set<ObservedInput>, conditions: Conditions) {
+  constructor (inputs: Inputs, conditions: Conditions) {
     this.#inputs = inputs
     this.#conditions = conditions
   }
@@ -131,10 +150,10 @@ class HeaderWatch implements ProxyHandler<IncomingHttpHeaders> {
  * into the parsed cookies at the Cookie header.
  */
 class AnyWatch<T extends object> implements ProxyHandler<T> {
-  readonly #inputs: Set<ObservedInput>
+  readonly #inputs: Inputs
   readonly #input: ObservedInput
 
-  constructor (inputs: Set<ObservedInput>, input: ObservedInput) {
+  constructor (inputs: Inputs, input: ObservedInput) {
     this.#inputs = inputs
     this.#input = input
   }
@@ -169,7 +188,7 @@ const NO_CONDITIONS: Conditions = {}
 interface WithCookies { cookies?: object | null }
 
 /** What is read of each request that is watched now. */
-const watched = new WeakMap<object, Set<ObservedInput>>()
+const watched = new WeakMap<object, Inputs>()
 
 /** By class of requests: getters that each request needs of its own, or `null` where the class has them. */
 const gettersOf = new WeakMap<object, PropertyDescriptorMap | null>()
@@ -213,7 +232,7 @@ function getterOf (start: object, name: string): (() => unknown) | undefined {
   return undefined
 }
 
-function watchUrl (raw: IncomingMessage, inputs: Set<ObservedInput>): void {
+function watchUrl (raw: IncomingMessage, inputs: Inputs): void {
   const { url } = raw
   Object.defineProperty(raw, 'url', {
     configurable: true,

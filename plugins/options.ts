@@ -11,6 +11,7 @@ import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
 import { checkHttpOptions, type HttpOptions } from './http-options.ts'
+import { ID } from './observed-request.ts'
 import { CACHE_MODES_ALLOWED, contentCodings, headerNames, isCacheMode, type CacheMode } from './route-options.ts'
 import { checkAudit, type AuditOptions } from './audit/boot-audit.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
@@ -138,7 +139,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     hitForMissMs: durationMs('hitForMiss', given.hitForMiss ?? 120),
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
     credentials: headerNames('credentials', given.credentials ?? ['authorization', 'cookie']),
-    harmlessHeaders: headerNames('harmlessHeaders', given.harmlessHeaders ?? []),
+    harmlessHeaders: headerNames('harmlessHeaders', given.harmlessHeaders ?? [], ID),
     http: checkHttpOptions(given.http),
     precompress: contentCodings('precompress', given.precompress ?? []),
     tagHeader: checkCdn(given.cdn).tagHeader,

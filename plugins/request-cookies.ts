@@ -1,9 +1,11 @@
+import { trimBlanks } from '../lib/http/blanks.ts'
+
 /** The pairs of a Cookie header (RFC 6265 §4.2.1) as they stand there: nothing is decoded, so nothing can be confused. */
 function pairsOf (cookie: string | undefined): Array<readonly [name: string, value: string]> {
   if (cookie === undefined) return []
-  return cookie.split(';').map((pair) => pair.trim()).filter((pair) => pair !== '').map((pair) => {
+  return cookie.split(';').map(trimBlanks).filter((pair) => pair !== '').map((pair) => {
     const at = pair.indexOf('=')
-    return at === -1 ? ['', pair] : [pair.slice(0, at).trimEnd(), pair.slice(at + 1).trimStart()]
+    return at === -1 ? ['', pair] : [trimBlanks(pair.slice(0, at)), trimBlanks(pair.slice(at + 1))]
   })
 }
 

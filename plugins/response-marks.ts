@@ -7,6 +7,7 @@ import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
 import { groupsOfReply } from './cache-groups.ts'
 import { tagsOfReply, type Miss } from './exchange.ts'
 import type { CacheRequest, NamesOf } from './route-options.ts'
+import { schemeOf } from './scheme.ts'
 
 /**
  * By what names a purge reaches a response: its path, the tags that the route, the reply and the payload name, and
@@ -16,7 +17,7 @@ import type { CacheRequest, NamesOf } from './route-options.ts'
 export function responseMarks (miss: Miss, request: FastifyRequest, reply: FastifyReply, body: Buffer | undefined, earlier: readonly Mark[] = []): readonly Mark[] | undefined {
   const { policy } = miss
   const path = normalisePath(pathOf(request.raw.url ?? '/'))
-  const marks = new Set<Mark>([...earlier, pathMark(path), originMark(request.protocol, request.host.toLowerCase(), path), markOfRoute(request, policy.route)])
+  const marks = new Set<Mark>([...earlier, pathMark(path), originMark(schemeOf(request, reply), request.host.toLowerCase(), path), markOfRoute(request, reply, policy.route)])
   try {
     const entities = miss.entityTags.length > 0 || policy.entities === undefined || body === undefined ? miss.entityTags : entitiesOfText(policy.entities, body)
     for (const tag of [...resolveNames(policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
@@ -33,9 +34,9 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
  * The route that answers a request, and what it takes from the path. A router takes many spellings for the same (case,
  * slashes, escapes, an absolute form), and a change made by one of them must reach what was stored under another.
  */
-export function markOfRoute (request: FastifyRequest, route: string): Mark {
+export function markOfRoute (request: FastifyRequest, reply: FastifyReply, route: string): Mark {
   const parameters = route.includes(':') || route.includes('*') ? JSON.stringify(request.params) : '{}'
-  return routeMark(request.protocol, request.host.toLowerCase(), route, parameters)
+  return routeMark(schemeOf(request, reply), request.host.toLowerCase(), route, parameters)
 }
 
 export function resolveNames (names: NamesOf | undefined, request: FastifyRequest, reply: FastifyReply): readonly string[] {
@@ -44,11 +45,7 @@ export function resolveNames (names: NamesOf | undefined, request: FastifyReques
   return resolved as readonly string[]
 }
 
-/** The entities in a body that was sent as text, for handlers that serialise by themselves. */
+/** The entities in a body that was sent as text, for handlers that serialise by themselves. Throws for what is no JSON. */
 function entitiesOfText (paths: EntityPaths, body: Buffer): readonly string[] {
-  try {
-    return entityTags(paths, JSON.parse(body.toString()))
-  } catch {
-    return []
-  }
+  return body.length === 0 ? [] : entityTags(paths, JSON.parse(body.toString()))
 }

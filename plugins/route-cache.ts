@@ -11,9 +11,10 @@ import { ageSeconds } from '../lib/http/age.ts'
 import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember } from '../lib/http/cache-status.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import { isPromise, type MaybePromise } from '../lib/maybe-promise.ts'
+import { within } from '../lib/resilience/within.ts'
 import { admit, type BypassReason } from './admission.ts'
 import { isParticular, judgeWish } from './client-wish.ts'
-import { noteOutcome } from './exchange.ts'
+import { arrivalOf, noteOutcome } from './exchange.ts'
 import type { Explainer } from './explain.ts'
 import { HandlerScope } from './handler-scope.ts'
 import { beginMiss, forwardReason, type MissOptions } from './miss.ts'
@@ -182,10 +183,27 @@ export class RouteCache implements Lookup {
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
+      if (this.#cannotStore(request)) {
+        await within(this.#refresher.refresh(key, request, policy), first.arrivedAtMs + this.#settings.coalesceTimeoutMs, clock, undefined)
+        visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
+        found = await this.#responses.find(key, request.headers)
+        if (found.entry !== undefined && clock.now() < found.entry.freshUntilMs) return this.serve(visit, found.entry, clock.now(), 'hit', 'coalesced', before)
+        break
+      }
       // What was stored may be the variant of others: ours has a key of its own, by which we wait now.
       if (!this.#flights.has(found.key)) return await this.#lead(visit, found, this.#flights.lead(found.key))
     }
     return this.#miss(visit, found, { collapsed: true })
+  }
+
+  /**
+   * Whether the hooks of a request have run before a purge: they may have loaded what it took, so whatever is built now could
+   * not be kept. If those who wait led one after the other, each would run the handler for itself alone; one request of our own,
+   * whose hooks run now, does it for all.
+   */
+  #cannotStore (request: FastifyRequest): boolean {
+    const arrival = arrivalOf(request)
+    return arrival !== null && arrival.ticket.at !== this.#parts.log.tip
   }
 
   /** How long the request may still wait for others, in this process and in the fleet together. */

@@ -10,6 +10,7 @@ import { isToken } from '../lib/http/token.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 import { KnownKeys } from './known-keys.ts'
+import { ID } from './observed-request.ts'
 import { Outlet } from './outlet.ts'
 
 /** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
@@ -108,8 +109,6 @@ export interface RoutePolicy {
   readonly http: HttpPolicy
   /** The query parameters that count, when the route's schema names them all. */
   readonly query: ClosedQuery | undefined
-  /** The route has hooks before its handler, and who knows what they load. */
-  readonly hooksMayLoad: boolean
   /** Tells apart routes of one path that differ in their constraints. */
   readonly constraints: string | undefined
   /** `undefined` where the key has other parts than scheme, host and target. */
@@ -156,7 +155,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     headers,
     keyed: new Set([...headers, ...cookies.length > 0 ? ['cookie'] : [], ...options.partition === undefined ? [] : ['cookie', 'authorization']]),
     cookies,
-    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...headerNames('config.cache.harmlessHeaders', options.harmlessHeaders ?? [])]),
+    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...headerNames('config.cache.harmlessHeaders', options.harmlessHeaders ?? [], ID)]),
     statuses: statuses(options.statuses ?? (ttlMs === 0 ? 'any' : [...DEFAULT_STATUSES]), notFoundTtlMs),
     notFoundTtlMs,
     clientTtlSeconds: ms('clientTtl', 0) / 1000,
@@ -167,7 +166,6 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     verify: options.verify === undefined ? defaults.verify : fraction('config.cache.verify', options.verify),
     http,
     query,
-    hooksMayLoad: [route.onRequest, route.preParsing, route.preValidation, route.preHandler].some((hooks) => hooks !== undefined && [hooks].flat().length > 0),
     constraints,
     knownKeys: headers.length > 0 || cookies.length > 0 || options.partition !== undefined || query !== undefined || constraints !== undefined ? undefined : new KnownKeys(),
     outlet: new Outlet()
@@ -202,10 +200,11 @@ function strings (name: string, value: unknown, allowed = 'an array of strings')
 
 /**
  * The names in lower case.
+ * @param besides what else may be named
  * @throws FST_ERR_CACHE_OPTION for a name that no header can have (RFC 9110 §5.1)
  */
-export function headerNames (option: string, value: unknown): readonly string[] {
-  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string' && isToken(name))) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), 'an array of header names')
+export function headerNames (option: string, value: unknown, besides?: string): readonly string[] {
+  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string' && (isToken(name) || name === besides))) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), 'an array of header names')
   return value.map((name: string) => name.toLowerCase())
 }
 

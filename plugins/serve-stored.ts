@@ -6,6 +6,7 @@ import { chosenRepresentation, representations, tagInCoding } from '../lib/http/
 import { headerOf } from '../lib/http/headers.ts'
 import { judgeRange, partialResponse, unsatisfiableResponse } from '../lib/http/range.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
+import { onFinalHeaders } from './final-headers.ts'
 
 /**
  * What a request gets of a stored response: all of it, the part that was asked for, or nothing when the client has it
@@ -24,7 +25,16 @@ export function putStored (reply: FastifyReply, response: StoredResponse, { stor
   reply.code(response.status)
   for (const [name, value] of response.headers) reply.header(name, value)
   reply.header('age', String(ageSeconds(0, storedAtMs, nowMs)))
+  if (reply.request.method === 'HEAD' && (response.status === 304 || response.status === 204)) bareHead(reply)
   return response.body.length === 0 ? undefined : response.body
+}
+
+/** Fastify gives the answer to a HEAD the length of the payload it gets, and that of nothing is no length of anything (RFC 9110 §8.6). */
+function bareHead ({ raw }: FastifyReply): void {
+  onFinalHeaders(raw, (_status, headers) => {
+    delete headers['content-length']
+    delete headers['content-type']
+  }, () => {})
 }
 
 const NO_BODY = Buffer.alloc(0)

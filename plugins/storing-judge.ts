@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Milliseconds } from '../lib/clock.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import { judgeFreshness, type Freshness } from '../lib/http/freshness.ts'
-import type { HeaderList } from '../lib/http/headers.ts'
+import { headerOf, type HeaderList } from '../lib/http/headers.ts'
 import { isSuccess } from '../lib/http/method.ts'
 import { hasValidator, judgeStorable } from '../lib/http/storable.ts'
 import type { EffectiveVary } from '../lib/http/vary.ts'
@@ -32,6 +32,10 @@ const isNotFound = (status: number): boolean => NOT_FOUND.has(status)
 export interface JudgedResponse {
   readonly status: number
   readonly nowMs: number
+  /** An error handler has answered. */
+  readonly failed: boolean
+  /** The URL of the request. */
+  readonly url: string
   /** The body, unless it is still on its way. */
   readonly bytes: Buffer | undefined
   /** The route's own lifetime for such a response, shortened by jitter once. */
@@ -43,6 +47,15 @@ export interface JudgedResponse {
    * to each answer (compression, above all), and they do it to hits as well.
    */
   readonly vary: EffectiveVary
+}
+
+const NONCE = /'nonce-([^']+)'/g
+
+/** Whether a Content-Security-Policy admits scripts or styles by a word of this one response, which they repeat (CSP3 §4.1). */
+function hasNonce (headers: HeaderList, body: Buffer): boolean {
+  const policy = headerOf(headers, 'content-security-policy') ?? ''
+  for (const [, nonce = ''] of policy.includes('nonce-') ? policy.matchAll(NONCE) : []) if (body.includes(nonce)) return true
+  return false
 }
 
 /** Decides whether a response may be stored, in the light of its route and of what its handler did. */
@@ -60,11 +73,11 @@ export class StoringJudge {
   judge (miss: Miss, request: FastifyRequest, response: JudgedResponse, headers: HeaderList): Judgement {
     const { policy, scope } = miss
     const { http } = policy
-    const { status, nowMs, routeTtlMs, bytes, inputs, vary } = response
+    const { status, nowMs, routeTtlMs, bytes, inputs, vary, url } = response
     const revalidateMs = isSuccess(status) && status !== 206 ? http.revalidateMs : 0
     if (scope.stale) return { store: false, reason: 'built-from-stale' }
-    // Only where every status is stored by what the headers say, since these were meant for another answer.
-    if (miss.threw && policy.statuses === 'any') return { store: false, reason: `status; ${status}; thrown` }
+    // What the headers say was meant for another answer; a 404 is what it is, and has a ttl of its own.
+    if (response.failed && (policy.statuses === 'any' || !isNotFound(status))) return { store: false, reason: `status; ${status}; thrown` }
     if (scope.tooMany) return { store: false, reason: 'too-many-tags' }
     const freshness = judgeFreshness({
       status,
@@ -83,7 +96,7 @@ export class StoringJudge {
       // A response to HEAD gets here only as the stored GET that it has confirmed.
       method: posted ? 'POST' : 'GET',
       methods: posted ? POST : undefined,
-      url: posted ? `${request.protocol}://${request.host}${request.raw.url ?? ''}` : undefined,
+      url: posted ? url : undefined,
       status,
       headers,
       freshness,
@@ -99,6 +112,7 @@ export class StoringJudge {
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
     if (vary === 'star') return { store: false, reason: 'vary-star' }
+    if (bytes !== undefined && hasNonce(headers, bytes)) return { store: false, reason: 'csp-nonce' }
     const unkeyed = unkeyedInput(inputs, request, miss, vary.names, this.#settings.credentials)
     if (unkeyed === undefined) return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
     this.#warn(request, policy.route, unkeyed)

@@ -15,6 +15,7 @@ import { groupsCalledBack, sendCallback } from './cache-groups.ts'
 import type { ReplyHeaders } from './exchange.ts'
 import type { GroupPolicy } from './http-options.ts'
 import type { NamesOf } from './route-options.ts'
+import { schemeOf } from './scheme.ts'
 
 /**
  * Makes invalid what a successful unsafe request has made untrue (RFC 9111 §4.4): the path of its target, those of its
@@ -48,11 +49,12 @@ async function purge (parts: EngineParts, record: PurgeRecord, kinds: CacheEvent
 function untruePaths (request: FastifyRequest, reply: FastifyReply): readonly Mark[] {
   const host = validHost(request.host)
   const target = request.raw.url ?? ''
-  const route = markOfRoute(request, request.routeOptions.url ?? '')
+  const route = markOfRoute(request, reply, request.routeOptions.url ?? '')
   if (host === undefined || !isCleanTarget(target)) return [route]
-  const url = `${request.protocol}://${host}${target}`
+  const scheme = schemeOf(request, reply)
+  const url = `${scheme}://${host}${target}`
   const named = invalidatedUris({ method: request.method, status: reply.statusCode, url, headers: headerListOf(reply.getHeaders() as ReplyHeaders) })
   // What was requested is known by the path as sent, not as a parser of URLs would spell it.
   const paths = [pathOf(target), ...named.filter((uri) => uri !== url).map((uri) => new URL(uri).pathname)]
-  return [route, ...[...new Set(paths)].map((path) => originMark(request.protocol, host, normalisePath(path)))]
+  return [route, ...[...new Set(paths)].map((path) => originMark(scheme, host, normalisePath(path)))]
 }

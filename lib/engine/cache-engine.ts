@@ -2,7 +2,7 @@ import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
 import { errors, shown } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
-import { checkDataKey } from '../keyspace/name.ts'
+import { checkDataKey, checkKey, checkNamespace } from '../keyspace/name.ts'
 import { escapeGlob } from '../keyspace/pattern.ts'
 import type { Purge, PurgeResult } from '../purge.ts'
 import type { CacheStats, StatsCounter } from '../stats.ts'
@@ -214,7 +214,7 @@ export class CacheEngine {
 
   /** A view in which every key and tag begins with `name:`. It has its own statistics, which count in the whole too. */
   namespace (name: string): CacheEngine {
-    return new CacheEngine(this.#shared.parts, { shared: this.#shared, name: this.#naming.key(checkDataKey(name)) })
+    return new CacheEngine(this.#shared.parts, { shared: this.#shared, name: checkNamespace(this.#naming.key(checkKey(name))) })
   }
 
   getStats (): CacheStats {
@@ -241,7 +241,7 @@ export class CacheEngine {
   }
 
   #key (key: string): string {
-    return this.#naming.key(checkDataKey(key))
+    return checkDataKey(this.#naming.key(checkKey(key)))
   }
 
   #asked (key: string): string {

@@ -69,6 +69,22 @@ export class DependencyTracker {
     return this.#enabled ? this.#scopes.run(scope, task) : task()
   }
 
+  /** Makes scopes tell apart who runs, also where nothing is tracked. @returns what ends that */
+  tellApart (): () => void {
+    this.#scopes.open()
+    return () => { this.#scopes.close() }
+  }
+
+  /** Runs `task` inside `scope`, also where nothing is tracked. */
+  inside<R> (scope: DependencyScope, task: () => R): R {
+    return this.#scopes.run(scope, task)
+  }
+
+  /** Whether what runs now was set off inside `scope`. */
+  isInside (scope: DependencyScope): boolean {
+    return this.#scopes.current === scope
+  }
+
   /** Holds a scope open for work whose end is no promise. @returns what ends that, to be called once; nothing where nothing is tracked */
   hold (scope: DependencyScope): (() => void) | undefined {
     if (!this.#enabled) return undefined

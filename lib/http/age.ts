@@ -21,7 +21,8 @@ export interface InitialAgeInput {
 export function initialAgeMs ({ headers, requestTimeMs, responseTimeMs }: InitialAgeInput): Milliseconds {
   const date = headerOf(headers, 'date')
   const dateMs = date === undefined ? undefined : parseHttpDate(date, responseTimeMs)
-  const apparentMs = dateMs === undefined ? 0 : responseTimeMs - dateMs
+  // A Date knows whole seconds, so what was made this very second would look up to one second old.
+  const apparentMs = dateMs === undefined ? 0 : Math.floor(responseTimeMs / 1000) * 1000 - dateMs
   const delayMs = Math.max(0, responseTimeMs - requestTimeMs)
   return Math.max(0, apparentMs, ageFieldSeconds(headers) * 1000 + delayMs)
 }

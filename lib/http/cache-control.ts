@@ -125,6 +125,8 @@ function readMember (member: string, directives: Map<string, Directive>): void {
       bare: argument === undefined
     })
   }
+  // Whoever writes `no store` means what the letters say.
+  for (const [letters, meant] of RESTRICTIONS) if (text.toLowerCase().replace(/[^a-z,;]/g, '').includes(letters)) add(directives, meant, { seconds: 0, fields: undefined, malformed: true, bare: false })
   for (const word of text.toLowerCase().split(NOT_TOKEN)) {
     // `max-age=60` is one word of `max-age=60; private` to a reader, two to the splitter: digits are no directive.
     if (word !== '' && !/^\d+$/.test(word)) add(directives, word, { seconds: 0, fields: undefined, malformed: true, bare: false })

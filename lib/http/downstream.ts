@@ -1,7 +1,7 @@
 import type { Seconds } from '../clock.ts'
 
 export interface DownstreamInput {
-  /** The Cache-Control that the handler, or a hook, has set. */
+  /** The Cache-Control that the handler, or a hook, has set; or Expires, which says it too. */
   readonly handlerSaid: string | undefined
   /** How long a browser or CDN may keep the answer without asking. @default 0 */
   readonly clientTtlSeconds?: Seconds

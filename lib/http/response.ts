@@ -24,8 +24,6 @@ const CONNECTION_BOUND: ReadonlySet<string> = new Set([
   'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization'
 ])
 
-const SETS_COOKIES: ReadonlySet<string> = new Set(['set-cookie', 'set-cookie2'])
-
 /** The names that the Connection field declares to be bound to this connection (RFC 9110 §7.6.1). */
 function connectionOptions (headers: HeaderList): readonly string[] {
   const value = headerOf(headers, 'connection')
@@ -48,5 +46,5 @@ export function stripUnstorable (headers: HeaderList, options: StripOptions = {}
   const cacheControl = options.cacheControl ?? parseCacheControl(linesOf(headers, 'cache-control'))
   const withdrawn = [...cacheControl.fields('no-cache') ?? [], ...cacheControl.fields('private') ?? []]
   return headers.filter(([name]) => !CONNECTION_BOUND.has(name) && !bound.includes(name) && !withdrawn.includes(name) &&
-    (options.keepSetCookie === true || !SETS_COOKIES.has(name)))
+    (options.keepSetCookie === true || name !== 'set-cookie'))
 }

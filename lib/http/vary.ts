@@ -1,3 +1,4 @@
+import { trimBlanks } from './blanks.ts'
 import { headerOf, requestHeaderOf } from './headers.ts'
 import type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
 import { remembered } from './remembered.ts'
@@ -86,7 +87,7 @@ function normalise (name: string, value: string, options: VaryKeyOptions): strin
   if (name === 'accept-language') return options.ignoreLanguageOrder === true ? asSet(value) : asRanking(value)
   // Blanks in a quoted string mean something.
   if (SINGLE.has(name) || value.includes('"')) return value
-  return value.trim().split(',').map((member) => member.trim()).join(',')
+  return value.split(',').map(trimBlanks).join(',')
 }
 
 /** Best quality first; the order of equals means nothing. */

@@ -1,3 +1,5 @@
+import { trimBlanks } from './blanks.ts'
+
 /** A member of a list with qualities (RFC 9110 §12.4.2), its value in lower case. */
 export interface Weighted { readonly value: string, readonly quality: number }
 
@@ -11,7 +13,7 @@ export function weightedList (text: string): readonly Weighted[] | undefined {
   if (text.length > MAX_LENGTH) return undefined
   const list: Weighted[] = []
   for (const member of text.split(',')) {
-    const trimmed = member.trim()
+    const trimmed = trimBlanks(member)
     if (trimmed === '') continue
     const parts = MEMBER.exec(trimmed)
     const quality = Number(parts?.[2] ?? 1)

@@ -4,7 +4,9 @@
  *
  * Never compiled to a RegExp: `*a*a*a*a*a*a*a*a*b` against 60 characters takes a backtracking engine minutes. The
  * matcher below remembers only the latest `*`. Whatever an earlier one could swallow the latest can swallow as well, so
- * going back further never helps, and the work is bounded by the product of the two lengths.
+ * going back further never helps, and the work is bounded by the product of the two lengths. Where text follows a `*`, the
+ * engine's own search finds the next place for it, and an end that is text is looked at first: together they leave little of
+ * that product.
  */
 
 const ANY_ONE = -1
@@ -14,14 +16,21 @@ interface CharacterClass { readonly negated: boolean, readonly ranges: ReadonlyA
 type Token = number | CharacterClass
 
 /** A parsed glob. */
-export interface Glob { readonly text: string, readonly tokens: readonly Token[] }
+export interface Glob {
+  readonly text: string
+  readonly tokens: readonly Token[]
+  /** By the index of a `*` among the tokens: the plain text behind it, up to the next wildcard. */
+  readonly behindRun: ReadonlyMap<number, string>
+  /** The plain text behind the last `*`, if nothing else is. */
+  readonly end: string
+}
 
 export type GlobVerdict =
   | { readonly valid: true, readonly glob: Glob }
   | { readonly valid: false, readonly why: string }
 
 /** What of a string the matcher needs. */
-export type GlobText = Pick<string, 'length' | 'codePointAt'>
+export type GlobText = Pick<string, 'length' | 'codePointAt' | 'indexOf' | 'endsWith'>
 
 export function parseGlob (text: string): GlobVerdict {
   const characters = Array.from(text, (character) => character.codePointAt(0) as number)
@@ -45,21 +54,38 @@ export function parseGlob (text: string): GlobVerdict {
       tokens.push(character)
     }
   }
-  return { valid: true, glob: { text, tokens } }
+  const behindRun = new Map<number, string>()
+  tokens.forEach((token, i) => { if (token === ANY_RUN) behindRun.set(i, literalFrom(tokens, i + 1)) })
+  const last = tokens.lastIndexOf(ANY_RUN)
+  const end = last === -1 ? '' : behindRun.get(last) ?? ''
+  return { valid: true, glob: { text, tokens, behindRun, end: last + 1 + Array.from(end).length === tokens.length ? end : '' } }
+}
+
+/** The plain text that stands there; none that begins with half a pair, which a search could find in the middle of one. */
+function literalFrom (tokens: readonly Token[], start: number): string {
+  let end = start
+  while (typeof tokens[end] === 'number' && (tokens[end] as number) >= 0) end++
+  const literal = String.fromCodePoint(...tokens.slice(start, end) as number[])
+  return /^[\udc00-\udfff]/.test(literal) ? '' : literal
 }
 
 /** Does the glob match the whole of `text`, read from its index `from` on? */
-export function globMatches ({ tokens }: Glob, text: GlobText, from = 0): boolean {
+export function globMatches ({ tokens, behindRun, end }: Glob, text: GlobText, from = 0): boolean {
+  if (end !== '' && !text.endsWith(end)) return false
   let at = from
   let token = 0
   let afterRun = -1
   let runEnd = from
+  let literal = ''
   while (at < text.length) {
     const wanted = tokens[token]
     if (wanted === ANY_RUN) {
       if (token === tokens.length - 1) return true
+      literal = behindRun.get(token) ?? ''
       afterRun = ++token
-      runEnd = at
+      runEnd = literal === '' ? at : text.indexOf(literal, at)
+      if (runEnd === -1) return false
+      at = runEnd
       continue
     }
     const character = text.codePointAt(at) as number
@@ -70,6 +96,8 @@ export function globMatches ({ tokens }: Glob, text: GlobText, from = 0): boolea
       return false
     } else {
       runEnd += widthOf(text.codePointAt(runEnd) as number)
+      if (literal !== '') runEnd = text.indexOf(literal, runEnd)
+      if (runEnd === -1) return false
       at = runEnd
       token = afterRun
     }

@@ -27,6 +27,12 @@ export function checkDataKey (key: unknown): string {
   return key as string
 }
 
+/** @throws FST_ERR_CACHE_KEY for a name whose keys would be those of responses */
+export function checkNamespace (name: string): string {
+  checkDataKey(`${name}:`)
+  return name
+}
+
 /** @throws FST_ERR_CACHE_TAG */
 export function checkTag (tag: unknown): string {
   if (!isName(tag)) throw new errors.FST_ERR_CACHE_TAG(shown(tag), ALLOWED)

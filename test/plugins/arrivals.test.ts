@@ -73,14 +73,17 @@ t.test('a route that declares all headers harmless may copy them all', async (t)
 t.test('the id of one request is not replayed to another', async (t) => {
   const { app } = await cachedApp({}, { genReqId: ({ headers }) => String(headers['x-trace']) })
   t.teardown(() => app.close())
-  app.get('/page', { config: { cache: { ttl: 60 } } }, async (request, reply) => {
-    reply.header('x-request-id', request.id)
-    return 'page'
-  })
+  for (const [url, harmlessHeaders] of [['/page', ['@id']], ['/shown', []]] as const) {
+    app.get(url, { config: { cache: { ttl: 60, harmlessHeaders } } }, async (request, reply) => {
+      reply.header('x-request-id', request.id)
+      return 'page'
+    })
+  }
   t.equal((await app.inject({ url: '/page', headers: { 'x-trace': 'first' } })).headers['x-request-id'], 'first')
   const hit = await app.inject({ url: '/page', headers: { 'x-trace': 'second' } })
   t.match(cacheStatus(hit), /^hit/)
   t.equal(hit.headers['x-request-id'], undefined)
+  t.match(cacheStatus(await app.inject({ url: '/shown', headers: { 'x-trace': 'first' } })), /unkeyed-input; @id/, 'nor what may have been built from it')
 })
 
 t.test('with a soft timeout, a refresh that fails at once lets the stale response stand in, and the handler run once', async (t) => {

@@ -109,7 +109,7 @@ t.test('with a log that instances share, no purge goes unheard', async (t) => {
   t.teardown(async () => { await redis.stop() })
   const { findings } = await audited((app) => {
     app.get('/archive', { schema: { querystring }, config: { cache: { ttl: 86_400 } } }, page)
-  }, { strategy: 'hybrid', redisUrl: redis.url })
+  }, { strategy: 'hybrid', redisUrl: redis.url, redisRequired: true, redisTimeout: 10 })
   t.same(findings, [])
 })
 

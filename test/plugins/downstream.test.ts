@@ -8,6 +8,7 @@ import cache, { CacheManager, type CachePluginOptions, type HandedPurge } from '
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { onRedis } from '../support/until.ts'
 
 const list = { items: Array.from({ length: 400 }, (_, id) => ({ id, title: `Product ${id}`, sku: (id * 2654435761 % 2 ** 32).toString(36) })) }
 const text = JSON.stringify(list)
@@ -170,6 +171,7 @@ t.test('in Redis the coded bodies stand beside the body, so one instance compres
     await app.register(cache, { strategy: 'redis', redisUrl: redis.url, redisTimeout: 10, metrics: false, exposeStats: false, precompress: ['br', 'gzip'] })
     app.get('/list', { config: { cache: true } }, async () => list)
     await app.ready()
+    await onRedis(app.cache)
     return app
   }
   const [one, two] = [await make(), await make()]

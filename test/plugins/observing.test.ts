@@ -6,6 +6,7 @@ import type { FakeClock } from '../support/fake-clock.ts'
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
 import { listening } from '../support/raw-http.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { onRedis } from '../support/until.ts'
 
 interface Watched { app: FastifyInstance, clock: FakeClock, compared: Array<CacheEvents['compare']>, results: () => string[], report: () => PerformanceReport }
 
@@ -344,6 +345,7 @@ t.test('it is the same with responses in Redis, and over a socket', async (t) =>
   app.get('/observed', { config: { cache: { mode: 'observe' } } }, async () => 'x')
   app.get('/verified', { config: { cache: { public: true, verify: 1 } } }, async () => 'x')
   const port = await listening(app)
+  await onRedis(app.cache)
   const get = async (path: string): Promise<string> => cacheStatus({ headers: Object.fromEntries((await fetch(`http://127.0.0.1:${port}${path}`)).headers) })
   for (const [path, wanted] of [['/observed', /would hit/], ['/verified', /^hit;ttl=/]] as const) {
     const told: Array<CacheEvents['compare']> = []

@@ -4,13 +4,15 @@ import type { Redis } from 'ioredis'
 import t from 'tap'
 import cache from '../../plugins/index.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { onRedis } from '../support/until.ts'
 
 t.test('the connection of the cache is lent to the app under a namespace, and closed once', async (t) => {
   const server = await startRedis()
   t.teardown(async () => { await server.stop() })
   const app = Fastify()
-  await app.register(cache, { strategy: 'redis', redisUrl: server.url, redisTimeout: 10, redisNamespace: 'cache' })
+  await app.register(cache, { strategy: 'redis', redisUrl: server.url, redisTimeout: 10, redisRequired: true, redisNamespace: 'cache' })
   await app.ready()
+  await onRedis(app.cache)
   const lent = app.redis['cache'] as Redis
   await lent.set('mine', '1')
   t.equal(await lent.get('mine'), '1')

@@ -16,6 +16,8 @@ function counted (text: string): GlobText & { looks: number } {
   return {
     looks: 0,
     length: text.length,
+    indexOf: (...args) => text.indexOf(...args),
+    endsWith: (...args) => text.endsWith(...args),
     codePointAt (index) {
       this.looks++
       return text.codePointAt(index)
@@ -95,7 +97,7 @@ t.test('matching never costs more than the product of the lengths', async (t) =>
   }
   const lengths = [1000, 10_000, 100_000].map((length) => {
     const counting = counted('a'.repeat(length))
-    globMatches(glob('*a'.repeat(8) + '*b'), counting)
+    globMatches(glob('*[ab]'.repeat(8) + '*[cd]'), counting)
     return counting.looks / length
   })
   t.ok(Math.max(...lengths) < 1.2 * Math.min(...lengths), `linear in the text: ${lengths.join(', ')} looks per character`)

@@ -1,0 +1,299 @@
+import { connect as connect2 } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
+import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify'
+import t from 'tap'
+import cache from '../../plugins/index.ts'
+import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
+import { listening, rawRequest, type RawAnswer } from '../support/raw-http.ts'
+
+t.test('routes of a context that was loaded before the plugin go on as they were, and purge', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  await app.register(async (child) => {
+    child.get('/health', async () => 'ok')
+    child.put('/x', async () => 'changed')
+  })
+  await app.register(cache, { strategy: 'memory' })
+  let n = 0
+  app.get('/x', { config: { cache: true } }, async () => `page ${++n}`)
+  t.equal((await app.inject('/health')).body, 'ok')
+  await app.inject('/x')
+  t.equal((await app.inject('/x')).body, 'page 1')
+  t.equal((await app.inject({ method: 'PUT', url: '/x' })).body, 'changed')
+  t.equal((await app.inject('/x')).body, 'page 2')
+})
+
+const LATE_READERS: ReadonlyArray<readonly [name: string, answer: (request: FastifyRequest, reply: FastifyReply) => unknown]> = [
+  ['behind reply.send', (request, reply) => {
+    const out = new PassThrough()
+    reply.send(out)
+    out.end(`for ${String(request.headers['x-tenant'])}`)
+  }],
+  ['a turn later', (request, reply) => {
+    const out = new PassThrough()
+    setImmediate(() => { out.end(`for ${String(request.headers['x-tenant'])}`) })
+    return reply.send(out)
+  }],
+  ['in a web stream, some promises later', async (request) => new ReadableStream({
+    async start (controller) {
+      for (let i = 0; i < 6; i++) await null
+      controller.enqueue(Buffer.from(`for ${request.ip}`))
+      controller.close()
+    }
+  })]
+]
+
+for (const trackDependencies of [true, false]) {
+  for (const [name, answer] of LATE_READERS) {
+    t.test(`what the maker of a stream reads ${name} counts, ${trackDependencies ? 'with' : 'without'} dependencies`, async (t) => {
+      const { app } = await cachedApp({ trackDependencies })
+      t.teardown(() => app.close())
+      app.get('/x', { config: { cache: true } }, async (request, reply) => await answer(request, reply) as object)
+      await app.inject({ url: '/x', headers: { 'x-tenant': 'evil' } })
+      t.notMatch(cacheStatus(await app.inject({ url: '/x', headers: { 'x-tenant': 'good' } })), /^hit/)
+    })
+  }
+}
+
+t.test('what hooks read while a stream begins does not count', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  for (let i = 0; i < 3; i++) {
+    app.addHook('onSend', async (request, reply) => {
+      await turns(1)
+      reply.header(`x-saw-${i}`, request.headers['accept-encoding'] ?? 'nothing')
+    })
+  }
+  app.get('/x', { config: { cache: true } }, async (_request, reply) => {
+    const out = new PassThrough()
+    turns(10).then(() => { out.end('page') }, () => {})
+    return await reply.send(out)
+  })
+  await app.inject('/x')
+  t.match(cacheStatus(await app.inject('/x')), /^hit/)
+})
+
+t.test('what a hook of the app loaded before a purge is not stored after it', async (t) => {
+  for (const inChild of [true, false]) {
+    const { app } = await cachedApp()
+    let stored = 'old'
+    const loaded = deferred()
+    const go = deferred()
+    let first = true
+    const pages = new WeakMap<object, string>()
+    const add = (instance: typeof app): void => {
+      instance.addHook('preHandler', async (request) => {
+        pages.set(request, stored)
+        if (!first) return
+        first = false
+        loaded.resolve()
+        await go.promise
+      })
+      instance.get('/x', { config: { cache: { tags: ['t'] } } }, async (request) => pages.get(request))
+    }
+    if (inChild) await app.register(async (child) => { add(child as typeof app) })
+    else add(app)
+    const early = app.inject('/x')
+    await loaded.promise
+    stored = 'new'
+    await app.cache.invalidate({ tags: ['t'] })
+    go.resolve()
+    t.equal((await early).body, 'old')
+    t.equal((await app.inject('/x')).body, 'new')
+    await app.close()
+  }
+})
+
+t.test('those who waited while a purge came are served by one run more, though their hooks ran before it', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('preHandler', async () => {})
+  let runs = 0
+  const gate = deferred()
+  app.get('/x', { config: { cache: { tags: ['t'] } } }, async () => {
+    const run = ++runs
+    if (run === 1) await gate.promise
+    return `page ${run}`
+  })
+  const all = Array.from({ length: 50 }, async () => await app.inject('/x'))
+  await turns()
+  await app.cache.invalidate({ tags: ['t'] })
+  gate.resolve()
+  const [leader, ...others] = await Promise.all(all)
+  t.equal(leader?.body, 'page 1')
+  t.same(new Set(others.map(({ body }) => body)), new Set(['page 2']))
+  t.equal(runs, 2)
+  t.match(cacheStatus(await app.inject('/x')), /^hit/)
+})
+
+t.test('a closed query that drops who asks makes the request pass by', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  const users = new WeakMap<object, unknown>()
+  app.addHook('onRequest', async (request) => { users.set(request, (request.query as Record<string, unknown>)['token'] ?? (request.query as Record<string, unknown>)['api_key']) })
+  const querystring = { type: 'object', additionalProperties: false, properties: { page: { type: 'integer' }, sid: { type: 'string' } } }
+  app.get('/x', { schema: { querystring }, config: { cache: true } }, async (request) => `page of ${String(users.get(request))}`)
+  for (const name of ['alice', 'bob']) {
+    for (const parameter of ['token', 'api_key']) {
+      const answer = await app.inject(`/x?page=1&${parameter}=${name}`)
+      t.equal(answer.body, `page of ${name}`)
+      t.equal(cacheStatus(answer), 'fwd=bypass;detail=credentials')
+    }
+  }
+  for (const says of [/stored$/, /^hit/]) t.match(cacheStatus(await app.inject('/x?page=1&utm_source=mail&sid=7')), says, 'others are dropped, and what is declared is in the key')
+})
+
+t.test('what an error handler answers is not stored for the answer it stands for', async (t) => {
+  const broken = new Error('db down')
+  const causes: ReadonlyArray<readonly [name: string, handler: (request: FastifyRequest, reply: FastifyReply) => unknown]> = [
+    ['thrown', () => { throw broken }],
+    ['rejected', async () => { throw broken }],
+    ['sent', (_request, reply) => { reply.send(broken) }]
+  ]
+  for (const [name, handler] of causes) {
+    for (const [options, answer] of [[{ ttl: 0 }, undefined], [{ ttl: 60 }, 200]] as const) {
+      const { app } = await cachedApp()
+      if (answer !== undefined) app.setErrorHandler(async (_error, _request, reply) => await reply.code(answer).send({ ok: false }))
+      app.get('/x', { config: { cache: options } }, (request, reply) => {
+        reply.header('cache-control', 'public, max-age=60')
+        return handler(request, reply)
+      })
+      t.match(cacheStatus(await app.inject('/x')), /thrown/, name)
+      t.notMatch(cacheStatus(await app.inject('/x')), /^hit/, name)
+      await app.close()
+    }
+  }
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('preSerialization', async () => { throw broken })
+  app.get('/x', { config: { cache: { ttl: 0 } } }, async (_request, reply) => {
+    reply.header('cache-control', 'public, max-age=60')
+    return { page: 1 }
+  })
+  t.match(cacheStatus(await app.inject('/x')), /thrown/, 'by a hook behind the handler')
+})
+
+t.test('a Cache-Control that a hook puts onto the raw response is the last word', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('onSend', async (_request, reply) => { reply.raw.setHeader('cache-control', 'no-store') })
+  app.get('/x', { config: { cache: true } }, async () => 'page')
+  const answer = await app.inject('/x')
+  t.equal(answer.headers['cache-control'], 'no-store')
+  t.match(cacheStatus(answer), /detail=no-store/)
+})
+
+t.test('a no-break space is part of a value, as it is for the application', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/cookie', { config: { cache: { cookies: ['theme'] } } }, async ({ headers }) => JSON.stringify(headers.cookie))
+  app.get('/vary', { config: { cache: true } }, async ({ headers }, reply) => {
+    reply.header('vary', 'x-lang, accept-language')
+    return JSON.stringify([headers['x-lang'], headers['accept-language']])
+  })
+  const spellings = ['theme=dark', '\u00a0theme=dark', 'theme=\u00a0dark', 'theme\u00a0=dark', 'theme=dark\u00a0']
+  for (const cookie of spellings) t.equal((await app.inject({ url: '/cookie', headers: { cookie } })).body, JSON.stringify(cookie))
+  for (const name of ['x-lang', 'accept-language']) {
+    for (const value of ['de', 'de\u00a0', '\u00a0de']) t.same((await app.inject({ url: '/vary', headers: { [name]: value } })).json(), name === 'x-lang' ? [value, null] : [null, value])
+  }
+})
+
+t.test('no namespace has the keys of responses', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  t.throws(() => app.cache.namespace('response'), { code: 'FST_ERR_CACHE_KEY' })
+  t.throws(() => app.cache.namespace('response:x'), { code: 'FST_ERR_CACHE_KEY' })
+  await t.rejects(app.cache.namespace('tenant').get('x'.repeat(1020)), { code: 'FST_ERR_CACHE_KEY' })
+  t.equal(await app.cache.namespace('responses').set('x', 1), true)
+})
+
+t.test('paths are purged by what their parameters were decoded to, and a query in one is a mistake', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/brands/:name', { config: { cache: true } }, async ({ params }) => (params as { name: string }).name)
+  for (const name of ['café', 'a b', 'ключ', '🔑', 'a%2Fb']) {
+    const url = `/brands/${name.includes('%') ? name : encodeURIComponent(name)}`
+    await app.inject(url)
+    t.match(cacheStatus(await app.inject(url)), /^hit/)
+    await app.cache.invalidate({ paths: [`/brands/${name}`] })
+    t.match(cacheStatus(await app.inject(url)), /^fwd=uri-miss/, name)
+  }
+  for (const path of ['/brands?page=1', '/brands#x']) await t.rejects(app.cache.invalidate({ paths: [path] }), { code: 'FST_ERR_CACHE_OPTION', message: /without a query/ })
+})
+
+t.test('an authority that is not the host passes by', async (t) => {
+  const app = Fastify({ http2: true })
+  await app.register(cache, { strategy: 'memory' })
+  app.get('/x', { config: { cache: true } }, async ({ raw }) => (raw as unknown as { authority: string }).authority)
+  await app.listen({ port: 0, host: '127.0.0.1' })
+  const session = connect2(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+  t.teardown(async () => {
+    session.close()
+    await app.close()
+  })
+  const ask = async (headers: Record<string, string>): Promise<{ says: string, body: string }> => await new Promise((resolve) => {
+    let says = ''
+    let body = ''
+    session.request({ ':path': '/x', ...headers })
+      .on('response', (fields) => { says = String(fields['cache-status']) })
+      .on('data', (chunk: Buffer) => { body += chunk.toString() })
+      .on('end', () => { resolve({ says, body }) })
+  })
+  t.match(await ask({ ':authority': 'good.example' }), { says: /stored/ })
+  t.match(await ask({ ':authority': 'evil.example', host: 'good.example' }), { says: /invalid-host/, body: 'evil.example' })
+  t.match(await ask({ ':authority': 'good.example' }), { says: /;hit;/, body: 'good.example' })
+})
+
+t.test('entities that cannot be read leave nothing behind that no purge would find', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/x', { config: { cache: { entities: { product: '[].id' } } } }, async () => '{"id":1}\n{"id":2}\n')
+  t.match(cacheStatus(await app.inject('/x')), /detail=tags-failed/)
+})
+
+t.test('a page that repeats the nonce of its Content-Security-Policy is for one response', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  for (const [url, body] of [['/nonce', '<script nonce="abc123"></script>'], ['/none', '<p>']] as const) {
+    app.get(url, { config: { cache: true } }, async (_request, reply) => {
+      reply.headers({ 'content-type': 'text/html', 'content-security-policy': "default-src 'self'; script-src 'nonce-abc123'" })
+      return body
+    })
+  }
+  t.match(cacheStatus(await app.inject('/nonce')), /detail=csp-nonce/)
+  t.match(cacheStatus(await app.inject('/none')), /stored/)
+})
+
+t.test('a list of headers that a late writeHead gets is read as well, and so is a blank for a dash', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.addHook('onSend', async (request, reply) => {
+    if (request.url !== '/list') return
+    const { writeHead } = reply.raw
+    reply.raw.writeHead = function (this: typeof reply.raw, status: number, headers: Record<string, string>) {
+      return writeHead.call(this, status, [...Object.entries(headers).flat(), 'set-cookie', 'sid=1'] as never)
+    } as never
+  })
+  app.get('/list', { config: { cache: true } }, async () => 'page')
+  app.get('/blank', { config: { cache: true } }, async (_request, reply) => { reply.header('cache-control', 'max-age=60, no store'); return 'page' })
+  for (const url of ['/list', '/blank']) {
+    await app.inject(url)
+    t.notMatch(cacheStatus(await app.inject(url)), /^hit/, url)
+  }
+})
+
+t.test('the answer to a HEAD of what has no body has the length of nothing', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/x', { config: { cache: true } }, async () => 'page')
+  app.get('/none', { config: { cache: true } }, async (_request, reply) => await reply.code(204).send())
+  const port = await listening(app)
+  const head = async (url: string, ...conditions: string[]): Promise<RawAnswer> => await rawRequest(port, [`HEAD ${url} HTTP/1.1`, 'Host: localhost', ...conditions])
+  const { headers: { etag } } = await app.inject({ url: '/x', headers: { host: 'localhost' } })
+  await app.inject({ url: '/none', headers: { host: 'localhost' } })
+  t.match(await head('/x'), { status: 200, headers: { 'content-length': '4' } })
+  for (const [answer, status] of [[await head('/x', `If-None-Match: ${String(etag)}`), 304], [await head('/none'), 204]] as const) {
+    t.match(answer, { status, headers: { 'cache-status': /hit;ttl/, 'content-length': undefined, 'content-type': undefined } })
+  }
+})
