@@ -71,7 +71,11 @@ t.test('F41 a rolling deploy: two builds with different envelopes on one Redis',
 t.test('F48 an app that closes while it refreshes in the background leaves nothing behind', async (t) => {
   const server = await startRedis()
   const app = await startApp(new VersionTable(), { redisUrl: server.url, redisTimeout: 10 })
-  t.teardown(async () => { await server.stop() })
+  const late = await startApp(new VersionTable(), { redisUrl: server.url, redisTimeout: 10 })
+  t.teardown(async () => {
+    await late.close()
+    await server.stop()
+  })
   await onRedis(app.cache)
   await app.cache.getOrSet('k', () => 1, { ttl: 60, staleWhileRevalidate: 60 })
   await app.cache.invalidate({ keys: ['k'], soft: true })

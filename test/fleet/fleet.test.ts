@@ -3,6 +3,7 @@ import type { CachePluginOptions } from 'fastify-response-cache'
 import t from 'tap'
 import type { MaybePromise } from '../../lib/maybe-promise.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { until } from '../support/until.ts'
 import { startMembers, stopMembers, type Member } from './support/fleet.ts'
 import { race, VersionTable } from './support/race.ts'
 import { randomFrom } from './support/random.ts'
@@ -27,6 +28,11 @@ t.test('four processes, one Redis', async (t) => {
     await Promise.all(members.map(async (member) => {
       await member.do({ op: 'close' })
       await member.do({ op: 'join', options: { ...patient, redisUrl: server.url, redisPrefix, ...options } })
+      // The start waits half a second for Redis, and who goes on without it loads for itself.
+      await until(`${member.name} uses Redis`, async () => {
+        const { ready, logState } = await member.do({ op: 'tell' })
+        return ready && logState === 'current'
+      })
     }))
   }
 

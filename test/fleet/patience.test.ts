@@ -4,6 +4,7 @@ import t from 'tap'
 import { deferred, turns, type Deferred } from '../support/cached-app.ts'
 import { fakeClock, type FakeClock } from '../support/fake-clock.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { onRedis } from '../support/until.ts'
 
 /*
  * How long somebody waits for a Redis that falls silent. The Redis is a real one, and frozen; the deadline is counted by a
@@ -215,6 +216,7 @@ t.test('strict: who asks after a purge elsewhere does not share a load that bega
   const settings = { strategy: 'hybrid', consistency: 'strict', redisUrl: server.url, redisPrefix: 'patience-strict:', redisTimeout: 10 } as const
   const [here, there] = [new CacheManager(settings), new CacheManager(settings)]
   await Promise.all([here.initialize(), there.initialize()])
+  await onRedis(here, there)
   t.teardown(async () => { await Promise.all([here.close(), there.close()]) })
   let price = 'old'
   for (let round = 0; round < 20; round++) {
@@ -282,6 +284,7 @@ t.test('the variants of a URL do not wait for each other in the fleet, and each 
     })
     await app.ready()
     t.teardown(async () => { await app.close() })
+    await onRedis(app.cache)
     return app
   }))
   const [one, two, three] = apps as [FastifyInstance, FastifyInstance, FastifyInstance]

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import Fastify, { type FastifyInstance } from 'fastify'
 import cache, { type CachePluginOptions } from 'fastify-response-cache'
 import { Redis } from 'ioredis'
-import { loopMs } from '../../support/loop-time.ts'
+import { loopClock, loopMs } from '../../support/loop-time.ts'
 import { startRedis, type TestRedis } from '../../support/redis-server.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 import { until } from '../../support/until.ts'
@@ -32,7 +32,7 @@ export interface OutageFigures {
 /** An app whose route reads a database that lives in the test. */
 export async function startApp (table: VersionTable, options: CachePluginOptions): Promise<FastifyInstance> {
   const app = Fastify()
-  await app.register(cache, { strategy: 'hybrid', ttlJitter: 0, ...options })
+  await app.register(cache, { strategy: 'hybrid', ttlJitter: 0, clock: loopClock, ...options })
   app.get<{ Params: { key: string } }>('/value/:key', { config: { cache: { ttl: 60, tags: ({ params }) => [String((params as { key: string }).key)] } } }, async ({ params: { key } }) => ({ version: table.read(key) }))
   await app.ready()
   return app

@@ -20,6 +20,7 @@ import { createBoundedMap, type EvictionPolicyName } from '../../../lib/eviction
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { startRedis } from '../../support/redis-server.ts'
 import { readTrace, traceMissing } from '../../support/traces.ts'
+import { onRedis } from '../../support/until.ts'
 
 interface Watched { cache: CacheManager, monitor: CacheMonitor, clock: FakeClock }
 
@@ -468,6 +469,7 @@ t.test('where all entries are in Redis', async (t) => {
       await cache.close()
     })
     await cache.initialize()
+    await onRedis(cache)
     for (let round = 0; round < 60; round++) await Promise.all(Array.from({ length: 127 }, async (_, i) => await cache.getOrSet(i < 20 ? 'config' : `country:${i}`, () => i)))
     const { lastMinute, tiers, hottest, curve } = monitor.getPerformanceReport().performanceMetrics
     t.match(lastMinute, { lookups: 7620, misses: 127, loads: 108, hits: 7493 })

@@ -466,6 +466,7 @@ t.test('a lazy client is woken, and one with a key prefix only lends its address
   await second.call(['SET', 'ours', 'v'])
   t.equal(await first.call(['GET', 'ours']), 'v')
   t.not(second.raw, prefixed)
+  await until(() => prefixed.status === 'ready')
   await second.close()
   t.equal(prefixed.status, 'ready')
 })

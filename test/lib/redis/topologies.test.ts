@@ -97,6 +97,7 @@ t.test('Cluster', async (t) => {
       t.equal(await guarded.opened({ withinMs: 60_000 }), true)
       await guarded.call(['SET', 'shared', 'v'])
       t.same((await guarded.batch([['GET', 'shared'], ['GET', 'a'], ['GET', 'b'], ['GET', 'c']])).map(({ ok }) => ok), [true, true, true, true])
+      await until(() => client.status === 'ready')
       await guarded.close()
       t.equal(client.status, 'ready')
     }

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import t from 'tap'
 
-import { systemClock } from '../../../lib/clock.ts'
 import { createRedisLog, type RedisLog } from '../../../lib/invalidation/redis-log.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
@@ -12,7 +11,7 @@ import { HybridCache } from '../../../lib/stores/hybrid.ts'
 import { MemoryCache } from '../../../lib/stores/memory.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
 import { entryOf } from '../../support/entries.ts'
-import { loopMs } from '../../support/loop-time.ts'
+import { loopClock, loopMs } from '../../support/loop-time.ts'
 import { startRedis, type TestRedis } from '../../support/redis-server.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 import { until } from '../../support/until.ts'
@@ -27,9 +26,9 @@ interface Member { store: HybridCache, log: RedisLog, redis: RedisConnection, pr
 
 async function join (server: TestRedis, writes: 'through' | 'back'): Promise<Member> {
   const proxy = await startTcpProxy(server.port)
-  const redis = openRedis(proxy.url, { deadlineMs: DEADLINE_MS })
-  const log = createRedisLog({ client: redis, clock: systemClock, prefix: PREFIX, deadlineMs: DEADLINE_MS, heartbeatMs: 200, patienceMs: 600 })
-  const store = new HybridCache({ log, memory: new MemoryCache({ log }), redis: new RedisCache({ client: redis, log, prefix: PREFIX }), writes })
+  const redis = openRedis(proxy.url, { clock: loopClock, deadlineMs: DEADLINE_MS })
+  const log = createRedisLog({ client: redis, clock: loopClock, prefix: PREFIX, deadlineMs: DEADLINE_MS, heartbeatMs: 200, patienceMs: 600 })
+  const store = new HybridCache({ clock: loopClock, log, memory: new MemoryCache({ clock: loopClock, log }), redis: new RedisCache({ client: redis, clock: loopClock, log, prefix: PREFIX }), writes })
   return { store, log, redis, proxy, close: async () => { await store.close(); await log.close(); await redis.close(); await proxy.close() } }
 }
 
@@ -76,7 +75,7 @@ function work (members: readonly Member[], over: AbortSignal): { readonly versio
         const ticket = log.ticket()
         const value = versions.get(key) ?? 0
         await sleep(1)
-        await timed(() => store.write(key, entryOf({ value, ticket, clock: systemClock, marks: [tagMark(key)] }), ticket))
+        await timed(() => store.write(key, entryOf({ value, ticket, clock: loopClock, marks: [tagMark(key)] }), ticket))
       }
       await sleep(4)
     }

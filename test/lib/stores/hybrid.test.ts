@@ -18,13 +18,15 @@ import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { startRedis } from '../../support/redis-server.ts'
 import { storeContract } from '../../support/store-contract.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
+import { until } from '../../support/until.ts'
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
 
 const server = await startRedis()
-const client = openRedis(server.url, { deadlineMs: 2000 })
+// A machine that is busy is no silent Redis.
+const client = openRedis(server.url, { deadlineMs: 20_000 })
 t.teardown(async () => { await client.close(); await server.stop() })
-await client.opened({ withinMs: 5000 })
+await until('Redis answers', () => client.ready)
 
 let stores = 0
 
@@ -113,7 +115,7 @@ t.test('write-back sends many at once, a moment later', async (t) => {
   t.match(store.writeBack, { entries: 250, dropped: 0 })
   t.equal(await redis.read('k1'), undefined)
   clock.advance(10)
-  while (store.writeBack.entries > 0 || await redis.read('k0') === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until('all are sent', async () => store.writeBack.entries === 0 && await redis.read('k0') !== undefined)
   t.equal((await redis.read('k249'))?.value, 249)
   t.equal((await redis.read('k0'))?.value, 'newer')
   t.equal(store.writeBack.bytes, 0)
@@ -134,7 +136,7 @@ t.test('a purge cancels what waits to be written back', async (t) => {
 
 t.test('closing drains what waits, within its time', async (t) => {
   const prefix = `h${++stores}:`
-  const { store, log, entry } = bench({ prefix, writes: 'back', clock: { ...fakeClock(), ...systemClock, advance: () => {} } })
+  const { store, log, entry } = bench({ prefix, writes: 'back', drainMs: 20_000, clock: { ...fakeClock(), ...systemClock, advance: () => {} } })
   for (let n = 0; n < 1000; n++) await store.write(`k${n}`, entry({ value: n }), log.ticket())
   await log.append({ marks: [tagMark('x')] })
   await store.close()
@@ -159,13 +161,13 @@ t.test('while Redis is away memory goes on alone, and queued fills wait for it',
   const dying = await startRedis()
   const redis = openRedis(dying.url)
   t.teardown(async () => { await redis.close(); await dying.stop() })
-  await redis.opened({ withinMs: 5000 })
+  await until('Redis answers', () => redis.ready)
   const through = bench({ client: redis })
   const clock = { ...fakeClock(), ...systemClock, advance: () => {} }
   const back = bench({ client: redis, writes: 'back', clock })
   await through.store.write('before', through.entry({ value: 1 }), through.log.ticket())
   await dying.kill()
-  while (redis.ready) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until('the connection is lost', () => !redis.ready)
   t.equal((await through.store.read('before'))?.value, 1)
   t.same(await through.store.write('during', through.entry({ value: 2 }), through.log.ticket()), { stored: true })
   const hit = through.store.read('during')
@@ -176,7 +178,7 @@ t.test('while Redis is away memory goes on alone, and queued fills wait for it',
   await new Promise((resolve) => setTimeout(resolve, 50))
   t.equal(back.store.writeBack.entries, 1)
   await dying.restart()
-  while (back.store.writeBack.entries > 0 || await back.redis.read('queued') === undefined) await new Promise((resolve) => setTimeout(resolve, 5))
+  await until('what was queued is sent', async () => back.store.writeBack.entries === 0 && await back.redis.read('queued') !== undefined)
   t.pass('and arrive when it is back')
   await back.store.close()
 })
