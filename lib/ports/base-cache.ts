@@ -59,7 +59,7 @@ export interface BaseCacheParts {
  * On top of that every store is a small cache of values by itself: `get`, `set`, `delete`, `exists`, `clear`,
  * `getStats`. `CacheManager` has the same names with everything else around them.
  *
- * `test/support/store-contract.ts` is the suite that every implementation passes.
+ * `fastify-response-cache/store-contract` is the suite that every implementation passes.
  */
 export abstract class BaseCache {
   protected readonly log: InvalidationLog

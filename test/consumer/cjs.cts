@@ -2,6 +2,7 @@
 import assert = require('node:assert/strict')
 import Fastify = require('fastify')
 import cache = require('fastify-response-cache')
+import contract = require('fastify-response-cache/store-contract')
 
 async function main (): Promise<void> {
   const app = Fastify()
@@ -10,6 +11,7 @@ async function main (): Promise<void> {
   assert.equal((await app.inject('/')).statusCode, 200)
   assert.match(String((await app.inject('/')).headers['cache-status']), /;hit/)
   assert.equal(app.cache.getStats().errors, 0)
+  assert.equal(typeof contract.storeContract, 'function')
   await app.close()
   console.log('consumer cjs: ok')
 }

@@ -7,6 +7,7 @@ import { systemClock } from '../../../lib/clock.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
+import { storeContract } from '../../../lib/ports/contract/store-contract.ts'
 import type { RedisConnection } from '../../../lib/redis/connection.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
@@ -15,7 +16,7 @@ import { fakeClock } from '../../support/fake-clock.ts'
 import { loopMs } from '../../support/loop-time.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
 import { startSentinels } from '../../support/redis-sentinel.ts'
-import { storeContract } from '../../support/store-contract.ts'
+import { tapTest } from '../../support/tap-test.ts'
 import { freePort } from '../../support/redis-server.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
 
@@ -52,7 +53,7 @@ t.test('Cluster', async (t) => {
   t.equal(redis.clustered, true)
 
   let prefixes = 0
-  storeContract(t, 'RedisCache on a Cluster', ({ clock, maxEntryBytes }) => {
+  storeContract(tapTest(t), 'RedisCache on a Cluster', ({ clock, maxEntryBytes }) => {
     const log = createLocalLog({ clock })
     const store = new RedisCache({ client: unhurried(redis), clock, log, maxEntryBytes, prefix: `c${++prefixes}:`, sharedNow: () => clock.now() })
     return { store, log, close: () => { store.close() } }

@@ -5,6 +5,7 @@ import type { Entry } from '../../../lib/entry.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
+import { storeContract } from '../../../lib/ports/contract/store-contract.ts'
 import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
 import type { RedisClient } from '../../../lib/ports/redis-client.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
@@ -16,7 +17,7 @@ import { turns } from '../../support/cached-app.ts'
 import { entryOf, type EntryShape } from '../../support/entries.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { startRedis } from '../../support/redis-server.ts'
-import { storeContract } from '../../support/store-contract.ts'
+import { tapTest } from '../../support/tap-test.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
 import { until } from '../../support/until.ts'
 
@@ -45,7 +46,7 @@ function bench (options: Partial<HybridCacheOptions> & { prefix?: string, client
 }
 
 for (const writes of ['through', 'back'] as const) {
-  storeContract(t, `HybridCache, write-${writes},`, ({ clock, maxEntryBytes }) => {
+  storeContract(tapTest(t), `HybridCache, write-${writes},`, ({ clock, maxEntryBytes }) => {
     const { store, log } = bench({ clock, maxEntryBytes, writes })
     return { store, log, close: async () => { await store.close() } }
   }, { schedules: 50 })

@@ -1,9 +1,10 @@
-import t, { type Test } from 'tap'
+import t from 'tap'
 import fc from 'fast-check'
 import type { Milliseconds } from '../../../lib/clock.ts'
 import type { Entry } from '../../../lib/entry.ts'
 import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
+import { storeContract } from '../../../lib/ports/contract/store-contract.ts'
 import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
 import { ExpirySweep, type Sweepable } from '../../../lib/stores/expiry-sweep.ts'
 import { weigh } from '../../../lib/stores/memory-node.ts'
@@ -11,12 +12,12 @@ import { MEMORY_DEFAULTS, type MemoryCacheOptions } from '../../../lib/stores/me
 import { MemoryCache } from '../../../lib/stores/memory.ts'
 import { entryOf, type EntryShape } from '../../support/entries.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
-import { storeContract } from '../../support/store-contract.ts'
+import { tapTest } from '../../support/tap-test.ts'
 
 const POLICIES = ['lru', 'lfu', 'fifo', 's3-fifo', 'w-tinylfu'] as const
 
 for (const evictionPolicy of POLICIES) {
-  storeContract(t as Test, `MemoryCache with ${evictionPolicy}`, ({ clock, maxEntryBytes }) => {
+  storeContract(tapTest(t), `MemoryCache with ${evictionPolicy}`, ({ clock, maxEntryBytes }) => {
     const log = createLocalLog({ clock })
     const store = new MemoryCache({ log, clock, evictionPolicy, maxEntries: 1000, maxEntryBytes })
     return { store, log, close: () => { store.close() } }

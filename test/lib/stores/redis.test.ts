@@ -8,6 +8,7 @@ import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { tagMark } from '../../../lib/keyspace/mark.ts'
 import { variantKey } from '../../../lib/keyspace/request-key.ts'
+import { storeContract } from '../../../lib/ports/contract/store-contract.ts'
 import type { InvalidationLog } from '../../../lib/ports/invalidation-log.ts'
 import { LOST_LEASE } from '../../../lib/ports/leases.ts'
 import type { RedisClient } from '../../../lib/ports/redis-client.ts'
@@ -17,7 +18,7 @@ import { structuredSerializer } from '../../../lib/codec/structured.ts'
 import { entryOf, type EntryShape } from '../../support/entries.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
 import { startRedis } from '../../support/redis-server.ts'
-import { storeContract } from '../../support/store-contract.ts'
+import { tapTest } from '../../support/tap-test.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
 import { until } from '../../support/until.ts'
 
@@ -32,7 +33,7 @@ await until('Redis answers', () => client.ready)
 let stores = 0
 const freshPrefix = (): string => `t${++stores}:`
 
-storeContract(t, 'RedisCache', ({ clock, maxEntryBytes }) => {
+storeContract(tapTest(t), 'RedisCache', ({ clock, maxEntryBytes }) => {
   const log = createLocalLog({ clock })
   const store = new RedisCache({ client: unhurried(client), clock, log, maxEntryBytes, prefix: freshPrefix(), sharedNow: () => clock.now() })
   return { store, log, close: () => { store.close() } }
