@@ -1,9 +1,9 @@
 import { inspect } from 'node:util'
-import { resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
+import { CacheStrategy, resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
 import { compose, type CacheDeps } from './compose.ts'
 import { CacheEngine } from './engine/cache-engine.ts'
 import type { EngineParts } from './engine/parts.ts'
-import { errors } from './errors.ts'
+import { errors, shown } from './errors.ts'
 import type { CacheEventName, CacheListener } from './events.ts'
 
 /**
@@ -25,7 +25,7 @@ export class CacheManager extends CacheEngine {
   /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN, FST_ERR_CACHE_OPTION_CONFLICT */
   constructor (config: Partial<CacheConfig> = {}, deps: CacheDeps = {}) {
     checkAddresses(config, deps)
-    const resolved = resolveConfig(config, process.env)
+    const resolved = resolveConfig(besideStore(config, deps), process.env)
     const parts = compose(resolved, deps)
     super(parts)
     this.config = resolved
@@ -72,4 +72,23 @@ export class CacheManager extends CacheEngine {
 function checkAddresses (config: Partial<CacheConfig>, { redis }: CacheDeps): void {
   const twice = (['redisUrl', 'redisDb', 'redisPassword'] as const).find((option) => config[option] !== undefined && config[option] !== null)
   if (redis !== undefined && twice !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('redis', twice, 'both say where Redis is, and how to get in')
+}
+
+/** What says something of Redis, or of a memory that is not made. `redisTimeout` is not here: it bounds the wait for any store that answers by promise. */
+const NOTHING_TO_A_STORE = ['evictionPolicy', 'redisUrl', 'redisDb', 'redisPassword', 'redisTtl', 'redisPrefix', 'redisRequired', 'writePolicy', 'consistency', 'enableCompression'] as const satisfies ReadonlyArray<keyof CacheConfig>
+/** What says how often a CDN is told again, where there is one. */
+const NOTHING_WITHOUT_CDN = ['retryAttempts', 'retryDelay'] as const satisfies ReadonlyArray<keyof CacheConfig>
+
+/**
+ * A store of one's own is that of one process, so its strategy is `memory`. What the program says beside it must have an
+ * effect; what the environment says may be meant for others.
+ */
+function besideStore (config: Partial<CacheConfig>, { store, redis, cdn }: CacheDeps): Partial<CacheConfig> {
+  if (store === undefined) return config
+  const { strategy = CacheStrategy.MEMORY } = config
+  if (strategy !== CacheStrategy.MEMORY) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('store', `strategy: ${shown(strategy)}`, 'a store of your own takes the place of all others')
+  const idle = [...NOTHING_TO_A_STORE, ...cdn?.purge === undefined ? NOTHING_WITHOUT_CDN : []].find((option) => config[option] !== undefined && config[option] !== null)
+  const vain = redis === undefined ? idle : 'redis'
+  if (vain !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('store', vain, 'it would have no effect on a store of your own')
+  return { ...config, strategy }
 }

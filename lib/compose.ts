@@ -13,7 +13,9 @@ import { CacheEventHub } from './events.ts'
 import { createLocalLog } from './invalidation/local-log.ts'
 import { createRedisLog } from './invalidation/redis-log.ts'
 import { createRedisLeases } from './leases/redis-leases.ts'
+import type { BaseCache } from './ports/base-cache.ts'
 import type { InvalidationLog } from './ports/invalidation-log.ts'
+import type { StoreFactory, StoreParts } from './ports/store-factory.ts'
 import { openRedis } from './redis/open.ts'
 import { checkSource, type RedisSource } from './redis/source.ts'
 import { StatsCounter } from './stats.ts'
@@ -31,12 +33,17 @@ export interface CacheDeps {
   serializer?: ValueSerializer
   /** A Redis client (ioredis, Cluster, `fastify.redis`), options of one, or a URL. A client is used, never closed. @default `redisUrl` */
   redis?: RedisSource
+  /** Makes the store, in the place of the memory of this process; the strategy is `memory`, whatever the environment says. @default `MemoryCache` */
+  store?: StoreFactory
   /** The CDN in front: who tells it what was purged. @default none */
   cdn?: CdnOptions
 }
 
 type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'canStore' | 'open' | 'close'>
 type Common = Pick<EngineParts, 'clock' | 'events' | 'serializer'>
+
+const STORE_ALLOWED = 'a function that answers a BaseCache'
+const STORE_METHODS = ['read', 'readMany', 'write', 'writeMany', 'remove', 'wipe', 'scan', 'usage', 'close', 'getStats'] as const satisfies ReadonlyArray<keyof BaseCache>
 
 /** How long the start waits for Redis; after that the cache works without it until it comes. */
 const CONNECT_MS = 500
@@ -51,7 +58,7 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
   const serializer = deps.serializer ?? (config.enableSerialization ? jsonSerializer : verbatimSerializer)
   const common: Common = { clock, events, serializer }
   const random = deps.random ?? Math.random
-  const stores = config.strategy === 'memory' ? inProcess(config, common) : shared(config, common, deps.redis)
+  const stores = config.strategy === 'memory' ? inProcess(config, common, deps.store) : shared(config, common, deps.redis)
   return {
     ...common,
     ...stores,
@@ -79,11 +86,12 @@ function handedOn (log: InvalidationLog, config: Readonly<CacheConfig>, { purge,
 }
 
 /** @throws FST_ERR_CACHE_OPTION */
-function checkDeps ({ clock, random, serializer, redis, cdn }: CacheDeps): void {
+function checkDeps ({ clock, random, serializer, redis, store, cdn }: CacheDeps): void {
   if (clock !== undefined && !hasMethods(clock, ['now', 'after'])) throw new errors.FST_ERR_CACHE_OPTION('clock', shown(clock), 'an object with now() and after(delayMs, task)')
   if (random !== undefined && typeof random !== 'function') throw new errors.FST_ERR_CACHE_OPTION('random', shown(random), 'a function that answers a number from 0 up to 1')
   if (serializer !== undefined && !hasMethods(serializer, ['normalise', 'encode', 'decode', 'view'])) throw new errors.FST_ERR_CACHE_OPTION('serializer', shown(serializer), 'jsonSerializer, structuredSerializer, schemaSerializer(schema), or an object like these')
   if (redis !== undefined) checkSource(redis)
+  if (store !== undefined && typeof store !== 'function') throw new errors.FST_ERR_CACHE_OPTION('store', shown(store), STORE_ALLOWED)
   checkCdn(cdn)
 }
 
@@ -91,10 +99,11 @@ function hasMethods (value: unknown, names: readonly string[]): boolean {
   return typeof value === 'object' && value !== null && names.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'function')
 }
 
-function inProcess (config: Readonly<CacheConfig>, common: Common): Stores {
+function inProcess (config: Readonly<CacheConfig>, common: Common, makeStore: StoreFactory | undefined): Stores {
   const log = createLocalLog({ clock: common.clock, maxRecords: config.maxInvalidations })
   const nothingToDo = async (): Promise<void> => {}
-  return { log, store: memory(config, common, log), leases: undefined, connection: undefined, canStore: () => true, open: nothingToDo, close: nothingToDo }
+  const store = makeStore === undefined ? memory(config, common, log) : ownStore(makeStore(storeParts(config, common, log)))
+  return { log, store, leases: undefined, connection: undefined, canStore: () => true, open: nothingToDo, close: nothingToDo }
 }
 
 function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSource | undefined): Stores {
@@ -133,14 +142,23 @@ function addressOf ({ redisUrl, redisPassword }: Readonly<CacheConfig>): string 
   return url.href
 }
 
-function memory (config: Readonly<CacheConfig>, { clock, events }: Common, log: InvalidationLog): MemoryCache {
-  return new MemoryCache({
+function memory (config: Readonly<CacheConfig>, common: Common, log: InvalidationLog): MemoryCache {
+  return new MemoryCache({ ...storeParts(config, common, log), evictionPolicy: config.evictionPolicy })
+}
+
+function storeParts (config: Readonly<CacheConfig>, { clock, events }: Common, log: InvalidationLog): StoreParts {
+  return {
     log,
     clock,
     maxEntries: config.memoryMaxSize,
     maxBytes: config.memoryMaxBytes,
     maxEntryBytes: config.memoryMaxEntryBytes,
-    evictionPolicy: config.evictionPolicy,
     onEvict: (key, entry, cause) => { if (events.heard('evict')) events.emit('evict', { key, cause, bytes: entry.bytes }) }
-  })
+  }
+}
+
+/** By what it has: a program may hold two copies of this package. */
+function ownStore (made: BaseCache): BaseCache {
+  if (!hasMethods(made, STORE_METHODS)) throw new errors.FST_ERR_CACHE_OPTION('store', `a function that answers ${shown(made)}`, STORE_ALLOWED)
+  return made
 }

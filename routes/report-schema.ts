@@ -42,7 +42,7 @@ const metrics = object({
   lastFiveMinutes: window,
   lastHour: window,
   history: listOf(object({ atMs: instant, lookups: count, hitRate: { type: ['number', 'null'] }, answerP95: seconds, loadP95: seconds, evictions: count }), 'The last hour, minute by minute.'),
-  tiers: listOf(object({ tier: { enum: ['memory', 'redis'] }, ...all('entries bytes hits misses errors', count), ...all('maxEntries maxBytes utilisation', { type: ['number', 'null'] }), evictions: object(all('entries bytes expired purged', count)) })),
+  tiers: listOf(object({ tier: { enum: ['memory', 'redis', 'own'] }, ...all('entries bytes hits misses errors', count), ...all('maxEntries maxBytes utilisation', { type: ['number', 'null'] }), evictions: object(all('entries bytes expired purged', count)) })),
   groups: listOf(object({ kind: { enum: ['route', 'namespace'] }, name: text, ...all('lookups hits staleHits misses bypasses loads loadErrors timeSaved', count), hitRate: share, loadTime: seconds }), 'The last hour by route and by namespace.'),
   observed: listOf(object({ route: text, ...all('lookups hits staleHits misses timeSaved compared', count), hitRate: share, results: object(all('same failed purged outdated wrong-key unrepeatable different', count)), unchangedFor: seconds, suggestedTtl: seconds }), 'Routes that are only observed, and what verifying has found, in the last hour.'),
   operations: listOf(object({ operation: text, count, errorRate: share, ...all('responseTime p50 p95 p99', seconds) })),

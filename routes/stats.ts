@@ -36,7 +36,7 @@ const response = {
         type: 'object',
         required: ['tier', 'entries', 'bytes', 'maxEntries', 'maxBytes', 'hits', 'misses', 'errors', 'evictions'],
         additionalProperties: false,
-        properties: { tier: { enum: ['memory', 'redis'] }, entries: count, bytes: count, maxEntries: bound, maxBytes: bound, hits: count, misses: count, errors: count, evictions }
+        properties: { tier: { enum: ['memory', 'redis', 'own'] }, entries: count, bytes: count, maxEntries: bound, maxBytes: bound, hits: count, misses: count, errors: count, evictions }
       }
     }
   }

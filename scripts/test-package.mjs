@@ -38,6 +38,8 @@ try {
   run('node', 'node_modules/typescript/bin/tsc', '-p', '.')
   process.stdout.write(run('node', 'out/esm.mjs'))
   process.stdout.write(run('node', 'out/cjs.cjs'))
+  run('node', 'out/contract.mjs')
+  console.log('consumer contract: ok')
   if (!run('npx', 'fastify-response-cache', '--help').startsWith('Usage: ')) throw new Error('the command does not start')
   console.log(`${packed.filename}: ${packed.files.length} files, ${Math.round(packed.unpackedSize / 1024)} KB unpacked`)
 } catch (error) {

@@ -1,6 +1,6 @@
 import { systemClock, toMs, type Clock, type Seconds } from '../clock.ts'
 import { normaliseJson } from '../codec/json-value.ts'
-import type { Entry } from '../entry.ts'
+import { softened, staleUntilMs, type Entry } from '../entry.ts'
 import { errors, shown } from '../errors.ts'
 import type { EvictionCause } from '../events.ts'
 import { checkKey } from '../keyspace/name.ts'
@@ -19,9 +19,10 @@ export const refused = (reason: Exclude<WriteVerdict, { stored: true }>['reason'
 
 export type { EvictionCause }
 
-/** Figures of one tier. Counters only grow. */
+/** Figures of one tier. Counters only grow; `maxEntries` is 0 where nobody counts what is held, and Infinity where there is no bound. */
 export interface TierUsage {
-  readonly tier: 'memory' | 'redis'
+  /** A store of your own says `own`: the monitor then proposes no other size or eviction policy, which it could not take. */
+  readonly tier: 'memory' | 'redis' | 'own'
   readonly entries: number
   readonly bytes: number
   readonly maxEntries: number
@@ -99,6 +100,17 @@ export abstract class BaseCache {
   }
 
   /**
+   * What is left of an entry: itself, `softened` after a soft purge, or why it is good for nothing any more.
+   * @param since the `at` of the ticket it was written with, or the `tip` of the log when it was last found valid
+   */
+  protected judge (key: string, entry: Entry, since: number): Entry | 'purged' | 'expired' {
+    const validity = this.log.judge(key, entry.marks, since)
+    if (validity === 'purged') return 'purged'
+    const left = validity === 'soft' ? softened(entry, this.log.softPurgedAtMs(key, entry.marks, since) ?? this.clock.now()) : entry
+    return staleUntilMs(left) > this.clock.now() ? left : 'expired'
+  }
+
+  /**
    * The value of a key; `undefined` when there is none. It is frozen.
    * @throws FST_ERR_CACHE_KEY
    */
@@ -164,7 +176,7 @@ export abstract class BaseCache {
     let bytes = 0
     for (const tier of this.usage()) {
       for (const cause of Object.keys(evictions) as EvictionCause[]) evictions[cause] += tier.evictions[cause]
-      if (tier.tier !== 'memory') continue
+      if (tier.tier === 'redis') continue
       entries += tier.entries
       bytes += tier.bytes
     }
