@@ -2,11 +2,14 @@ import type { Clock, EpochMs, Milliseconds, Timer } from '../clock.ts'
 import type { InvalidationLog } from '../ports/invalidation-log.ts'
 
 /** A pass looks at so many slots in one go, and goes on after the pause. */
-const SLICE_SLOTS = 1000
+const SLICE_SLOTS = 500
 const SLICE_PAUSE_MS: Milliseconds = 1
-/** A slice ends early when it has taken this long: judging costs more while many patterns are live. */
-const SLICE_BUDGET_MS: Milliseconds = 2
-const SLOTS_PER_LOOK_AT_THE_CLOCK = 64
+/**
+ * A slice ends early when it has taken this long by a clock of whole milliseconds, so after two at most: judging costs more
+ * while many patterns are live, and so does a slot that has left the caches of the processor. The garbage of the slice comes on top.
+ */
+const SLICE_BUDGET_MS: Milliseconds = 1
+const SLOTS_PER_LOOK_AT_THE_CLOCK = 32
 /** When the log has moved this far since the last pass, the next one does not wait, lest the log forget what it needs. */
 const RECORDS_BEFORE_HURRY = 10_000
 /** Loads that began this long ago may still be under way; the log keeps what it needs to judge their tickets. */
@@ -29,7 +32,7 @@ export interface SweepParts {
 
 /**
  * Walks over everything held, a slice at a time, so that expired and purged entries give their memory back without a
- * pause that the event loop can feel, however many there are. What it leaves is valid, so the log may forget what lies
+ * pause that the event loop can feel; but for the few in which a map shrinks as a whole (`docs/benchmarks.md`). What it leaves is valid, so the log may forget what lies
  * behind a complete pass. There is no timer while nothing is held.
  */
 export class ExpirySweep {
