@@ -65,7 +65,7 @@ export const LEFT_OUT: readonly LeftOut[] = [
   {
     why: 'What sets a cookie is not stored unless `storeSetCookie` says so.',
     in: ['defaults', 'honouring'],
-    ids: ['headers-store-Set-Cookie', 'headers-store-Set-Cookie2', '304-etag-update-response-Set-Cookie', '304-etag-update-response-Set-Cookie2', 'other-set-cookie']
+    ids: ['headers-store-Set-Cookie', '304-etag-update-response-Set-Cookie', 'other-set-cookie']
   },
   {
     why: 'A request with a cookie is one of a user, unless `credentials` says otherwise.',

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
@@ -82,7 +82,9 @@ export class SnippetFolder {
     }
     for (const file of files) if (file.endsWith('.mjs')) copyFileSync(file, built(file))
     // Here the package's own name leads to what was built.
-    writeFileSync(join(outDir, 'package.json'), JSON.stringify({ name: 'fastify-response-cache', type: 'module', exports: { '.': './plugins/index.js', './package.json': './package.json' } }))
+    const { name, exports } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { name: string, exports: Record<string, string | Record<string, string>> }
+    const sources = Object.entries(exports).map(([path, target]) => [path, typeof target === 'string' ? target : target[`@${name}/source`]?.replace(/\.ts$/, '.js')])
+    writeFileSync(join(outDir, 'package.json'), JSON.stringify({ name, type: 'module', exports: Object.fromEntries(sources) as object }))
     symlinkSync(join(projectRoot, 'dashboard'), join(outDir, 'dashboard'))
     return { typeErrors, run: async (file, redisUrl) => await run([`--import=${pathToFileURL(built(guard)).href}`, built(file)], redisUrl) }
   }
