@@ -37,7 +37,8 @@ export class DataWarmer<T> {
   readonly #keyPattern: string
   readonly #options: DataWarming<T>
   readonly #ways: FillOptions<T>
-  readonly #aborted: Promise<'aborted'>
+  /** Ends the wait of the moment. */
+  #giveUp = (): void => {}
 
   constructor (job: WarmingJob, parts: EngineParts, pace: Pace, keyPattern: string, options: DataWarming<T>) {
     this.#job = job
@@ -47,10 +48,7 @@ export class DataWarmer<T> {
     this.#options = options
     const { batchSize, concurrency, retries, ...ways } = options
     this.#ways = ways
-    this.#aborted = new Promise((resolve) => {
-      if (job.signal.aborted) resolve('aborted')
-      job.signal.addEventListener('abort', () => { resolve('aborted') }, { once: true })
-    })
+    job.signal.addEventListener('abort', () => { this.#giveUp() }, { once: true })
   }
 
   /** Rejects with what the source throws, when the rows before that are stored. */
@@ -76,7 +74,7 @@ export class DataWarmer<T> {
     for (let attempt = 1; !this.#job.signal.aborted; attempt++) {
       const fill = new Fill(this.#parts)
       try {
-        const rows = typeof source === 'function' ? await Promise.race([fill.read(() => source({ signal: this.#job.signal })), this.#aborted]) : source
+        const rows = typeof source === 'function' ? await this.#unlessAborted(fill.read(() => source({ signal: this.#job.signal }))) : source
         return rows === 'aborted' ? undefined : { fill, rows: openRows(rows) }
       } catch (error) {
         if (attempt > this.#options.retries) throw error
@@ -92,8 +90,7 @@ export class DataWarmer<T> {
     while (!this.#job.signal.aborted) {
       let row: IteratorResult<unknown, unknown> | 'aborted'
       try {
-        const next = fill.read(() => rows.next())
-        row = next instanceof Promise ? await Promise.race([next, this.#aborted]) : next
+        row = await this.#unlessAborted(fill.read(() => rows.next()))
       } catch (error) {
         failure = { error }
         break
@@ -113,6 +110,15 @@ export class DataWarmer<T> {
     if (failure !== undefined) throw failure.error
     // A source that hangs is not waited for.
     if (this.#job.signal.aborted) void Promise.resolve(rows.return?.()).catch(() => {})
+  }
+
+  /** No race with one promise for the whole warming: that would keep what comes of every race, so every row, until it settles. */
+  async #unlessAborted<R> (answer: Promise<R>): Promise<R | 'aborted'> {
+    return await new Promise((resolve, reject) => {
+      this.#giveUp = () => { resolve('aborted') }
+      if (this.#job.signal.aborted) this.#giveUp()
+      answer.then(resolve, reject)
+    })
   }
 
   async #store (fill: Fill, rows: ReadonlyArray<WarmingRow<T>>): Promise<void> {

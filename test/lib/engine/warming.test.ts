@@ -4,6 +4,8 @@ import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import type { Test } from 'tap'
 import Fastify from 'fastify'
@@ -20,6 +22,12 @@ import { createTextFile } from '../../../lib/stores/text-file.ts'
 import fastifyResponseCache from '../../../plugins/cache.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
 import { projectRoot } from '../../support/source-tree.ts'
+
+/** The one of this process, which shows it only when asked. */
+function garbageCollector (): () => void {
+  setFlagsFromString('--expose-gc')
+  return runInNewContext('gc') as () => void
+}
 
 const calm = { delayMs: () => 0, stop: () => {} }
 
@@ -237,6 +245,42 @@ t.test('a warming', async (t) => {
     await warming.close()
     t.match(await byService.report, { outcome: 'cancelled' })
     await t.rejects(warming.warmCache({}, 'p'), { code: 'FST_ERR_CACHE_CLOSED' })
+  })
+  t.test('holds no rows but those of the batches under way', async (t) => {
+    const { warming } = setUp(t, { memoryMaxSize: 10 })
+    const collect = garbageCollector()
+    const rows: Array<WeakRef<object>> = []
+    let alive = Infinity
+    const report = await warming.warmCache(async function * () {
+      for (let n = 0; n < 2000; n++) {
+        const row = [n, n] as const
+        rows.push(new WeakRef(row))
+        yield row
+      }
+      // What a WeakRef was made for, or asked for, stays until the end of the turn.
+      await turn()
+      collect()
+      alive = rows.filter((row) => row.deref() !== undefined).length
+    }, 'p', { batchSize: 10, concurrency: 2 })
+    t.match(report, { outcome: 'completed', stored: 2000 })
+    t.ok(alive <= 100, `${alive} of 2000 rows are held when the last was read`)
+  })
+  t.test('ends at once when its source cancels it and fails', async (t) => {
+    const { warming } = setUp(t)
+    const job = warming.startWarmCache(() => {
+      job.cancel()
+      throw new Error('boom')
+    }, 'p')
+    t.match(await job.report, { outcome: 'cancelled', stored: 0 })
+    const late = warming.startWarmCache({
+      [Symbol.asyncIterator]: () => ({
+        next: async () => {
+          late.cancel()
+          throw new Error('boom')
+        }
+      })
+    }, 'late')
+    t.match(await late.report, { outcome: 'cancelled', stored: 0 })
   })
   t.test('leaves the work to the instance that has the lease', async (t) => {
     const held = new Set<string>()
