@@ -59,11 +59,11 @@ export class CacheMonitor {
   constructor (manager: MonitoredCache, options?: MonitorOptions) {
     this.#cache = manager
     this.#settings = resolveMonitorOptions(options)
-    const { clock, serializer, events } = manager.parts
+    const { clock, serializer, events, random } = manager.parts
     this.#alerts = new Alerts(this.#settings.thresholds, this.#settings.minimumSample)
     this.#post = this.#settings.webhook === undefined ? undefined : new AlertPost(this.#settings.webhook, clock, (error) => { events.emit('fault', { where: WEBHOOK, error }) })
     const entries = this.#memory()?.maxEntries
-    this.#study = this.#settings.study ? new TrafficStudy({ clock, serializer, memory: entries === undefined ? undefined : { entries, policy: manager.config.evictionPolicy } }) : undefined
+    this.#study = this.#settings.study ? new TrafficStudy({ clock, serializer, random, memory: entries === undefined ? undefined : { entries, policy: manager.config.evictionPolicy } }) : undefined
     this.#tierErrors = this.#countTierErrors()
     this.#listeners = this.#makeListeners()
     this.#listen()
@@ -123,7 +123,7 @@ export class CacheMonitor {
         observed,
         operations: this.#operations.figures(nowMs),
         timeSaved: groups.reduce((sum, { timeSaved }) => sum + timeSaved, 0),
-        hottest: [...studied?.hottest ?? []],
+        hottest: [...studied?.hottest.keys ?? []],
         curve: memory === undefined ? null : curveOf(memory)
       },
       alerts: this.#alerts.standing(),

@@ -1,9 +1,10 @@
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { TierUsage } from '../../ports/base-cache.ts'
+import type { HotKey } from './hot-keys.ts'
 import { MAX_OUTDATED_SHARE, MIN_COMPARED } from './change-study.ts'
 import type { ObservedFigures } from './observations.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
-import type { Findings, HotKey, MemoryFindings, RouteReuse } from './traffic-study.ts'
+import type { Findings, MemoryFindings, RouteReuse } from './traffic-study.ts'
 import type { TtlFigures } from './ttl-study.ts'
 
 /** What to change, and what it would bring, as measured. */
@@ -44,11 +45,12 @@ const MIN_LOADS_SAVED_PER_HOUR = 10
 const MIN_ROUTE_LOOKUPS = 200
 const MAX_REPEATED_SHARE = 0.01
 const HOT_SHARE = 0.05
+const STANDARD_ERRORS = 3
 const MAX_HOT_KEYS = 5
 
 /** All that can be proved, in the order of what it is about. */
 export function recommendationsOf ({ sampled, hottest, ttls, routes }: Findings, memory: MemoryEvidence | undefined): Recommendation[] {
-  const general = sampled < MIN_SAMPLED ? [] : [...memory === undefined ? [] : [judgeMemorySize(memory), judgePolicy(memory)], ...hottest.slice(0, MAX_HOT_KEYS).map(judgeHotKey)]
+  const general = sampled < MIN_SAMPLED ? [] : [...memory === undefined ? [] : [judgeMemorySize(memory), judgePolicy(memory)], ...hottest.keys.slice(0, MAX_HOT_KEYS).map((hot) => judgeHotKey(hot, hottest.sample))]
   return [...general, ...ttls.map(judgeTtl), ...routes.map(judgeReuse)].filter((found) => found !== undefined)
 }
 
@@ -141,8 +143,9 @@ function judgeReuse ({ route, lookups, repeated }: RouteReuse): Recommendation |
   return { kind: 'no-reuse', message: `${route} is hardly ever asked for the same twice (${percent(repeatedShare)} of the requests): do not cache it`, numbers: { route, lookups, repeatedShare } }
 }
 
-function judgeHotKey ({ key, share }: HotKey): Recommendation | undefined {
-  if (share < HOT_SHARE) return undefined
+/** Of many keys some look hotter than they are: it takes a share that chance does not explain. */
+function judgeHotKey ({ key, share }: HotKey, sample: number): Recommendation | undefined {
+  if (share - STANDARD_ERRORS * Math.sqrt(share * (1 - share) / sample) < HOT_SHARE) return undefined
   return { kind: 'hot-key', message: `${key} is ${percent(share)} of all lookups: give it refreshAhead, so that its end is never felt`, numbers: { key, share } }
 }
 

@@ -5,13 +5,13 @@ import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { Alert } from './alerts.ts'
 import type { Finding } from './findings.ts'
 import type { GroupFigures } from './groups.ts'
+import type { HotKey } from './hot-keys.ts'
 import type { CurvePoint } from './miss-ratio-curve.ts'
 import type { ObservedFigures } from './observations.ts'
 import type { OperationFigures } from './operations.ts'
 import type { Recommendation } from './recommendations.ts'
 import type { PolicyFigures } from './shadow-policies.ts'
 import type { HistoryPoint, WindowFigures } from './traffic.ts'
-import type { HotKey } from './traffic-study.ts'
 
 /** A tier, and how full it is. */
 export interface TierFigures extends TierUsage {
@@ -47,7 +47,7 @@ export interface PerformanceMetrics {
   operations: OperationFigures[]
   /** Loads avoided since the start of the hour, times what each would have taken, summed over the groups. */
   timeSaved: Seconds
-  /** The keys that are asked for most. Empty without the study. */
+  /** The keys that are asked for most. Empty without the study, and while hardly anything was asked for. */
   hottest: HotKey[]
   /** `null` without the study, and where nothing is kept in memory. */
   curve: CurveFigures | null

@@ -3,7 +3,7 @@ import type { Clock, EpochMs } from '../../clock.ts'
 import type { ValueSerializer } from '../../codec/serializer.ts'
 import type { CacheEvents } from '../../events.ts'
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
-import { HotNames } from '../hot-names.ts'
+import { HotKeys, type HotKeyFigures } from './hot-keys.ts'
 import { MissRatioCurve } from './miss-ratio-curve.ts'
 import { sampleHash } from './sample-hash.ts'
 import { SampledKeys, noteEvicted, noteStored, wasHelpless, type SampledKey } from './sampled-keys.ts'
@@ -22,10 +22,6 @@ const REACH_WITHOUT_MEMORY = 4096
 /** Shadow policies are compared with each other, so a part of the sample is enough. */
 const SHADOW_ENTRIES = 128
 
-/** So many names are counted that the shares of the hottest are right to a fraction of a point. */
-const HOT_NAMES = 500
-const HOTTEST = 50
-const LOOKUPS_PER_HOT_SAMPLE = 16
 const HASHES = 2 ** 32
 const MAX_ROUTES = 100
 /** Larger values are not compared: that would cost more than it tells. */
@@ -35,9 +31,6 @@ const HOUR_MS = 3_600_000
 
 /** How often the sampled keys of a route were asked for, and how often again. */
 export interface RouteReuse { route: string, lookups: number, repeated: number }
-
-/** A key that is asked for often, and its share of all lookups. */
-export interface HotKey { key: string, share: number }
 
 /** What other sizes and other policies of the memory would have come to. */
 export interface MemoryFindings {
@@ -53,12 +46,14 @@ export interface Findings {
   readonly sampled: number
   readonly ttls: readonly TtlFigures[]
   readonly routes: readonly RouteReuse[]
-  readonly hottest: readonly HotKey[]
+  readonly hottest: HotKeyFigures
 }
 
 export interface StudyParts {
   readonly clock: Clock
   readonly serializer: ValueSerializer
+  /** A number from 0 up to 1. */
+  readonly random: () => number
   /** The memory, if there is one: how many entries fit, and which makes room. */
   readonly memory: { readonly entries: number, readonly policy: EvictionPolicyName } | undefined
 }
@@ -78,15 +73,14 @@ export class TrafficStudy {
   readonly #shadows: ShadowPolicies | undefined
   readonly #ttls = new TtlStudy()
   readonly #routes = new Map<string, RouteReuse>()
-  readonly #hot = new HotNames(HOT_NAMES)
-  #hotSamples = 0
-  #lookups = 0
+  readonly #hot: HotKeys
   #sampled = 0
   #agedAtMs: EpochMs
   #hours = 0
 
   constructor (parts: StudyParts) {
     this.#parts = parts
+    this.#hot = new HotKeys(parts.random)
     const { memory } = parts
     this.#rate = memory === undefined ? RATE_WITHOUT_MEMORY : Math.min(MAX_RATE, SAMPLED_ENTRIES / memory.entries)
     const reach = memory === undefined ? REACH_WITHOUT_MEMORY : Math.max(1, Math.ceil(memory.entries * this.#rate * REACH))
@@ -113,10 +107,7 @@ export class TrafficStudy {
     if (result === 'bypass') return
     this.#curve?.count()
     this.#shadows?.count()
-    if (++this.#lookups % LOOKUPS_PER_HOT_SAMPLE === 0) {
-      this.#hot.add(key)
-      this.#hotSamples++
-    }
+    this.#hot.lookedUp(key)
     const id = sampleHash(key)
     if (id >= this.#threshold) return
     this.#sampled++
@@ -154,7 +145,7 @@ export class TrafficStudy {
       sampled: this.#sampled,
       ttls: this.#ttls.figures(this.#rate, hours),
       routes: [...this.#routes.values()],
-      hottest: this.#hot.top().slice(0, HOTTEST).map(([key, count]) => ({ key, share: Math.min(1, count / Math.max(1, this.#hotSamples)) }))
+      hottest: this.#hot.figures()
     }
   }
 
@@ -169,7 +160,6 @@ export class TrafficStudy {
     this.#sampled /= 2
     this.#ttls.age()
     this.#hot.age()
-    this.#hotSamples /= 2
     for (const reuse of this.#routes.values()) {
       reuse.lookups /= 2
       reuse.repeated /= 2

@@ -26,7 +26,7 @@ interface Watched { cache: CacheManager, monitor: CacheMonitor, clock: FakeClock
 
 function watched (t: Test, options?: MonitorOptions, config: Partial<CacheConfig> = {}): Watched {
   const clock = fakeClock()
-  const cache = new CacheManager({ strategy: 'memory', ttlJitter: 0, staleIfError: 0, ...config }, { clock })
+  const cache = new CacheManager({ strategy: 'memory', ttlJitter: 0, staleIfError: 0, ...config }, { clock, random: seeded(7) })
   const monitor = new CacheMonitor(cache, options)
   t.teardown(async () => {
     await monitor.stop()
@@ -441,6 +441,37 @@ t.test('recommendations', async (t) => {
     t.match(recommendations.filter(({ kind }) => kind === 'no-reuse'), [{ message: /^\/search is hardly ever asked for the same twice/, numbers: { route: '/search', repeatedShare: 0 } }])
     t.match(recommendations.filter(({ kind }) => kind === 'hot-key'), [{ numbers: { key: 'config' } }])
     t.equal(performanceMetrics.hottest[0]?.key, 'config')
+  })
+
+  t.test('take nothing for hot that only comes at regular distances, and overlook nothing that does', async (t) => {
+    const ask = ({ cache, clock }: Watched, key: string): void => { cache.parts.events.emit('lookup', { key, result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '' }) }
+    const inTurn = watched(t)
+    for (let i = 0; i < 40_000; i++) ask(inTurn, `row:${i % 40}`)
+    const even = inTurn.monitor.getPerformanceReport()
+    const shares = even.performanceMetrics.hottest.map(({ share }) => share)
+    t.equal(shares.length, 40)
+    t.ok(Math.max(...shares) < 0.05 && Math.min(...shares) > 0.01, `each is asked for as often as the others: ${Math.max(...shares)}, ${Math.min(...shares)}`)
+    t.same(kinds(even.recommendations).filter((kind) => kind === 'hot-key'), [])
+
+    const pages = watched(t)
+    for (let page = 0; page < 4000; page++) {
+      ask(pages, 'settings')
+      ask(pages, 'menu')
+      for (let part = 0; part < 6; part++) ask(pages, `product:${page * 6 + part}`)
+    }
+    const { performanceMetrics: { hottest }, recommendations } = pages.monitor.getPerformanceReport()
+    t.same(hottest.slice(0, 2).map(({ key }) => key).sort(), ['menu', 'settings'])
+    for (const { key, share } of hottest.slice(0, 2)) t.ok(Math.abs(share - 1 / 8) < 0.04, `${key} is ${share} of the lookups`)
+    t.equal(hottest.filter(({ share }) => share > 0.05).length, 2)
+    t.equal(kinds(recommendations).filter((kind) => kind === 'hot-key').length, 2)
+  })
+
+  t.test('name no shares of next to nothing', async (t) => {
+    const here = watched(t)
+    lookup(here, 'hit', 99)
+    t.same(here.monitor.getPerformanceReport().performanceMetrics.hottest, [])
+    lookup(here, 'hit')
+    t.same(here.monitor.getPerformanceReport().performanceMetrics.hottest, [{ key: 'k', share: 1 }])
   })
 
   t.test('fade, and are not there when nobody wants them', async (t) => {
