@@ -38,9 +38,22 @@ const whole = (value) => Number.isInteger(value) ? count(value) : ''
 /** @type {import('uplot').Range.Function} */
 const fromZero = (_chart, _least, most) => [0, Math.max(1, most * 1.1)]
 
+/** @type {Record<'silent' | 'away', string>} */
+const tierTrouble = { silent: 'does not answer', away: 'cannot be reached' }
+
+/** @type {Record<Metrics['log']['state'], string>} */
+const logWords = {
+  current: 'The purges of other instances are known here.',
+  behind: 'Purges of other instances are being fetched.',
+  alone: 'The shared log of purges cannot be reached.'
+}
+
+/** @param {Metrics['log']} log */
+const logOf = ({ state, queued }) => element('p', { class: 'soft' }, logWords[state] + (queued === 0 ? '' : ` ${count(queued)} names that were purged here wait for it.`))
+
 /** @param {Metrics['tiers'][number]} tier */
-const tierOf = ({ tier, utilisation, ...figures }) => element('div', {},
-  element('div', {}, tier + (utilisation === null ? '' : `: ${count(figures.entries)} of ${count(figures.maxEntries)} entries, ${bytes(figures.bytes)} of ${bytes(figures.maxBytes)}`)),
+const tierOf = ({ tier, state, utilisation, ...figures }) => element('div', {},
+  element('div', {}, tier + (state === 'up' ? '' : ` (${tierTrouble[state]})`) + (utilisation === null ? '' : `: ${count(figures.entries)} of ${count(figures.maxEntries)} entries, ${bytes(figures.bytes)} of ${bytes(figures.maxBytes)}`)),
   ...utilisation === null ? [] : [element('meter', { min: 0, max: 1, value: utilisation, 'aria-label': `How full ${tier} is` })],
   element('p', { class: 'soft' }, `${count(figures.hits)} hits, ${count(figures.misses)} misses, ${count(figures.errors)} errors; left: ${Object.entries(figures.evictions).map(([cause, n]) => `${count(n)} ${cause}`).join(', ')}`))
 
@@ -61,7 +74,7 @@ const showReport = ({ performanceMetrics: metrics, alerts, recommendations, find
   fillList('recommendations', recommendations.map(({ message }) => message), 'Nothing to propose so far.')
   showPast(metrics.history)
   showCurve(metrics.curve)
-  at('tiers').replaceChildren(...metrics.tiers.map(tierOf))
+  at('tiers').replaceChildren(...metrics.tiers.map(tierOf), logOf(metrics.log))
   fillTable('groups', ['route or namespace', 'lookups', 'hit rate', 'stale', 'bypassed', 'loads', 'failed', 'mean load', 'saved'], metrics.groups.slice(0, 50).map((group) => [
     group.kind === 'route' ? group.name : group.name === '' ? 'data' : `data in ${group.name}`,
     count(group.lookups), percent(group.lookups > 0 ? group.hitRate : null), count(group.staleHits), count(group.bypasses), count(group.loads), count(group.loadErrors), time(group.loadTime), time(group.timeSaved)

@@ -40,7 +40,7 @@ export class Parts {
     const { key } = admission
     const nowMs = clock.now()
     const visit: Visit = { policy, request, reply, key, credentialed: false, startedAt: events.heard('lookup') ? performance.now() : 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined }
-    return chain(responses.find(key, request.headers), ({ entry }) => entry === undefined
+    return chain(responses.lookAgain(key, request.headers), ({ entry }) => entry === undefined
       ? chain(responses.find(variantKey(key, 'part'), request.headers), (found) => this.#decide(visit, found, clock.now()))
       : others.lookup(policy, request, reply))
   }

@@ -94,7 +94,7 @@ export class RouteCache implements Lookup {
     if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
     const visit: Visit = { policy, request, reply, key: admission.key, credentialed: admission.credentialed, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
-    const found = this.#responses.find(visit.key, request.headers)
+    const found = job === undefined ? this.#responses.find(visit.key, request.headers) : this.#responses.lookAgain(visit.key, request.headers)
     return isPromise(found) ? found.then((later) => this.#decide(visit, later, clock.now())) : this.#decide(visit, found, nowMs)
   }
 
@@ -140,7 +140,7 @@ export class RouteCache implements Lookup {
   async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined): Promise<boolean> {
     const { clock } = this.#parts
     const look = async (): Promise<Sight> => {
-      const { key, entry } = await this.#responses.find(visit.key, visit.request.headers)
+      const { key, entry } = await this.#responses.lookAgain(visit.key, visit.request.headers)
       return { key, entry: entry !== undefined && clock.now() < entry.freshUntilMs ? entry : undefined }
     }
     const start = await beginFleetLoad(this.#parts, found.key, { look, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
@@ -177,7 +177,7 @@ export class RouteCache implements Lookup {
       // Nobody runs a handler for a client that has left; whoever is still there does.
       if (hasLeft(reply)) return true
       visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
-      found = await this.#responses.find(key, request.headers)
+      found = await this.#responses.lookAgain(key, request.headers)
       const nowMs = clock.now()
       if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
@@ -221,7 +221,7 @@ export class RouteCache implements Lookup {
     timer.cancel()
     const visit: Visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
     // A purge may have come while we waited: what it took must not be served from the copy in our hands.
-    const found = await this.#responses.find(key, request.headers)
+    const found = await this.#responses.lookAgain(key, request.headers)
     const nowMs = clock.now()
     if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'refreshed')
     if ((end === 'too-slow' || end === 'failed') && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {

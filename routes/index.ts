@@ -33,7 +33,7 @@ export interface CacheRoutesOptions {
  * later is in front of them like in front of all others.
  */
 export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeStats, metrics, admin, explain, warming, report }: CacheRoutesOptions): void {
-  if (exposeStats) statsRoute(app, { prefix, stats: () => cache.getStats(), tiers: () => cache.parts.store.usage() })
+  if (exposeStats) statsRoute(app, { prefix, stats: () => cache.getStats(), tiers: () => cache.parts.store.usage(), log: cache.parts.log })
   if (metrics !== undefined) metricsRoute(app, metrics)
   if (admin === undefined) return
   const guard = guardHooks(admin)

@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { TierUsage } from '../lib/ports/base-cache.ts'
+import type { InvalidationLog } from '../lib/ports/invalidation-log.ts'
 import type { CacheStats } from '../lib/stats.ts'
 import { routeShape } from './route-shape.ts'
 
@@ -7,6 +8,7 @@ export interface StatsRouteOptions {
   readonly prefix: string
   readonly stats: () => CacheStats
   readonly tiers: () => readonly TierUsage[]
+  readonly log: Pick<InvalidationLog, 'state' | 'queued'>
 }
 
 const count = { type: 'integer', minimum: 0 }
@@ -24,7 +26,7 @@ const COUNTS = ['hits', 'misses', 'sets', 'deletes', 'errors', 'totalRequests', 
 const response = {
   description: 'Figures since the start.',
   type: 'object',
-  required: [...COUNTS, 'hitRate', 'evictions', 'tiers'],
+  required: [...COUNTS, 'hitRate', 'evictions', 'tiers', 'log'],
   additionalProperties: false,
   properties: {
     ...Object.fromEntries(COUNTS.map((name) => [name, count])),
@@ -34,15 +36,22 @@ const response = {
       type: 'array',
       items: {
         type: 'object',
-        required: ['tier', 'entries', 'bytes', 'maxEntries', 'maxBytes', 'hits', 'misses', 'errors', 'evictions'],
+        required: ['tier', 'state', 'entries', 'bytes', 'maxEntries', 'maxBytes', 'hits', 'misses', 'errors', 'evictions'],
         additionalProperties: false,
-        properties: { tier: { enum: ['memory', 'redis', 'own'] }, entries: count, bytes: count, maxEntries: bound, maxBytes: bound, hits: count, misses: count, errors: count, evictions }
+        properties: { tier: { enum: ['memory', 'redis', 'own'] }, state: { enum: ['up', 'silent', 'away'] }, entries: count, bytes: count, maxEntries: bound, maxBytes: bound, hits: count, misses: count, errors: count, evictions }
       }
+    },
+    log: {
+      type: 'object',
+      description: 'Whether the purges of other instances are known here, and how many names wait to be sent to them.',
+      required: ['state', 'queued'],
+      additionalProperties: false,
+      properties: { state: { enum: ['current', 'behind', 'alone'] }, queued: count }
     }
   }
 }
 
 /** `GET <prefix>/stats`: sums over the whole cache; it names nothing that is stored. */
-export function statsRoute (app: FastifyInstance, { prefix, stats, tiers }: StatsRouteOptions): void {
-  app.get(`${prefix}/stats`, routeShape('Figures of the cache', { response: { 200: response } }), async () => ({ ...stats(), tiers: tiers() }))
+export function statsRoute (app: FastifyInstance, { prefix, stats, tiers, log }: StatsRouteOptions): void {
+  app.get(`${prefix}/stats`, routeShape('Figures of the cache', { response: { 200: response } }), async () => ({ ...stats(), tiers: tiers(), log: { state: log.state, queued: log.queued } }))
 }

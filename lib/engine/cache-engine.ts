@@ -46,7 +46,7 @@ export class CacheEngine {
     const { parts } = this.#shared
     const name = this.#asked(key)
     const startedAt = performance.now()
-    const found = await parts.store.read(name)
+    const found = await parts.store.read(name, parts.warming.current === undefined)
     const nowMs = parts.clock.now()
     const fresh = isFreshAt(nowMs, found)
     this.#told(name, fresh ? 'hit' : 'miss', startedAt, nowMs)
@@ -94,7 +94,7 @@ export class CacheEngine {
 
   /** Whether a fresh value is stored under `key`. */
   async exists (key: string): Promise<boolean> {
-    const found = await this.#shared.parts.store.read(this.#asked(key))
+    const found = await this.#shared.parts.store.read(this.#asked(key), false)
     return isFreshAt(this.#shared.parts.clock.now(), found)
   }
 
@@ -110,7 +110,7 @@ export class CacheEngine {
     const { parts } = this.#shared
     const names = this.#keys(keys)
     const startedAt = performance.now()
-    const found = await parts.store.readMany(names)
+    const found = await parts.store.readMany(names, parts.warming.current === undefined)
     const nowMs = parts.clock.now()
     return names.map((name, index) => {
       const entry = found[index]
@@ -140,7 +140,7 @@ export class CacheEngine {
     const startedAt = performance.now()
     const askedAt = parts.log.tip
     const askedAtMs = parts.clock.now()
-    const read = parts.store.read(name)
+    const read = parts.store.read(name, parts.warming.current === undefined)
     const found = read instanceof Promise ? await read : read
     // Under strict consistency the read has just learned of purges that were complete before this call.
     const arrivedAt = parts.log.tip

@@ -54,7 +54,7 @@ export class DataLoads {
   }
 
   async #fresh (key: string): Promise<Entry | undefined> {
-    const entry = await this.#parts.store.read(key)
+    const entry = await this.#parts.store.read(key, false)
     return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
   }
 

@@ -15,7 +15,7 @@ export interface EntryReport extends EntryInfo {
 
 /** What is stored under `key`, responses included; `undefined` when there is nothing, or a purge has taken it. */
 export async function reportEntry ({ store, clock }: Pick<EngineParts, 'store' | 'clock'>, key: string): Promise<EntryReport | undefined> {
-  const entry = await store.read(key)
+  const entry = await store.read(key, false)
   return entry === undefined ? undefined : entryReport(key, entry, clock.now())
 }
 

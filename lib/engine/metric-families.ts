@@ -1,4 +1,5 @@
 import type { TierUsage } from '../ports/base-cache.ts'
+import type { InvalidationLog, LogState } from '../ports/invalidation-log.ts'
 import type { DurationTally } from './duration-tally.ts'
 import type { EventTally, RouteTally } from './event-tally.ts'
 
@@ -6,15 +7,19 @@ import type { EventTally, RouteTally } from './event-tally.ts'
 export interface Sample { readonly labels: Readonly<Record<string, string | number>>, readonly value: number, readonly metricName?: string }
 
 /** Where the figures of one cache come from. */
-export interface MetricSource { readonly tally: EventTally, readonly usage: () => readonly TierUsage[] }
+export interface MetricSource { readonly tally: EventTally, readonly usage: () => readonly TierUsage[], readonly log: Pick<InvalidationLog, 'state' | 'queued'> }
 
 /** A metric: its name, what it means, and how it is read. */
 export interface MetricFamily {
   readonly name: string
   readonly type: 'counter' | 'gauge' | 'histogram'
   readonly help: string
+  /** What becomes of it where several caches, or processes, are shown as one: one tier that is down is not made up for by another. @default 'sum' */
+  readonly aggregator?: 'sum' | 'min' | 'max'
   readonly samples: (source: MetricSource) => Sample[]
 }
+
+const LOG_STATES: readonly LogState[] = ['current', 'behind', 'alone']
 
 /** Every metric of this package. Units are seconds and bytes; every label has few values, none of which a client chooses. */
 export const METRIC_FAMILIES: readonly MetricFamily[] = [
@@ -39,9 +44,30 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   {
     name: 'fastify_cache_tier_lookups_total',
     type: 'counter',
-    help: 'What each tier was asked for, and whether it had it.',
+    help: 'Lookups for which each tier was asked, and whether it had what was wanted.',
     samples: perTier(({ tier, hits, misses }) => counted('result', { hit: hits, miss: misses }, { tier }))
   },
+  {
+    name: 'fastify_cache_tier_up',
+    type: 'gauge',
+    help: 'Whether the tier is asked: 0 while it cannot be reached, or does not answer.',
+    aggregator: 'min',
+    samples: perTier(({ tier, state }) => [{ labels: { tier }, value: Number(state === 'up') }])
+  },
+  {
+    name: 'fastify_cache_circuit_open',
+    type: 'gauge',
+    help: 'Whether nobody asks the tier because it did not answer: 1, until it does.',
+    aggregator: 'max',
+    samples: perTier(({ tier, state }) => tier === 'memory' ? [] : [{ labels: { tier }, value: Number(state === 'silent') }])
+  },
+  {
+    name: 'fastify_cache_log_state',
+    type: 'gauge',
+    help: 'Whether the purges of other instances are known here: current, behind or alone; 1 for the one that holds.',
+    samples: ({ log }) => LOG_STATES.map((state) => ({ labels: { state }, value: Number(log.state === state) }))
+  },
+  { name: 'fastify_cache_purges_queued', type: 'gauge', help: 'Names that were purged here, and that wait for the shared log. A tag counts twice, as a key may have its name.', samples: ({ log }) => [{ labels: {}, value: log.queued }] },
   {
     name: 'fastify_cache_lookup_duration_seconds',
     type: 'histogram',

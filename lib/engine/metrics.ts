@@ -24,6 +24,9 @@ export interface CacheMetrics {
   close: () => void
 }
 
+/** What two values of one series come to. */
+const TOGETHER: Readonly<Record<'sum' | 'min' | 'max', (a: number, b: number) => number>> = { sum: (a, b) => a + b, min: Math.min, max: Math.max }
+
 /**
  * A metric as prom-client asks for it at a scrape. The classes of prom-client would look up each label set at each event;
  * here the figures lie ready in counters of our own, and become labelled samples only when they are asked for.
@@ -33,14 +36,15 @@ class TalliedMetric {
   name: string
   readonly help: string
   readonly type: MetricFamily['type']
-  readonly aggregator = 'sum'
+  readonly aggregator: 'sum' | 'min' | 'max'
   readonly #samples: MetricFamily['samples']
   readonly #sources = new Map<MetricSource, string>()
 
-  constructor ({ name, help, type, samples }: MetricFamily) {
+  constructor ({ name, help, type, aggregator = 'sum', samples }: MetricFamily) {
     this.name = name
     this.help = help
     this.type = type
+    this.aggregator = aggregator
     this.#samples = samples
   }
 
@@ -55,15 +59,16 @@ class TalliedMetric {
   }
 
   get (): { name: string, help: string, type: MetricFamily['type'], aggregator: string, values: Sample[] } {
-    const sums = new Map<string, Sample>()
+    const series = new Map<string, Sample>()
     for (const [source, cache] of this.#sources) {
       for (const sample of this.#samples(source)) {
         const labels = { cache, ...sample.labels }
-        const series = JSON.stringify([sample.metricName, labels])
-        sums.set(series, { ...sample, labels, value: (sums.get(series)?.value ?? 0) + sample.value })
+        const name = JSON.stringify([sample.metricName, labels])
+        const known = series.get(name)
+        series.set(name, { ...sample, labels, value: known === undefined ? sample.value : TOGETHER[this.aggregator](known.value, sample.value) })
       }
     }
-    return { name: this.name, help: this.help, type: this.type, aggregator: this.aggregator, values: [...sums.values()] }
+    return { name: this.name, help: this.help, type: this.type, aggregator: this.aggregator, values: [...series.values()] }
   }
 
   /** The counters are the cache's own; a registry that is reset does not make what happened unhappen. */
@@ -74,14 +79,15 @@ class TalliedMetric {
  * Counts what the cache says from now on, and shows it in a registry.
  * @throws FST_ERR_CACHE_OPTION when the registry has a metric of another's under one of these names
  */
-export function createMetrics ({ events, store }: Pick<EngineParts, 'events' | 'store'>, { cache, registry = new Registry() }: MetricsOptions): CacheMetrics {
+export function createMetrics ({ events, store, log }: Pick<EngineParts, 'events' | 'store' | 'log'>, { cache, registry = new Registry() }: MetricsOptions): CacheMetrics {
   const tally = new EventTally()
   const source: MetricSource = {
     get tally () {
       events.settle()
       return tally
     },
-    usage: () => store.usage()
+    usage: () => store.usage(),
+    log
   }
   const metrics = METRIC_FAMILIES.map((family) => [family.name, metricOf(registry, family)] as const)
   for (const [, metric] of metrics) metric.add(source, cache)

@@ -46,6 +46,7 @@ export class PurgeHandOff {
     })
     return {
       get state () { return log.state },
+      get queued () { return log.queued },
       get tip () { return log.tip },
       ticket: () => log.ticket(),
       judge: (key, marks, since) => log.judge(key, marks, since),

@@ -68,18 +68,27 @@ export class ResponseCache {
    * had to come from Redis leaves the variant what remains of the caller's patience.
    */
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
-    const { store, clock, patienceMs } = this.#parts
-    const read = store.read(key)
-    if (!isPromise(read)) return this.#foundIn(key, read, request)
-    const untilMs = clock.now() + patienceMs
-    return read.then((entry) => this.#foundIn(key, entry, request, untilMs))
+    return this.#find(key, request, this.#parts.warming.current === undefined)
   }
 
-  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, untilMs?: EpochMs): MaybePromise<Found> {
+  /** The same for another look in the course of one lookup, and for one that nobody has asked for: tiers do not count it. */
+  lookAgain (key: string, request: RequestHeaders): MaybePromise<Found> {
+    return this.#find(key, request, false)
+  }
+
+  #find (key: string, request: RequestHeaders, counted: boolean): MaybePromise<Found> {
+    const { store, clock, patienceMs } = this.#parts
+    const read = store.read(key, counted)
+    if (!isPromise(read)) return this.#foundIn(key, read, request, counted)
+    const untilMs = clock.now() + patienceMs
+    return read.then((entry) => this.#foundIn(key, entry, request, counted, untilMs))
+  }
+
+  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, counted: boolean, untilMs?: EpochMs): MaybePromise<Found> {
     if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
     const { store, clock } = this.#parts
     const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
-    const read = store.read(variant)
+    const read = store.read(variant, counted)
     return chain(untilMs !== undefined && isPromise(read) ? within(read, untilMs, clock, undefined) : read, (found) => {
       const stored = responseIn(found)
       return { key: variant, entry: stored, varyMiss: stored === undefined }
@@ -90,7 +99,7 @@ export class ResponseCache {
   keep (keep: Keep): MaybePromise<WriteVerdict> {
     const { store, clock } = this.#parts
     // What a nearer tier does not know of other variants can cost one of them, but no time.
-    return chain((store.near ?? store).read(keep.key), (held) => {
+    return chain((store.near ?? store).read(keep.key, false), (held) => {
       const known = held?.kind === 'variants' ? held.value as Variants : undefined
       const entry = this.#entryOf(keep, clock.now())
       if (known === undefined && keep.vary.length === 0) return store.write(keep.key, entry, keep.ticket)

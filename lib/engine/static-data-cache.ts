@@ -156,7 +156,7 @@ export class StaticDataCache {
 
   /** The value held now, stale or not, without counting as a lookup. */
   async #lookBack (key: string): Promise<unknown> {
-    const held = await this.#host.parts.store.read(nameOf(key))
+    const held = await this.#host.parts.store.read(nameOf(key), false)
     if (held !== undefined) this.#saw(key, held.value)
     return held?.value
   }

@@ -145,7 +145,7 @@ export class CacheWarmingService {
         job.expect(keys.length + (warmer === undefined ? 0 : targets.length))
         const size = this.#host.config.warmingBatchSize
         for (let at = 0; at < keys.length && !job.signal.aborted; at += size) {
-          for (const entry of await store.readMany(keys.slice(at, at + size))) job.count(entry === undefined ? 'skipped' : 'stored')
+          for (const entry of await store.readMany(keys.slice(at, at + size), false)) job.count(entry === undefined ? 'skipped' : 'stored')
           job.tell()
           await pace.breathe(job.signal)
         }

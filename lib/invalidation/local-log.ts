@@ -24,6 +24,7 @@ export function createLocalLog (options: LocalLogOptions): InvalidationLog {
   const index = new InvalidationIndex(limits)
   return {
     state: 'current',
+    queued: 0,
     get tip () { return index.tip },
     ticket: () => ({ at: index.tip, asOf: { epoch: 0, seq: index.tip } }),
     judge: (key, marks, since) => index.judge(key, marks, since),

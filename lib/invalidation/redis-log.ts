@@ -81,6 +81,7 @@ export function createRedisLog ({
 
   return {
     get state () { return reader.state },
+    get queued () { return writer.queued },
     get tip () { return here.tip },
     ticket: () => ({ at: here.tip, asOf: history.position }),
     judge: (key, marks, since) => here.judge(key, marks, since),

@@ -19,14 +19,19 @@ export const refused = (reason: Exclude<WriteVerdict, { stored: true }>['reason'
 
 export type { EvictionCause }
 
+/** Whether a tier is asked. `silent`: it did not answer, so the circuit is open; `away`: there is no connection to it. */
+export type TierState = 'up' | 'silent' | 'away'
+
 /** Figures of one tier. Counters only grow; `maxEntries` is 0 where nobody counts what is held, and Infinity where there is no bound. */
 export interface TierUsage {
   /** A store of your own says `own`: the monitor then proposes no other size or eviction policy, which it could not take. */
   readonly tier: 'memory' | 'redis' | 'own'
+  readonly state: TierState
   readonly entries: number
   readonly bytes: number
   readonly maxEntries: number
   readonly maxBytes: number
+  /** Lookups for which it was asked, by whether it had what was wanted. */
   readonly hits: number
   readonly misses: number
   readonly errors: number
@@ -74,10 +79,14 @@ export abstract class BaseCache {
     this.#ttl = checkTtl(ttl)
   }
 
-  /** What the log finds valid and is good for anything; stale entries too. */
-  abstract read (key: string): MaybePromise<Entry | undefined>
+  /**
+   * What the log finds valid and is good for anything; stale entries too. A list of variants is on the way to an answer, and
+   * counts as none.
+   * @param counted whether it counts in `usage()`: a lookup looks once, however often the cache looks again. @default true
+   */
+  abstract read (key: string, counted?: boolean): MaybePromise<Entry | undefined>
   /** The same in the order of the keys, with `undefined` for what is not there. */
-  abstract readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>>
+  abstract readMany (keys: readonly string[], counted?: boolean): MaybePromise<Array<Entry | undefined>>
   abstract write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict>
   /** One verdict a fill, in their order. A server gets them in that order, too. */
   abstract writeMany (fills: readonly Fill[]): MaybePromise<WriteVerdict[]>
@@ -115,7 +124,7 @@ export abstract class BaseCache {
    * @throws FST_ERR_CACHE_KEY
    */
   async get<T = unknown> (key: string): Promise<T | undefined> {
-    const entry = await this.#readFresh(key)
+    const entry = await this.#readFresh(key, true)
     this.#stats.add(entry === undefined ? 'misses' : 'hits')
     return entry?.value as T | undefined
   }
@@ -151,7 +160,7 @@ export abstract class BaseCache {
 
   /** Whether there is a value. It counts neither as a hit nor as a miss. */
   async exists (key: string): Promise<boolean> {
-    return await this.#readFresh(key) !== undefined
+    return await this.#readFresh(key, false) !== undefined
   }
 
   /** Purges one key; answers whether there was a value. */
@@ -183,8 +192,8 @@ export abstract class BaseCache {
     return this.#stats.snapshot({ evictions, entries, bytes })
   }
 
-  async #readFresh (key: string): Promise<Entry | undefined> {
-    const entry = await this.read(checkKey(key))
+  async #readFresh (key: string, counted: boolean): Promise<Entry | undefined> {
+    const entry = await this.read(checkKey(key), counted)
     return entry?.kind === 'data' && entry.freshUntilMs > this.clock.now() ? entry : undefined
   }
 }

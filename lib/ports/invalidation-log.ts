@@ -46,6 +46,8 @@ export type LogState = 'current' | 'behind' | 'alone'
 
 export interface InvalidationLog {
   readonly state: LogState
+  /** Names and patterns that were purged here, and that the shared log does not have yet. */
+  readonly queued: number
   /** Number of records applied here. While it has not moved since an entry was last found valid, the entry still is. */
   readonly tip: number
   ticket: () => Ticket

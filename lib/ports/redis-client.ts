@@ -28,6 +28,8 @@ export interface RedisScanPage {
 export interface RedisClient {
   /** Whether a call has a chance: connected, and the breaker lets it pass. Ask first where a miss is the answer anyway. */
   readonly ready: boolean
+  /** The same with the reason, for figures. `silent`: the circuit is open; `away`: there is no connection. */
+  readonly state: 'up' | 'silent' | 'away'
   readonly clustered: boolean
   /** One command, all of whose keys are in one slot; bulk replies are strings. */
   call: (command: RedisCommand, options?: RedisCallOptions) => Promise<unknown>

@@ -5,6 +5,7 @@ const TICKET: Ticket = Object.freeze({ at: 0, asOf: Object.freeze({ epoch: 0, se
 /** The log of a store that stands alone: nobody purges, so nothing ever moves. */
 export const stillLog: InvalidationLog = Object.freeze({
   state: 'current' as const,
+  queued: 0,
   tip: 0,
   ticket: () => TICKET,
   judge: () => 'valid' as const,

@@ -81,6 +81,10 @@ export class RedisConnection implements RedisClient {
     return this.#answering && this.#guard.open && !this.#closed
   }
 
+  get state (): RedisClient['state'] {
+    return this.ready ? 'up' : this.#guard.open ? 'away' : 'silent'
+  }
+
   /** Why the client is not ready, for a message. */
   get trouble (): string {
     return this.#trouble ?? (this.#answering ? 'connected, but silent' : 'no connection')

@@ -52,15 +52,14 @@ export class HybridCache extends BaseCache {
     return this.#memory
   }
 
-  read (key: string): MaybePromise<Entry | undefined> {
-    if (this.#mayLag()) return this.#readCaughtUp(key)
-    return this.#near(key) ?? this.#far(key)
+  read (key: string, counted = true): MaybePromise<Entry | undefined> {
+    if (this.#mayLag()) return this.#readCaughtUp(key, counted)
+    return this.#readHere(key, counted) ?? this.#far(key, counted)
   }
 
-  readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>> {
-    if (this.#mayLag()) return this.#readManyCaughtUp(keys)
-    const found = keys.map((key) => this.#near(key))
-    return found.includes(undefined) && this.#redis.available ? this.#complete(keys, found) : found
+  readMany (keys: readonly string[], counted = true): MaybePromise<Array<Entry | undefined>> {
+    if (this.#mayLag()) return this.#readManyCaughtUp(keys, counted)
+    return this.#complete(keys, keys.map((key) => this.#readHere(key, counted)), counted)
   }
 
   write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict> {
@@ -140,14 +139,25 @@ export class HybridCache extends BaseCache {
   }
 
   #near (key: string): Entry | undefined {
-    const copy: Copy | undefined = this.#memory.read(key)
+    const copy: Copy | undefined = this.#memory.read(key, false)
     return copy?.memoryUntilMs !== undefined && copy.memoryUntilMs <= this.clock.now() ? undefined : copy
   }
 
-  #far (key: string): MaybePromise<Entry | undefined> {
+  /** What memory has; a miss is counted when it is known what was missed. */
+  #readHere (key: string, counted: boolean): Entry | undefined {
+    const found = this.#near(key)
+    if (counted && found !== undefined) this.#memory.count(true, found)
+    return found
+  }
+
+  #far (key: string, counted: boolean): MaybePromise<Entry | undefined> {
     const { tip } = this.log
-    const found = this.#redis.read(key)
-    return found instanceof Promise ? found.then((entry) => this.#promoted(key, entry, tip)) : this.#promoted(key, found, tip)
+    const take = (entry: Entry | undefined): Entry | undefined => {
+      if (counted) this.#memory.count(false, entry)
+      return this.#promoted(key, entry, tip)
+    }
+    const found = this.#redis.read(key, counted)
+    return found instanceof Promise ? found.then(take) : take(found)
   }
 
   /** Keeps what Redis had. Judged once more by whatever was purged since the question was asked. */
@@ -161,28 +171,34 @@ export class HybridCache extends BaseCache {
     return { ...entry, memoryUntilMs: this.clock.now() + this.#options.memoryTtlMs }
   }
 
-  async #complete (keys: readonly string[], found: Array<Entry | undefined>): Promise<Array<Entry | undefined>> {
+  #complete (keys: readonly string[], found: Array<Entry | undefined>, counted: boolean): MaybePromise<Array<Entry | undefined>> {
+    if (counted) for (const entry of found) if (entry === undefined) this.#memory.count(false, undefined)
+    return found.includes(undefined) && this.#redis.available ? this.#fetch(keys, found, counted) : found
+  }
+
+  async #fetch (keys: readonly string[], found: Array<Entry | undefined>, counted: boolean): Promise<Array<Entry | undefined>> {
     const { tip } = this.log
     const missing = [...new Set(keys.filter((_key, index) => found[index] === undefined))]
-    const fetched = await this.#redis.readMany(missing)
+    const fetched = await this.#redis.readMany(missing, counted)
     const byKey = new Map(missing.map((key, index) => [key, this.#promoted(key, fetched[index], tip)]))
     return keys.map((key, index) => found[index] ?? byKey.get(key))
   }
 
-  async #readCaughtUp (key: string): Promise<Entry | undefined> {
+  async #readCaughtUp (key: string, counted: boolean): Promise<Entry | undefined> {
     const near = this.#near(key)
     // Redis is asked together with the log; only a copy in memory has to wait for the log alone.
-    if (near === undefined) return await this.#far(key)
+    if (near === undefined) return await this.#far(key, counted)
     const untilMs = this.clock.now() + this.#options.patienceMs
-    if (!await this.#trusted()) return undefined
-    return this.#near(key) ?? await within(Promise.resolve(this.#far(key)), untilMs, this.clock, undefined)
+    if (await this.#trusted()) return this.#readHere(key, counted) ?? await within(Promise.resolve(this.#far(key, counted)), untilMs, this.clock, undefined)
+    if (counted) this.#memory.count(false, near)
+    return undefined
   }
 
-  async #readManyCaughtUp (keys: readonly string[]): Promise<Array<Entry | undefined>> {
+  async #readManyCaughtUp (keys: readonly string[], counted: boolean): Promise<Array<Entry | undefined>> {
     const untilMs = this.clock.now() + this.#options.patienceMs
-    if (!await this.#trusted()) return keys.map(() => undefined)
-    const found = keys.map((key) => this.#near(key))
-    return found.includes(undefined) ? await within(this.#complete(keys, found), untilMs, this.clock, found) : found
+    const trusted = await this.#trusted()
+    const found = keys.map((key) => trusted ? this.#readHere(key, counted) : undefined)
+    return trusted ? await within(Promise.resolve(this.#complete(keys, found, counted)), untilMs, this.clock, found) : found
   }
 
   /** Whether memory may be served: the log is up to date, or out of reach where a bounded staleness is agreed to. */

@@ -42,19 +42,23 @@ export class MemoryCache extends BaseCache {
     return this
   }
 
-  read (key: string): Entry | undefined {
+  read (key: string, counted = true): Entry | undefined {
     const node = this.#map.get(key)
     // An expired node stays for the sweep: when it is written anew, the policy still knows how popular it was.
-    if (node !== undefined && this.#isValid(node) && this.#isAlive(node)) {
-      this.#hits++
-      return node.entry
-    }
-    this.#misses++
-    return undefined
+    const entry = node !== undefined && this.#isValid(node) && this.#isAlive(node) ? node.entry : undefined
+    if (counted) this.count(entry !== undefined, entry)
+    return entry
   }
 
-  readMany (keys: readonly string[]): Array<Entry | undefined> {
-    return keys.map((key) => this.read(key))
+  readMany (keys: readonly string[], counted = true): Array<Entry | undefined> {
+    return keys.map((key) => this.read(key, counted))
+  }
+
+  /** Counts a lookup that was not counted as it was read. @param found what it came to, here or elsewhere */
+  count (hit: boolean, found: Entry | undefined): void {
+    if (found?.kind === 'variants') return
+    if (hit) this.#hits++
+    else this.#misses++
   }
 
   write (key: string, entry: Entry, ticket: Ticket): WriteVerdict {
@@ -118,7 +122,7 @@ export class MemoryCache extends BaseCache {
   usage (): readonly [TierUsage] {
     const { maxEntries, maxBytes } = this.#options
     const { size, bytes } = this.#map
-    return [{ tier: 'memory', entries: size, bytes, maxEntries, maxBytes, hits: this.#hits, misses: this.#misses, errors: 0, evictions: { ...this.#evictions } }]
+    return [{ tier: 'memory', state: 'up', entries: size, bytes, maxEntries, maxBytes, hits: this.#hits, misses: this.#misses, errors: 0, evictions: { ...this.#evictions } }]
   }
 
   close (): void {

@@ -65,18 +65,12 @@ export class RedisCache extends BaseCache {
     return { ...this.#faults }
   }
 
-  read (key: string): MaybePromise<Entry | undefined> {
-    if (!this.#worthAsking()) {
-      this.#misses++
-      return undefined
-    }
-    return this.#readOne(key)
+  read (key: string, counted = true): MaybePromise<Entry | undefined> {
+    return this.#worthAsking() ? this.#readOne(key, counted) : undefined
   }
 
-  readMany (keys: readonly string[]): MaybePromise<Array<Entry | undefined>> {
-    if (keys.length > 0 && this.#worthAsking()) return this.#readAll(keys)
-    this.#misses += keys.length
-    return keys.map(() => undefined)
+  readMany (keys: readonly string[], counted = true): MaybePromise<Array<Entry | undefined>> {
+    return keys.length > 0 && this.#worthAsking() ? this.#readAll(keys, counted) : keys.map(() => undefined)
   }
 
   async write (key: string, entry: Entry, ticket: Ticket): Promise<WriteVerdict> {
@@ -130,7 +124,7 @@ export class RedisCache extends BaseCache {
   /** Redis is not asked how much it holds: `entries` and `bytes` are 0. */
   usage (): readonly [TierUsage] {
     const errors = Object.values(this.#faults).reduce((sum, count) => sum + count, 0)
-    return [{ tier: 'redis', entries: 0, bytes: 0, maxEntries: 0, maxBytes: 0, hits: this.#hits, misses: this.#misses, errors, evictions: { entries: 0, bytes: 0, expired: 0, purged: 0 } }]
+    return [{ tier: 'redis', state: this.#closed ? 'away' : this.#options.client.state, entries: 0, bytes: 0, maxEntries: 0, maxBytes: 0, hits: this.#hits, misses: this.#misses, errors, evictions: { entries: 0, bytes: 0, expired: 0, purged: 0 } }]
   }
 
   close (): void {
@@ -147,7 +141,7 @@ export class RedisCache extends BaseCache {
     return this.#options.strict || this.log.state !== 'current' ? this.log.sync() : true
   }
 
-  async #readOne (key: string): Promise<Entry | undefined> {
+  async #readOne (key: string, counted: boolean): Promise<Entry | undefined> {
     const caughtUp = this.#caughtUp()
     let entry: Entry | undefined
     try {
@@ -157,13 +151,13 @@ export class RedisCache extends BaseCache {
     } catch (error) {
       this.#failed(error)
     }
-    this.#count(entry)
+    if (counted) this.#count(entry)
     return entry
   }
 
-  async #readAll (keys: readonly string[]): Promise<Array<Entry | undefined>> {
+  async #readAll (keys: readonly string[], counted: boolean): Promise<Array<Entry | undefined>> {
     const found = await this.#fetch(keys)
-    for (const entry of found) this.#count(entry)
+    if (counted) for (const entry of found) this.#count(entry)
     return found
   }
 
@@ -253,7 +247,7 @@ export class RedisCache extends BaseCache {
 
   #count (entry: Entry | undefined): void {
     if (entry === undefined) this.#misses++
-    else this.#hits++
+    else if (entry.kind !== 'variants') this.#hits++
   }
 
   #failed (error: unknown): void {

@@ -15,6 +15,7 @@ function longer (command: RedisCommand): RedisCommand {
 export function unhurried (client: RedisClient): RedisClient {
   return {
     get ready () { return client.ready },
+    get state () { return client.state },
     clustered: client.clustered,
     call: async (command, options) => await client.call(longer(command), options),
     callBuffer: async (command, options) => await client.callBuffer(longer(command), options),

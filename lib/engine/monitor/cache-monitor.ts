@@ -11,7 +11,7 @@ import { Observations } from './observations.ts'
 import { Operations, type RecordedMetric } from './operations.ts'
 import { resolveMonitorOptions, type MonitorOptions, type MonitorSettings } from './options.ts'
 import { adviceOn, entriesThatFit, recommendationsOf, type MemoryEvidence } from './recommendations.ts'
-import { tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
+import { logFigures, tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
 import { TrafficStudy, type Findings } from './traffic-study.ts'
 import { Traffic, type WindowFigures } from './traffic.ts'
@@ -119,6 +119,7 @@ export class CacheMonitor {
         lastHour: this.#window(60 * MINUTE_MS),
         history: this.#traffic.history(nowMs),
         tiers: this.#cache.parts.store.usage().map(tierFigures),
+        log: logFigures(this.#cache.parts.log),
         groups,
         observed,
         operations: this.#operations.figures(nowMs),

@@ -1,5 +1,6 @@
 import type { EpochMs, Seconds } from '../../clock.ts'
 import type { TierUsage } from '../../ports/base-cache.ts'
+import type { InvalidationLog, LogState } from '../../ports/invalidation-log.ts'
 import type { CacheStats } from '../../stats.ts'
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { Alert } from './alerts.ts'
@@ -17,6 +18,14 @@ import type { HistoryPoint, WindowFigures } from './traffic.ts'
 export interface TierFigures extends TierUsage {
   /** How full it is, from 0 to 1: by entries or by bytes, whichever is more. `null` where it has no bounds. */
   utilisation: number | null
+}
+
+/** The log of purges, as it is now. */
+export interface LogFigures {
+  /** `current`: the purges of other instances are known here; `behind`: some are being fetched; `alone`: the shared log cannot be reached. */
+  state: LogState
+  /** Names that were purged here, and that wait for the shared log. */
+  queued: number
 }
 
 /** The hit rate that the memory would have with other sizes. */
@@ -39,6 +48,7 @@ export interface PerformanceMetrics {
   /** The last hour, minute by minute. */
   history: HistoryPoint[]
   tiers: TierFigures[]
+  log: LogFigures
   /** By route and by namespace, the busiest first. */
   groups: GroupFigures[]
   /** Routes that are only observed, and what verifying has found. */
@@ -61,6 +71,10 @@ export interface PerformanceReport {
   recommendations: Recommendation[]
   /** What is probably not meant so in the configuration of the routes. Empty outside of the plugin. */
   findings: Finding[]
+}
+
+export function logFigures ({ state, queued }: Pick<InvalidationLog, 'state' | 'queued'>): LogFigures {
+  return { state, queued }
 }
 
 /** Instants of a report are epoch milliseconds, durations are seconds, rates lie between 0 and 1. */

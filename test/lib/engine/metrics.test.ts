@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { AggregatorRegistry, Counter, Registry, type OpenMetricsContentType } from 'prom-client'
 import { CacheManager } from '../../../lib/cache-manager.ts'
@@ -7,6 +8,14 @@ import { createMetrics, METRIC_NAMES } from '../../../lib/engine/metrics.ts'
 import { CacheEventHub } from '../../../lib/events.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
 import { familiesOf, valueOf } from '../../support/exposition.ts'
+import { startRedis } from '../../support/redis-server.ts'
+
+async function until (what: string, condition: () => boolean): Promise<void> {
+  for (const untilMs = Date.now() + 30_000; !condition();) {
+    if (Date.now() > untilMs) throw new Error(`it never came to be that ${what}`)
+    await pause(10)
+  }
+}
 
 t.test('a duration lies in every bucket that it fits into', async (t) => {
   const tally = new DurationTally([0.01, 0.1])
@@ -76,12 +85,12 @@ t.test('the metrics of a cache tell what happened to it, in a format that Promet
 t.test('a tier that does not know how much it holds says nothing of it', async (t) => {
   const none = { entries: 0, bytes: 0, expired: 0, purged: 0 }
   const usage = [
-    { tier: 'memory', entries: 3, bytes: 30, maxEntries: 10, maxBytes: Infinity, hits: 1, misses: 2, errors: 0, evictions: none },
-    { tier: 'redis', entries: 0, bytes: 0, maxEntries: 0, maxBytes: 0, hits: 4, misses: 5, errors: 6, evictions: none }
+    { tier: 'memory', state: 'up', entries: 3, bytes: 30, maxEntries: 10, maxBytes: Infinity, hits: 1, misses: 2, errors: 0, evictions: none },
+    { tier: 'redis', state: 'silent', entries: 0, bytes: 0, maxEntries: 0, maxBytes: 0, hits: 4, misses: 5, errors: 6, evictions: none }
   ] as const
-  const store = new CacheManager().parts.store
+  const { store, log } = new CacheManager().parts
   store.usage = () => usage
-  const { registry } = createMetrics({ events: new CacheEventHub(), store }, { cache: 'cache' })
+  const { registry } = createMetrics({ events: new CacheEventHub(), store, log }, { cache: 'cache' })
   const families = familiesOf(await registry.metrics())
   t.equal(valueOf(families, 'fastify_cache_entries{cache="cache",tier="memory"}'), 3)
   t.equal(valueOf(families, 'fastify_cache_max_bytes{cache="cache",tier="memory"}'), Infinity)
@@ -90,9 +99,69 @@ t.test('a tier that does not know how much it holds says nothing of it', async (
   t.equal(valueOf(families, 'fastify_cache_tier_errors_total{cache="cache",tier="redis"}'), 6)
 })
 
+t.test('an outage of Redis can be seen while it lasts', async (t) => {
+  const server = await startRedis()
+  const cache = new CacheManager({ strategy: 'hybrid', redisUrl: server.url, memoryTtl: 60, redisTimeout: 0.1 })
+  const { registry } = createMetrics(cache.parts, { cache: 'cache' })
+  t.teardown(async () => {
+    await cache.close()
+    await server.stop()
+  })
+  await cache.initialize()
+  const figures = async (): Promise<Record<string, number | undefined>> => {
+    const families = familiesOf(await registry.metrics())
+    const value = (name: string, labels = ''): number | undefined => valueOf(families, `fastify_cache_${name}{cache="cache"${labels}}`)
+    return {
+      memory: value('tier_up', ',tier="memory"'),
+      redis: value('tier_up', ',tier="redis"'),
+      circuit: value('circuit_open', ',tier="redis"'),
+      current: value('log_state', ',state="current"'),
+      alone: value('log_state', ',state="alone"'),
+      queued: value('purges_queued'),
+      misses: value('tier_lookups_total', ',tier="redis",result="miss"')
+    }
+  }
+  const well = { memory: 1, redis: 1, circuit: 0, current: 1, alone: 0, queued: 0 }
+  const isWell = async (): Promise<void> => { await until('all is well', () => cache.parts.log.state === 'current' && cache.parts.log.queued === 0) }
+  await isWell()
+  await cache.get('absent')
+  t.same(await figures(), { ...well, misses: 1 })
+
+  for (const [fault, strike] of [['killed', server.kill], ['frozen', async () => { server.freeze() }]] as const) {
+    const { misses = NaN } = await figures()
+    await strike()
+    await cache.get('notices')
+    await until(`Redis is ${fault}`, () => cache.parts.connection?.ready === false && cache.parts.log.state === 'alone')
+    const { misses: noticed = NaN } = await figures()
+    t.ok(noticed - misses <= 1, 'whoever notices has asked')
+    for (let i = 0; i < 10; i++) await cache.get(`absent:${i}`)
+    await cache.invalidate({ tags: ['x', 'y'] })
+    const during = await figures()
+    t.match(during, { memory: 1, redis: 0, current: 0, alone: 1, queued: 4, misses: noticed }, `${fault}: nobody asked, so nothing was missed there`)
+    if (fault === 'frozen') t.equal(during['circuit'], 1)
+    if (fault === 'killed') await server.restart()
+    else server.thaw()
+    await isWell()
+    t.match(await figures(), well, `${fault}, and back`)
+  }
+})
+
+t.test('a tier that is down is not made up for by another of its name', async (t) => {
+  const caches = [new CacheManager({ strategy: 'memory' }), new CacheManager({ strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1' }), new CacheManager({ strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1' })]
+  const registry = new Registry()
+  for (const { parts } of caches) createMetrics(parts, { cache: 'cache', registry })
+  t.teardown(async () => { for (const cache of caches) await cache.close() })
+  const families = familiesOf(await registry.metrics())
+  t.equal(valueOf(families, 'fastify_cache_tier_up{cache="cache",tier="redis"}'), 0)
+  t.equal(valueOf(families, 'fastify_cache_tier_up{cache="cache",tier="memory"}'), 1)
+  t.equal(valueOf(families, 'fastify_cache_log_state{cache="cache",state="alone"}'), 2, 'so many are in that state')
+  const workers = await AggregatorRegistry.aggregate([await registry.getMetricsAsJSON(), await registry.getMetricsAsJSON()]).metrics()
+  t.equal(valueOf(familiesOf(workers), 'fastify_cache_tier_up{cache="cache",tier="memory"}'), 1)
+})
+
 t.test('labels cannot explode', async (t) => {
   const events = new CacheEventHub()
-  const { registry } = createMetrics({ events, store: new CacheManager().parts.store }, { cache: 'cache' })
+  const { registry } = createMetrics({ ...new CacheManager().parts, events }, { cache: 'cache' })
   const tally = new EventTally()
   tally.listen(events)
   for (let i = 0; i < 3000; i++) {

@@ -46,6 +46,7 @@ function bootOn (t: Test, source: RedisSource, options: Partial<RedisLogOptions>
 function patient (client: RedisClient, subscriber: () => RedisSubscriber): RedisClient {
   return {
     get ready () { return client.ready },
+    get state () { return client.state },
     clustered: client.clustered,
     call: async (...args) => await client.call(...args),
     callBuffer: async (...args) => await client.callBuffer(...args),

@@ -192,6 +192,7 @@ t.test('strict or behind, nothing is served before the log has caught up', async
   const unseen: string[] = []
   const log: InvalidationLog = {
     get state () { return state },
+    queued: 0,
     get tip () { return local.tip },
     ticket: () => local.ticket(),
     judge: (...args) => local.judge(...args),

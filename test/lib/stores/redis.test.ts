@@ -108,7 +108,7 @@ t.test('an entry copied to another key is not that key', async (t) => {
 
 t.test('a value that lies under the key of a response is no response', async (t) => {
   const { store, log, clock, entry } = bench()
-  const responses = new ResponseCache({ store, clock } as unknown as EngineParts, { maxVariants: 10 })
+  const responses = new ResponseCache({ store, clock, warming: { current: undefined } } as unknown as EngineParts, { maxVariants: 10 })
   await store.write('response:plain', entry({ value: { status: 200 } }), log.ticket())
   await store.write('response:list', entry({ kind: 'variants', value: { names: [], keys: [] } }), log.ticket())
   await store.write(variantKey('response:list', ''), entry({ value: { status: 200 } }), log.ticket())
@@ -212,6 +212,7 @@ t.test('with the log cut off nothing is served, with the log behind nothing befo
   let syncs = 0
   const log: InvalidationLog = {
     get state () { return state },
+    queued: 0,
     get tip () { return local.tip },
     ticket: () => local.ticket(),
     judge: (...args) => local.judge(...args),
