@@ -3,6 +3,7 @@ import type { Finding, FindingKind } from '../../lib/engine/monitor/findings.ts'
 import { isSafeMethod } from '../../lib/http/method.ts'
 import type { RoutePolicy } from '../route-options.ts'
 import { routerForm, type PrintedRoute } from './printed-routes.ts'
+import { namesSecret } from './secret-names.ts'
 
 /** A route of the app, as it was registered. */
 export interface AuditedRoute {
@@ -29,6 +30,7 @@ type Cached = AuditedRoute & { readonly policy: RoutePolicy }
 const SECRET_HEADER = /^(?:proxy-)?authorization$|^cookie$|api-?key|token|secret|session|password/i
 const SECRET_COOKIE = /sess|sid$|token|auth|jwt|secret/i
 
+const parametersOf = (url: string): string[] => [...url.matchAll(/:(\w+)/g)].map((found) => found[1] ?? '')
 const nameOf = ({ method, url }: { method: string, url: string }): string => `${method} ${url}`
 const cachedRoutes = ({ routes }: AuditedApp): Cached[] => routes.filter((route): route is Cached => route.policy !== undefined && route.method === 'GET')
 
@@ -57,9 +59,14 @@ function guardPassedBy (app: AuditedApp): Finding[] {
 /** Keys are shown to operators, stand in Redis, and tell responses apart: one user, one entry. */
 function secretInKey (app: AuditedApp): Finding[] {
   return cachedRoutes(app).flatMap((route) => {
-    const { headers, cookies } = route.policy
+    const { headers, cookies, query = [] } = route.policy
+    const inUrl = [...parametersOf(route.url), ...query.map(([name]) => name)].filter(namesSecret)
     const secrets = [...headers.filter((name) => SECRET_HEADER.test(name) || app.credentials.includes(name)), ...cookies.filter((name) => SECRET_COOKIE.test(name))]
-    return secrets.length === 0 ? [] : finding('secret-in-key', [nameOf(route)], `has ${secrets.join(', ')} in its key, which operators and Redis can read`, 'give a partition that answers the id of the user instead')
+    const about = (names: readonly string[]): string[] => names.length === 0 ? [] : [nameOf(route)]
+    return [
+      ...finding('secret-in-key', about(secrets), `has ${secrets.join(', ')} in its key, which operators and Redis can read`, 'give a partition that answers the id of the user instead'),
+      ...finding('secret-in-key', about(inUrl), `has ${inUrl.join(', ')} of its URL in its key, which operators and Redis can read`, 'have it sent in a header and give a partition, or do not cache the route')
+    ]
   })
 }
 
@@ -70,16 +77,16 @@ export function beforePlugin (url: string): Finding[] {
 
 /** A change purges its own path; that of the list above it only if somebody says so. */
 function unpurgedList (app: AuditedApp): Finding[] {
-  const lists = cachedRoutes(app).filter(({ url, policy }) => !/[:*]/.test(url) && url !== '/' && policy.tags === undefined && policy.entities === undefined)
+  const lists = cachedRoutes(app).filter(({ url, policy }) => !/\*|:[^/]*\/?$/.test(url) && url !== '/' && policy.tags === undefined && policy.entities === undefined)
   return lists.flatMap((list) => {
-    const changes = app.routes.filter(({ method, url, invalidates }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && !invalidates && url.startsWith(list.url.replace(/\/?$/, '/')))
+    const changes = app.routes.filter(({ method, url, invalidates }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && !invalidates && routerForm(url).startsWith(routerForm(list.url) + '/'))
     return changes.length === 0 ? [] : finding('unpurged-list', [nameOf(list)], `has neither tags nor entities, and ${listed(changes.map(nameOf))} name${changes.length === 1 ? 's' : ''} nothing to invalidate: a change may not reach it`, 'give the one entities or tags and the other invalidates, unless the handlers read and write through the cache')
   })
 }
 
 /** Every query string is an entry of its own, also those that a stranger makes up. */
 function openQuery (app: AuditedApp): Finding[] {
-  const open = cachedRoutes(app).filter(({ url, policy }) => policy.query === undefined && !/[:*]/.test(url))
+  const open = cachedRoutes(app).filter(({ policy }) => policy.query === undefined)
   return finding('open-query', open.map(nameOf), `take${open.length === 1 ? 's' : ''} any query string, and each is an entry of its own`, 'close the set with a schema: querystring: { type: "object", properties: {…}, additionalProperties: false }')
 }
 

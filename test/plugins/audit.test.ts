@@ -27,7 +27,11 @@ t.test('an app in which all is well hears nothing', async (t) => {
     app.addHook('onRequest', async function session () {})
     app.addHook('preHandler', async function requireUser () {})
     app.get('/products', { schema: { querystring }, config: { cache: { ttl: 60, entities: { product: 'items[].id' } } } }, page)
-    app.get('/products/:id', { config: { cache: { ttl: 60, headers: ['accept-language'], cookies: ['theme'] } } }, page)
+    app.get('/products/:id', { schema: { querystring }, config: { cache: { ttl: 60, headers: ['accept-language'], cookies: ['theme'] } } }, page)
+    app.post('/products/:id/views', page)
+    app.get('/shops/:shop/products', { schema: { querystring }, config: { cache: { ttl: 60, tags: ['products'] } } }, page)
+    app.patch('/shops/:shop/products/:id', page)
+    app.get('/nfts/:tokenId', { schema: { querystring: { ...querystring, properties: { pageToken: {}, next_token: {}, session: {}, author: {}, key: {} } } }, config: { cache: { ttl: 60 } } }, page)
     app.get('/news', { schema: { querystring }, config: { cache: { ttl: 60, public: true, serveFrom: 'handler' } } }, page)
     app.put('/products/:id', { config: { cache: { invalidates: ['x'] } } }, page)
     app.delete('/users/:id', page)
@@ -45,7 +49,7 @@ t.test('hits of a public route pass hooks by, wherever those were added', async 
     app.get('/open', { schema: { querystring }, config: { cache: { ttl: 60, public: true } } }, page)
     app.register(async (inner) => {
       inner.addHook('preValidation', async function checkTenant () {})
-      inner.get('/users/:id/page', { preHandler: async function audit () {}, config: { cache: { ttl: 60, public: true } } }, page)
+      inner.get('/users/:id/page', { schema: { querystring }, preHandler: async function audit () {}, config: { cache: { ttl: 60, public: true } } }, page)
     }, { prefix: '/v1' })
   })
   t.same(findings.map(({ kind, routes, message }) => [kind, routes, message]), [
@@ -85,6 +89,37 @@ t.test('each of the other mistakes is found, with its cure', async (t) => {
   t.match(findings[2]?.message, 'PATCH /products/:id, DELETE /products/:id/reviews/:review name nothing to invalidate')
   t.ok(findings.every(({ cure }) => cure !== ''))
   t.same(lines.map(({ level }) => level), [40, 40, 30, 30, 30, 40], 'what may harm others than the hit rate is a warning')
+})
+
+t.test('secrets in the URL are in the key, by whatever name', async (t) => {
+  const { findings, lines } = await audited((app) => {
+    const query = (...names: string[]): object => ({ schema: { querystring: { type: 'object', properties: Object.fromEntries(names.map((name) => [name, { type: 'string' }])), additionalProperties: false } }, config: { cache: { ttl: 60 } } })
+    app.get('/feed', query('access_token', 'page'), page)
+    app.get('/reset/:token', query(), page)
+    app.get('/files/:id', query('apiKey', 'sid'), page)
+    app.get('/mine', { schema: { querystring }, config: { cache: { ttl: 60, cookies: ['sid'] } } }, page)
+  })
+  t.same(findings.map(({ kind, message }) => [kind, message.replace(/ in its key.*/, '')]), [
+    ['secret-in-key', 'GET /feed has access_token of its URL'],
+    ['secret-in-key', 'GET /reset/:token has token of its URL'],
+    ['secret-in-key', 'GET /files/:id has apiKey, sid of its URL'],
+    ['secret-in-key', 'GET /mine has sid']
+  ])
+  t.same(lines.map(({ level }) => level), [40, 40, 40, 40])
+})
+
+t.test('a route with parameters is looked at like any other', async (t) => {
+  const { findings } = await audited((app) => {
+    app.get('/p/:id', { config: { cache: { ttl: 60 } } }, page)
+    app.get('/files/*', { config: { cache: { ttl: 60 } } }, page)
+    app.get('/shops/:s/products', { schema: { querystring }, config: { cache: { ttl: 60 } } }, page)
+    app.patch('/shops/:shop/products/:id', page)
+    app.delete('/shops/:s', page)
+  })
+  t.same(findings.map(({ kind, message }) => [kind, message.replace(/(?:nothing|any query).*/, '')]), [
+    ['unpurged-list', 'GET /shops/:s/products has neither tags nor entities, and PATCH /shops/:shop/products/:id names '],
+    ['open-query', 'GET /p/:id, GET /files/* take ']
+  ])
 })
 
 t.test('what a route asks for and can never have is told, unless another method of it has it', async (t) => {
