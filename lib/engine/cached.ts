@@ -11,7 +11,10 @@ import { parameterNames } from './parameter-names.ts'
 
 /** How the results of a method are cached: the options of `getOrSet`, and how a call becomes a key. */
 export interface CachedOptions<Key extends string = string, This = unknown, Args extends readonly unknown[] = readonly unknown[], Value = unknown> extends Omit<LoadOptions<Value>, 'tags'> {
-  /** The key is `<keyPrefix>:<name of the method>:<arguments>`. @default the name of the class; none for a function */
+  /**
+   * The key is `<keyPrefix>:<name of the method>:<arguments>`. The object is no part of it: two of one class share their entries.
+   * @default the name of the class; none for a function
+   */
   keyPrefix?: string
   /**
    * The whole key instead: a template such as `product:{productId}` or `product:{0}`, or a function of the arguments.
