@@ -76,8 +76,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
 /** Asked for by its option; without that there is only what the guarded routes start. */
 function warmupOf (app: FastifyInstance, manager: CacheManager, { name, warmup: options, admin }: PluginSettings): Warmup | undefined {
   if (options === undefined && admin === undefined) return undefined
-  const { leases } = manager.parts
-  const warmup = addWarmup(app, manager, options ?? { learn: false }, { name, ...leases && { leases } })
+  const warmup = addWarmup(app, manager, options ?? { learn: false }, { name })
   if (options !== undefined) app.decorate(`${name}Warmup`, warmup)
   return warmup
 }

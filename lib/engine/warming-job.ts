@@ -3,7 +3,8 @@ import { setMaxListeners } from 'node:events'
 import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
 
 /**
- * How a warming ended. `disabled`: the configuration forbids it; `elsewhere`: another instance is warming the same;
+ * How a warming ended. `disabled`: the configuration forbids it; `elsewhere`: another instance is warming the same, or
+ * has just done so;
  * `out-of-time`: its time budget was spent; `failed`: the source could not be read to its end.
  */
 export type WarmingOutcome = 'completed' | 'cancelled' | 'out-of-time' | 'failed' | 'disabled' | 'elsewhere'

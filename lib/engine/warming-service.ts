@@ -1,9 +1,10 @@
-import type { Milliseconds, Seconds } from '../clock.ts'
+import { toMs, type Milliseconds, type Seconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import type { Leases } from '../ports/leases.ts'
 import { refuseUnknown } from '../unknown-option.ts'
 import type { HotList } from './hot-list.ts'
 import type { CacheHost } from './host.ts'
+import { FleetTurns, type FleetWork } from './fleet-turn.ts'
 import { durationMs, type StoreOptions } from './load-options.ts'
 import { checkDataWarming, DataWarmer } from './warming-data.ts'
 import { WarmingJob, type WarmingListener, type WarmingOutcome, type WarmingReport } from './warming-job.ts'
@@ -16,8 +17,8 @@ import type { WarmingSource } from './warming-rows.ts'
 export interface WarmingDeps {
   /** Runs requests for `warmRoutes`; the plugin hands in the application's `inject`. */
   readonly inject?: InjectRequest
-  /** Lets one instance of a fleet warm while the others go without. @default every instance warms */
-  readonly leases?: Pick<Leases, 'acquire'>
+  /** Let one instance of a fleet warm while the others go without; `false`: every instance warms. @default those of the manager, which it has where there is Redis */
+  readonly leases?: Pick<Leases, 'acquire'> | false
   /** Watches the event loop. @default that of this process */
   readonly watch?: () => LoopMonitor
   /** Delay of the event loop, in milliseconds, above which warming pauses. @default 30 */
@@ -27,6 +28,8 @@ export interface WarmingDeps {
 interface JobOptions {
   /** A second warming of a name joins the one that runs. @default the key pattern; `routes`; `learned` */
   name?: string
+  /** Warm although another instance is at it, or has just done it. @default false */
+  force?: boolean
   /** Cancels the warming. */
   signal?: AbortSignal
   onProgress?: WarmingListener
@@ -58,7 +61,7 @@ export interface WarmLearnedOptions extends WarmRoutesOptions {
 }
 
 const DEPS: ReadonlySet<string> = new Set<keyof WarmingDeps>(['inject', 'leases', 'watch', 'maxLoopDelayMs'])
-const JOB_OPTIONS = ['name', 'signal', 'onProgress'] as const satisfies ReadonlyArray<keyof JobOptions>
+const JOB_OPTIONS = ['name', 'force', 'signal', 'onProgress'] as const satisfies ReadonlyArray<keyof JobOptions>
 const DATA_OPTIONS: ReadonlySet<string> = new Set<keyof WarmCacheOptions>([...JOB_OPTIONS, 'ttl', 'staleWhileRevalidate', 'staleIfError', 'tags', 'batchSize', 'concurrency', 'retries', 'jitter'])
 const ROUTE_OPTIONS: ReadonlySet<string> = new Set<keyof WarmRoutesOptions>([...JOB_OPTIONS, 'concurrency', 'headers', 'retries'])
 const LEARNED_OPTIONS: ReadonlySet<string> = new Set([...ROUTE_OPTIONS, 'timeBudget' satisfies keyof WarmLearnedOptions])
@@ -76,6 +79,7 @@ const MAX_ENDED_JOBS = 20
 export class CacheWarmingService {
   readonly #host: CacheHost
   readonly #deps: WarmingDeps
+  readonly #turns: FleetTurns
   /** The running jobs and the last ended ones, by id. */
   readonly #jobs = new Map<string, WarmingJob>()
   #closed = false
@@ -85,10 +89,13 @@ export class CacheWarmingService {
     refuseUnknown(deps, DEPS)
     this.#host = manager
     this.#deps = deps
+    const { leases = manager.parts.leases } = deps
+    this.#turns = new FleetTurns(manager.parts, leases === false ? undefined : leases)
   }
 
   /**
-   * Stores what a source yields under `<keyPattern>:<key>`.
+   * Stores what a source yields under `<keyPattern>:<key>`. In a fleet one instance does, and the others end as `elsewhere`: while
+   * it is at it, and for five minutes (the ttl, if that is less) after it has stored all.
    * @param options or the batch size
    * @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN; a source that fails is reported, not thrown
    */
@@ -100,11 +107,12 @@ export class CacheWarmingService {
   startWarmCache<T> (source: WarmingSource<T>, keyPattern: string, options: WarmCacheOptions<T> | number = {}): WarmingJob {
     const all: WarmCacheOptions<T> = typeof options === 'number' ? { batchSize: options } : options
     refuseUnknown(all, DATA_OPTIONS)
-    const { name = keyPattern, signal, onProgress, ...given } = all
+    const { name = keyPattern, signal, onProgress, force, ...given } = all
     const { parts, config } = this.#host
     const warming = { batchSize: config.warmingBatchSize, concurrency: 2, retries: 2, jitter: parts.defaults.jitter, ...given }
     checkDataWarming(keyPattern, warming)
-    return this.#start(name, { signal, onProgress }, async (job, pace) => await new DataWarmer(job, parts, pace, keyPattern, warming).run(source))
+    const leaves = { keyPattern, lifeMs: typeof warming.ttl === 'number' ? toMs(warming.ttl) : parts.defaults.ttlMs }
+    return this.#start(name, { signal, onProgress, force, leaves }, async (job, pace) => await new DataWarmer(job, parts, pace, keyPattern, warming).run(source))
   }
 
   /**
@@ -175,7 +183,7 @@ export class CacheWarmingService {
     return new RouteWarmer(this.#host.parts, inject, { concurrency, headers, retries })
   }
 
-  #start (name: string, { signal, onProgress }: Pick<JobOptions, 'signal' | 'onProgress'>, work: (job: WarmingJob, pace: Pace) => Promise<WarmingOutcome>): WarmingJob {
+  #start (name: string, { signal, onProgress, force = false, leaves }: Omit<JobOptions, 'name'> & Pick<FleetWork, 'leaves'>, work: (job: WarmingJob, pace: Pace) => Promise<WarmingOutcome>): WarmingJob {
     const running = [...this.#jobs.values()].find((job) => job.name === name && !job.ended)
     if (running !== undefined) {
       if (onProgress !== undefined) running.onProgress(onProgress)
@@ -183,26 +191,28 @@ export class CacheWarmingService {
     }
     if (this.#closed) throw new errors.FST_ERR_CACHE_CLOSED('warming')
     const { clock, dependencies } = this.#host.parts
-    const job = dependencies.apart(() => new WarmingJob(name, clock, signal, async (self) => await this.#run(self, work)))
+    const job = dependencies.apart(() => new WarmingJob(name, clock, signal, async (self) => await this.#run(self, { name, force, leaves }, work)))
     if (onProgress !== undefined) job.onProgress(onProgress)
     this.#jobs.set(job.id, job)
     this.#forgetEnded()
     return job
   }
 
-  async #run (job: WarmingJob, work: (job: WarmingJob, pace: Pace) => Promise<WarmingOutcome>): Promise<WarmingOutcome> {
+  async #run (job: WarmingJob, fleetWork: FleetWork, work: (job: WarmingJob, pace: Pace) => Promise<WarmingOutcome>): Promise<WarmingOutcome> {
     if (!this.#host.config.enableWarming) return 'disabled'
     if (job.signal.aborted) return job.outcome
-    // The name of a key, as leases are for keys; no value is ever stored under it.
-    const lease = await this.#deps.leases?.acquire(`warming:${job.name}`)
-    if (lease === 'busy') return 'elsewhere'
+    const turn = await this.#turns.take(fleetWork)
+    if (turn === undefined) return 'elsewhere'
     const { watch, maxLoopDelayMs } = this.#deps
     const pace = new Pace({ clock: this.#host.parts.clock, ...watch && { watch }, ...maxLoopDelayMs !== undefined && { maxDelayMs: maxLoopDelayMs } })
+    let done = false
     try {
-      return await work(job, pace)
+      const outcome = await work(job, pace)
+      done = outcome === 'completed' && job.progress.failed === 0
+      return outcome
     } finally {
       pace.stop()
-      if (typeof lease === 'object') await lease.release()
+      await turn.end(done)
     }
   }
 

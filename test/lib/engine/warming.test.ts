@@ -21,6 +21,7 @@ import type { WriteVerdict } from '../../../lib/ports/base-cache.ts'
 import { createTextFile } from '../../../lib/stores/text-file.ts'
 import fastifyResponseCache from '../../../plugins/cache.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
+import { startRedis } from '../../support/redis-server.ts'
 import { projectRoot } from '../../support/source-tree.ts'
 
 /** The one of this process, which shows it only when asked. */
@@ -298,6 +299,45 @@ t.test('a warming', async (t) => {
     t.equal(held.size, 0, 'and gives it back')
     const alone = setUp(t, {}, { leases: { acquire: async () => 'unavailable' } })
     t.match(await alone.warming.warmCache(source, 'p'), { outcome: 'completed', stored: 1 })
+  })
+  t.test('is done once in a fleet, during a rolling start as well', async (t) => {
+    const server = await startRedis()
+    t.teardown(async () => { await server.stop() })
+    const caches: CacheManager[] = []
+    const instance = async (deps: WarmingDeps = {}): Promise<CacheWarmingService> => {
+      const cache = new CacheManager({ strategy: 'hybrid', redisUrl: server.url, redisPrefix: 'fleet:', redisTimeout: 10 })
+      caches.push(cache)
+      t.teardown(async () => { await cache.close() })
+      return new CacheWarmingService(await cache.initialize(), { watch: () => calm, ...deps })
+    }
+    const [one, two] = [await instance(), await instance()]
+    let readings = 0
+    const source = async function * (): AsyncGenerator<readonly [string, number]> {
+      readings++
+      await turn()
+      yield * [['a', 1], ['b', 2]] as const
+    }
+    const outcomes = async (...warmings: Array<Promise<{ outcome: string }>>): Promise<string[]> => (await Promise.all(warmings)).map(({ outcome }) => outcome)
+    t.same((await outcomes(one.warmCache(source, 'p'), two.warmCache(source, 'p'))).sort(), ['completed', 'elsewhere'], 'at the same time')
+    const three = await instance()
+    t.same(await outcomes(three.warmCache(source, 'p')), ['elsewhere'], 'and right after')
+    t.equal(readings, 1)
+    t.same(await outcomes(three.warmCache(source, 'q')), ['completed'], 'something else is another matter')
+    t.same(await outcomes(three.warmCache(source, 'q')), ['completed'], 'who has warmed may do so again')
+    t.same(await outcomes(one.warmCache(source, 'q')), ['elsewhere'])
+    t.same(await outcomes(one.warmCache(source, 'q', { force: true })), ['completed'], 'and who insists')
+    t.same(await outcomes((await instance({ leases: false })).warmCache(source, 'q')), ['completed'], 'or wants no leases')
+    t.equal(readings, 5)
+
+    const last = await instance()
+    const cleaner = caches.at(-1)
+    await cleaner?.invalidate({ keys: ['q:a'] })
+    t.same(await outcomes(last.warmCache(source, 'q')), ['elsewhere'], 'one row that was purged is no reason')
+    await cleaner?.invalidate({ patterns: ['q:*'] })
+    t.same(await outcomes(last.warmCache(source, 'q')), ['completed'], 'all that were are')
+    const broken = async function * (): AsyncGenerator<readonly [string, number]> { throw new Error('boom') }
+    t.same(await outcomes(one.warmCache(broken, 'r', { retries: 0 })), ['failed'])
+    t.same(await outcomes(two.warmCache(source, 'r')), ['completed'], 'what failed was not done')
   })
   t.test('pauses while the event loop is busy, but not for ever', async (t) => {
     const delays = [100, 100, 0]
