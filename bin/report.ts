@@ -1,5 +1,5 @@
 import { show, type Call, type End } from './command.ts'
-import { count, duration, percent, printable } from './figures.ts'
+import { bytes, count, duration, percent, printable } from './figures.ts'
 import { table } from './table.ts'
 
 interface Window {
@@ -21,7 +21,7 @@ interface Report {
     readonly lastFiveMinutes: Window
     readonly lastHour: Window
     readonly groups: readonly Group[]
-    readonly observed: ReadonlyArray<{ readonly route: string, readonly lookups: number, readonly hitRate: number, readonly timeSaved: number, readonly compared: number, readonly results: Readonly<Record<'outdated' | 'wrong-key' | 'different', number>> }>
+    readonly observed: ReadonlyArray<{ readonly route: string, readonly lookups: number, readonly hitRate: number, readonly timeSaved: number, readonly entries: number | null, readonly bytes: number | null, readonly compared: number, readonly results: Readonly<Record<'outdated' | 'wrong-key' | 'different', number>> }>
     readonly hottest: ReadonlyArray<{ readonly key: string, readonly share: number }>
   }
   readonly alerts: ReadonlyArray<{ readonly message: string }>
@@ -38,8 +38,8 @@ export async function report (call: Call): Promise<End> {
     ])),
     ...observed.length === 0
       ? []
-      : ['', ...table(['observed or verified', 'lookups', 'would-be hit rate', 'would save', 'compared', 'outdated', 'wrong key'], observed.map(({ route, lookups, hitRate, timeSaved, compared, results }) => [
-          route, count(lookups), percent(hitRate), duration(timeSaved), count(compared), count(results.outdated + results.different), count(results['wrong-key'])
+      : ['', ...table(['observed or verified', 'lookups', 'would-be hit rate', 'would save', 'entries', 'memory', 'compared', 'outdated', 'wrong key'], observed.map(({ route, lookups, hitRate, timeSaved, entries, bytes: size, compared, results }) => [
+          route, count(lookups), percent(hitRate), duration(timeSaved), entries === null ? '–' : count(entries), bytes(size), count(compared), count(results.outdated + results.different), count(results['wrong-key'])
         ]))],
     ...list('Alerts', alerts),
     ...list('Recommendations', recommendations),

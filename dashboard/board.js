@@ -81,8 +81,8 @@ const showReport = ({ performanceMetrics: metrics, alerts, recommendations, find
   ]))
   fillTable('hottest', ['key', 'share of lookups'], metrics.hottest.slice(0, 10).map(({ key, share }) => [key.replace(/^response:/, ''), percent(share)]))
   at('observed-box').hidden = metrics.observed.length === 0
-  fillTable('observed', ['route', 'observed', 'would-be hit rate', 'would save', 'compared', 'outdated', 'wrong key', 'unclear', 'stays the same for', 'ttl that would do'], metrics.observed.map(({ route, lookups, hitRate, timeSaved, compared, results, unchangedFor, suggestedTtl }) => [
-    route, count(lookups), percent(lookups > 0 ? hitRate : null), time(timeSaved), count(compared), count(results.outdated + results.different), count(results['wrong-key']), count(results.unrepeatable), time(unchangedFor), suggestedTtl === 0 ? 'none' : time(suggestedTtl)
+  fillTable('observed', ['route', 'observed', 'would-be hit rate', 'would save', 'entries', 'memory', 'compared', 'outdated', 'wrong key', 'unclear', 'stays the same for', 'ttl that would do'], metrics.observed.map(({ route, lookups, hitRate, timeSaved, entries, bytes: size, compared, results, unchangedFor, suggestedTtl }) => [
+    route, count(lookups), percent(lookups > 0 ? hitRate : null), time(timeSaved), entries === null ? '–' : count(entries), size === null ? '–' : bytes(size), count(compared), count(results.outdated + results.different), count(results['wrong-key']), count(results.unrepeatable), time(unchangedFor), suggestedTtl === 0 ? 'none' : time(suggestedTtl)
   ]))
   at('operations-box').hidden = metrics.operations.length === 0
   fillTable('operations', ['operation', 'count', 'failed', 'mean', 'p95'], metrics.operations.map(({ operation, count: n, errorRate, responseTime, p95 }) => [operation, count(n), percent(errorRate), time(responseTime), time(p95)]))

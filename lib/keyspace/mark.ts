@@ -23,6 +23,12 @@ function withoutDefaultPort (scheme: string, host: string): string {
   return host.endsWith(port) ? host.slice(0, -port.length) : host
 }
 
+/** The route of a response, by its marks; its own comes first. */
+export function routeOfMarks (marks: readonly Mark[]): string | undefined {
+  const mark = marks.find((each) => each.startsWith('m:'))
+  return mark?.slice(mark.indexOf(' ') + 1, mark.indexOf(' {'))
+}
+
 export function tagsOf (marks: readonly Mark[]): string[] {
   return marks.filter((mark) => mark.startsWith('t:')).map((mark) => mark.slice(2))
 }

@@ -125,6 +125,20 @@ export class MemoryCache extends BaseCache {
     return [{ tier: 'memory', state: 'up', entries: size, bytes, maxEntries, maxBytes, hits: this.#hits, misses: this.#misses, errors: 0, evictions: { ...this.#evictions } }]
   }
 
+  /**
+   * Shows the entries that are of use, with their bytes; where there are more than `limit` places, those in as many, drawn at random.
+   * @returns the share of the places that was looked at
+   */
+  sample (limit: number, random: () => number, look: (entry: Entry, bytes: number) => void): number {
+    const { reach } = this.#map
+    const step = Math.max(1, reach / limit)
+    for (let from = 0; from < reach; from += step) {
+      const node = this.#map.at(step === 1 ? from : Math.floor(from + random() * step))
+      if (node !== undefined && this.#isValid(node) && this.#isAlive(node)) look(node.entry, node.bytes)
+    }
+    return 1 / step
+  }
+
   close (): void {
     this.#closed = true
     this.wipe()

@@ -12,6 +12,7 @@ import { Operations, type RecordedMetric } from './operations.ts'
 import { resolveMonitorOptions, type MonitorOptions, type MonitorSettings } from './options.ts'
 import { adviceOn, entriesThatFit, recommendationsOf, type MemoryEvidence } from './recommendations.ts'
 import { logFigures, tierFigures, type CurveFigures, type PerformanceReport } from './report.ts'
+import { memoryByRoute } from './route-memory.ts'
 import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
 import { TrafficStudy, type Findings } from './traffic-study.ts'
 import { Traffic, type WindowFigures } from './traffic.ts'
@@ -107,7 +108,8 @@ export class CacheMonitor {
     const nowMs = this.#now()
     this.#countFaults()
     const groups = this.#groups.figures(nowMs)
-    const observed = this.#observations.figures(nowMs)
+    const { store, random } = this.#cache.parts
+    const observed = this.#observations.figures(nowMs, (routes) => memoryByRoute(store, routes, random))
     const studied = this.#study?.findings()
     const memory = this.#memoryEvidence(studied)
     return {
@@ -118,7 +120,7 @@ export class CacheMonitor {
         lastFiveMinutes: this.#window(5 * MINUTE_MS),
         lastHour: this.#window(60 * MINUTE_MS),
         history: this.#traffic.history(nowMs),
-        tiers: this.#cache.parts.store.usage().map(tierFigures),
+        tiers: store.usage().map(tierFigures),
         log: logFigures(this.#cache.parts.log),
         groups,
         observed,

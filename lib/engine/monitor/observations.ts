@@ -3,6 +3,7 @@ import type { CacheEvents, ComparisonResult } from '../../events.ts'
 import { ChangeStudy } from './change-study.ts'
 import { AFTER_LOOKUPS, LOOKUP_COLUMN, lookupCounts, type LookupCounts } from './lookup-counts.ts'
 import { Ring } from './ring.ts'
+import type { RouteMemory } from './route-memory.ts'
 
 const RESULTS = ['same', 'failed', 'purged', 'outdated', 'wrong-key', 'unrepeatable', 'different'] as const satisfies readonly ComparisonResult[]
 const LOAD = AFTER_LOOKUPS + RESULTS.length
@@ -20,6 +21,9 @@ export interface ObservedFigures extends Omit<LookupCounts, 'bypasses'> {
   route: string
   /** What these hits would have saved, times the mean time of a load, in seconds. */
   timeSaved: Seconds
+  /** Responses of the route in the memory now, and the bytes they take; `null` where nothing is kept in memory. */
+  entries: number | null
+  bytes: number | null
   /** Stored responses that could be compared with what their handler answers now: all but `purged` and `failed`. */
   compared: number
   /** How often each came of it; `ComparisonResult` says what they mean. */
@@ -55,10 +59,11 @@ export class Observations {
     observed?.changes.compared(nowMs, event)
   }
 
-  /** The busiest first. */
-  figures (nowMs: EpochMs): ObservedFigures[] {
+  /** The busiest first. @param memoryOf what routes take in the memory, if there is one */
+  figures (nowMs: EpochMs, memoryOf: (routes: Iterable<string>) => ReadonlyMap<string, RouteMemory> | undefined): ObservedFigures[] {
+    const held = memoryOf(this.#routes.keys())
     return [...this.#routes]
-      .map(([route, { ring, changes }]) => figuresOf(route, ring.sum(nowMs, HOUR_MS), changes.figures(nowMs)))
+      .map(([route, { ring, changes }]) => figuresOf(route, ring.sum(nowMs, HOUR_MS), { ...changes.figures(nowMs), ...held?.get(route) ?? { entries: null, bytes: null } }))
       .filter(({ lookups, results }) => lookups + Object.values(results).reduce((sum, count) => sum + count, 0) > 0)
       .sort((a, b) => b.lookups + b.compared - a.lookups - a.compared)
   }
@@ -72,7 +77,7 @@ export class Observations {
   }
 }
 
-function figuresOf (route: string, sums: Float64Array, changes: Pick<ObservedFigures, 'unchangedFor' | 'suggestedTtl'>): ObservedFigures {
+function figuresOf (route: string, sums: Float64Array, others: Pick<ObservedFigures, 'unchangedFor' | 'suggestedTtl' | 'entries' | 'bytes'>): ObservedFigures {
   const at = (column: number): number => sums[column] ?? 0
   const results = Object.fromEntries(RESULTS.map((name, index) => [name, at(AFTER_LOOKUPS + index)])) as Record<ComparisonResult, number>
   const { bypasses, ...counts } = lookupCounts(sums)
@@ -82,6 +87,6 @@ function figuresOf (route: string, sums: Float64Array, changes: Pick<ObservedFig
     timeSaved: at(LOAD) === 0 ? 0 : counts.hits * at(LOAD_MS) / at(LOAD) / 1000,
     compared: results.same + results.outdated + results['wrong-key'] + results.unrepeatable + results.different,
     results,
-    ...changes
+    ...others
   }
 }
