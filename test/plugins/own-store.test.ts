@@ -63,7 +63,7 @@ class MapCache extends BaseCache {
   }
 
   usage (): readonly TierUsage[] {
-    return [{ tier: 'own', entries: this.#held.size, bytes: 0, maxEntries: 0, maxBytes: 0, hits: this.#hits, misses: this.#misses, errors: 0, evictions: { ...this.#evictions } }]
+    return [{ tier: 'own', state: 'up', entries: this.#held.size, bytes: 0, maxEntries: 0, maxBytes: 0, hits: this.#hits, misses: this.#misses, errors: 0, evictions: { ...this.#evictions } }]
   }
 
   close (): void {
