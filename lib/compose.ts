@@ -12,11 +12,13 @@ import { errors, shown } from './errors.ts'
 import { CacheEventHub } from './events.ts'
 import { createLocalLog } from './invalidation/local-log.ts'
 import { createRedisLog } from './invalidation/redis-log.ts'
+import { Sharing } from './invalidation/sharing.ts'
 import { createRedisLeases } from './leases/redis-leases.ts'
 import type { BaseCache } from './ports/base-cache.ts'
 import type { InvalidationLog } from './ports/invalidation-log.ts'
 import type { StoreFactory, StoreParts } from './ports/store-factory.ts'
 import { openRedis } from './redis/open.ts'
+import { permissionLine } from './redis/permission.ts'
 import { checkSource, type RedisSource } from './redis/source.ts'
 import { StatsCounter } from './stats.ts'
 import { HybridCache } from './stores/hybrid.ts'
@@ -110,9 +112,25 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
   const { clock, serializer } = common
   const prefix = config.redisPrefix ?? prefixOf(applicationName(process.argv[1], process.cwd()))
   const strict = config.consistency === 'strict'
-  const client = openRedis(source ?? { url: addressOf(config), db: config.redisDb }, { clock, deadlineMs: toMs(config.redisTimeout) })
-  client.onChange((ready) => { common.events.emit('connection', { ready, where: client.where, trouble: client.trouble }) })
-  const log = createRedisLog({ client, clock, prefix, maxRecords: config.maxInvalidations, deadlineMs: toMs(config.redisTimeout), onLost: (purges) => { common.events.emit('fault', { where: 'closing', error: new errors.FST_ERR_CACHE_PURGES_LOST(purges) }) } })
+  const client = openRedis(source ?? { url: addressOf(config), db: config.redisDb }, { clock, deadlineMs: toMs(config.redisTimeout), onRefusal: ({ message }) => { sharing.refused(message) } })
+  const log = createRedisLog({
+    client,
+    clock,
+    prefix,
+    maxRecords: config.maxInvalidations,
+    deadlineMs: toMs(config.redisTimeout),
+    onState: () => { sharing.look() },
+    onRefusal: (why) => { if (why === undefined) sharing.allowed(); else sharing.refused(why) },
+    onLost: (purges) => { common.events.emit('fault', { where: 'closing', error: new errors.FST_ERR_CACHE_PURGES_LOST(purges) }) }
+  })
+  const sharing: Sharing = new Sharing({
+    client,
+    log,
+    cure: (kind) => permissionLine(client.raw, prefix, kind),
+    onChange: (event) => { common.events.emit('connection', event) },
+    onFault: (error) => { common.events.emit('fault', { where: 'redis', error }) }
+  })
+  client.onChange(() => { sharing.look() })
   const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), ...!config.enableCompression && { compression: { codec: 'none' } } })
   return {
     log,

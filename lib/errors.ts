@@ -17,6 +17,7 @@ export const errors = {
   FST_ERR_CACHE_CLOSED: createError<[operation: string]>('FST_ERR_CACHE_CLOSED', 'The cache is closed; %s is not possible any more', 500),
   FST_ERR_CACHE_REDIS_UNAVAILABLE: createError<[why: string]>('FST_ERR_CACHE_REDIS_UNAVAILABLE', 'Redis is not available: %s', 503),
   FST_ERR_CACHE_REDIS_REQUIRED: createError<[where: string, ms: number, why: string]>('FST_ERR_CACHE_REDIS_REQUIRED', 'Redis is required, but %s was not ready within %d ms: %s', 500),
+  FST_ERR_CACHE_REDIS_PERMISSION: createError<[where: string, why: string, cure: string]>('FST_ERR_CACHE_REDIS_PERMISSION', 'Redis at %s does not let its user do all that the cache needs (%s). Until it does, instances do not hear of all purges at once, and copies in memory may be as old as memoryTtl. What is needed: %s', 503),
   FST_ERR_CACHE_ARGUMENT: createError<[argument: string, what: string]>('FST_ERR_CACHE_ARGUMENT', 'Argument %s cannot be part of a cache key, it %s; say with the option key what the key is', 500, TypeError),
   FST_ERR_CACHE_DECORATOR: createError<[decorator: string, what: string]>('FST_ERR_CACHE_DECORATOR', '%s() cannot be used on %s', 500, TypeError),
   FST_ERR_CACHE_MANAGER: createError<[count: number]>('FST_ERR_CACHE_MANAGER', 'There are %d applications with a cache in this process; say which one is meant with the option manager', 500),

@@ -44,7 +44,7 @@ export interface CacheEvents {
   refuse: { key: string, reason: string, route?: string }
   evict: { key: string, cause: EvictionCause, bytes: number }
   invalidate: { kinds: ReadonlyArray<'keys' | 'tags' | 'patterns' | 'paths' | 'everything'>, soft: boolean, reach: PurgeReach }
-  /** Redis has come, or gone. While it is away, the cache works without it. */
+  /** Redis has come and its log of purges has been read; or it has gone, or refuses something. Meanwhile the cache works without it. */
   connection: { ready: boolean, where: string, trouble: string }
   /** A figure has crossed its threshold, or has recovered. Told by the `CacheMonitor`. */
   alert: { name: AlertName, subject: string, state: 'raised' | 'cleared', value: number, threshold: number, sample: number, message: string }

@@ -11,6 +11,7 @@ import { parseId } from './log-id.ts'
 import type { LogNames } from './log-names.ts'
 import { readNews } from './news.ts'
 import type { PurgeScope } from './purge-scope.ts'
+import type { Rights } from './rights.ts'
 import type { SharedHistory } from './shared-history.ts'
 import type { PlacedRecord, StreamLog } from './stream-log.ts'
 import { successiveRuns } from './successive-runs.ts'
@@ -25,6 +26,7 @@ export interface LogReaderParts {
   readonly deadlineMs: Milliseconds
   readonly heartbeatMs: Milliseconds
   readonly patienceMs: Milliseconds
+  readonly rights: Rights
   readonly history: SharedHistory
   /** Somebody else has purged this. */
   readonly onScope: (scope: PurgeScope) => void
@@ -38,7 +40,8 @@ export interface LogReaderParts {
 /**
  * Follows the shared log. News of a record is believed as long as it is the exact continuation of what is known. A
  * hole, a new connection, silence, a process that stood still, a message that contradicts: all these are the same event,
- * a doubt, and the log itself settles it (`catch-up.ts`). Until then the state is `behind`.
+ * a doubt, and the log itself settles it (`catch-up.ts`). Until then the state is `behind`. So it is for as long as Redis does
+ * not let us listen, or not send the messages by which we know that we hear.
  */
 export class LogReader {
   readonly #parts: LogReaderParts
@@ -59,7 +62,7 @@ export class LogReader {
   #closed = false
 
   constructor (parts: LogReaderParts) {
-    const { client, clock, heartbeatMs, patienceMs, names } = parts
+    const { client, clock, heartbeatMs, patienceMs, names, rights } = parts
     this.#parts = parts
     this.#heartbeat = new Heartbeat({
       clock,
@@ -68,11 +71,14 @@ export class LogReader {
       beat: () => { this.#beat() },
       onThaw: () => { this.doubt() },
       onSilence: () => {
+        // Nobody has said anything.
+        if (!rights.has('echo')) return
         if (this.#subscribed) this.#subscriber.reconnect()
         this.doubt()
       }
     })
     this.#stopListening = client.onChange((ready) => {
+      rights.tryAll()
       if (ready) this.#beat()
       this.#tellState()
     })
@@ -81,13 +87,14 @@ export class LogReader {
       message: (channel, message) => { this.#message(channel, message) },
       subscribed: () => {
         this.#subscribed = true
-        this.#heartbeat.echo()
-        this.doubt()
+        this.#hearAgain()
+        rights.granted('listen')
       },
       lost: () => {
         this.#subscribed = false
         this.#tellState()
-      }
+      },
+      refused: ({ message }) => { rights.refused('listen', message) }
     })
     this.#heartbeat.start()
     this.#beat()
@@ -102,8 +109,8 @@ export class LogReader {
 
   /** Applies whatever stands in the log now. */
   async sync (): Promise<boolean> {
-    const { client, clock, deadlineMs } = this.#parts
-    if (this.#closed || !client.ready) return false
+    const { client, clock, deadlineMs, rights } = this.#parts
+    if (this.#closed || !client.ready || !rights.mayTry('read')) return false
     return await deadline(this.#run(), deadlineMs, clock, () => new Error('late')).catch(() => false)
   }
 
@@ -133,8 +140,9 @@ export class LogReader {
   }
 
   #stateNow (): LogState {
-    if (this.#subscribed && this.#settledDoubts === this.#counts.doubts) return 'current'
-    return this.#parts.client.ready && this.#reachable ? 'behind' : 'alone'
+    const { client, rights } = this.#parts
+    if (this.#subscribed && rights.has('echo') && this.#settledDoubts === this.#counts.doubts) return 'current'
+    return client.ready && this.#reachable ? 'behind' : 'alone'
   }
 
   #tellState (): void {
@@ -145,22 +153,43 @@ export class LogReader {
   }
 
   #beat (): void {
-    const { client, log, history, onBeat } = this.#parts
+    const { client, log, history, rights, onBeat } = this.#parts
     if (client.ready && !this.#closed) {
       if (this.#stateNow() !== 'current') this.#pursue()
       this.#beatAt = history.position
-      log.beat().catch(() => {})
+      const wasRefused = !rights.has('echo')
+      if (rights.mayTry('echo')) log.beat().then(() => { if (wasRefused) this.#hearAgain() }, () => { this.#tellState() })
     }
+    this.#probe()
     onBeat()
   }
 
+  /** Nobody may purge anything for long, so nothing else would find out that what was refused is allowed now. */
+  #probe (): void {
+    const { client, log, history, rights } = this.#parts
+    const lacking = (['write', 'tell'] as const).filter((right) => !rights.has(right))
+    if (lacking.length === 0 || this.#closed || !client.ready || this.#stateNow() !== 'current' || !lacking.every((right) => rights.mayTry(right))) return
+    log.probe(this.#nothing(), history.position).catch(() => {})
+  }
+
+  /** Numbered apart from the purges of this process, so that no two records look alike. */
+  #nothing (): string {
+    return encodeRecord(`${this.#parts.sender}_`, ++this.#number, [])
+  }
+
+  #hearAgain (): void {
+    this.#heartbeat.echo()
+    this.doubt()
+  }
+
   #pursue (): void {
-    if (!this.#closed && this.#parts.client.ready) this.#pursuit = this.#run()
+    const { client, rights } = this.#parts
+    if (!this.#closed && client.ready && rights.mayTry('read')) this.#pursuit = this.#run()
   }
 
   /** Never rejects. */
   async #catchUp (): Promise<boolean> {
-    const { log, history, sender, onAdvance } = this.#parts
+    const { log, history, rights, onAdvance } = this.#parts
     const doubts = this.#counts.doubts
     this.#catchingUp = true
     try {
@@ -170,8 +199,7 @@ export class LogReader {
           if (this.#closed) throw new Error('closed')
           return await log.read(from, count)
         },
-        // Numbered apart from the purges of this process, so that no two records look alike.
-        renew: async (least) => await log.renew(encodeRecord(`${sender}_`, ++this.#number, []), least),
+        renew: async (least) => rights.mayTry('write') && await log.renew(this.#nothing(), least),
         apply: (text) => { this.#apply(text) },
         distrust: () => {
           this.#counts.distrusts++

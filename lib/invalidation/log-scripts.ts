@@ -45,6 +45,10 @@ end
  * Where XADD is refused all the same, DEL and PUBLISH may not be. A purge that cannot be written down must not be
  * forgotten, so the log itself goes: without its epoch nobody trusts an entry in Redis any more. The record is
  * published with `-` for an ID, and the answer is `-`.
+ *
+ * A user may be allowed the one and not the other. What is written down is in the log, told or not, and whoever is not
+ * allowed to tell must not write it again and again. So what was refused is the last part of the answer; what can neither
+ * be written down nor told is an error. With ARGV[5] = 'probe' it is a record of nothing, and does no harm where it is refused.
  */
 export const APPEND = `${TAIL}${PAGE}
 local log, least = KEYS[1], tonumber(ARGV[3])
@@ -55,27 +59,35 @@ local function beginEpoch ()
   epoch = math.max(tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000), least, epoch + 1)
   seq = 0
 end
+local refusal = ''
 local function add ()
   seq = seq + 1
   local id = string.format('%.0f-%.0f', epoch, seq)
   local added = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[2], id, 'r', ARGV[4])
+  refusal = type(added) == 'table' and added.err or ''
   return type(added) ~= 'table' and id
 end
 redis.pcall('PERSIST', log)
-if not tail or epoch < least then beginEpoch() elseif ARGV[5] == 'renew' then return { tail, {} } end
+if not tail or epoch < least then beginEpoch() elseif ARGV[5] == 'renew' then return { tail, {}, '-' } end
 local between = {}
 local knownEpoch, knownSeq = string.match(ARGV[5], '^(%d+)-(%d+)$')
 if tonumber(knownEpoch) == epoch and tonumber(knownSeq) < seq then
   between = page(log, string.format('%.0f-%.0f', epoch, tonumber(knownSeq) + 1), '+', 1000)
 end
 local id = add()
-if not id then
+if not id and ARGV[5] ~= 'probe' then
   redis.call('DEL', log)
   beginEpoch()
   id = add()
 end
-if id or ARGV[5] ~= 'renew' then redis.call('PUBLISH', ARGV[1], (id or '-') .. ' ' .. ARGV[4]) end
-return { id or '-', between }
+if id or (ARGV[5] ~= 'renew' and ARGV[5] ~= 'probe') then
+  local told = redis.pcall('PUBLISH', ARGV[1], (id or '-') .. ' ' .. ARGV[4])
+  if type(told) == 'table' and told.err then
+    if not id then return told end
+    refusal = told.err
+  end
+end
+return { id or '-', between, refusal }
 `
 
 /**

@@ -7,6 +7,7 @@ import type { RedisClient } from '../ports/redis-client.ts'
 import { within } from '../resilience/within.ts'
 import { Outbox } from './outbox.ts'
 import type { PurgeScope } from './purge-scope.ts'
+import type { Rights } from './rights.ts'
 import type { PlacedRecord, StreamLog } from './stream-log.ts'
 import { Waiters } from './waiters.ts'
 import { encodeRecord } from './wire-record.ts'
@@ -18,6 +19,7 @@ export interface LogWriterParts {
   readonly log: StreamLog
   readonly maxQueued: number
   readonly deadlineMs: Milliseconds
+  readonly rights: Rights
   /** The newest record that this process has applied. */
   readonly position: () => Position
   /** These have their places in the log, the last one is ours. */
@@ -56,11 +58,13 @@ export class LogWriter {
   append (scope: PurgeScope): MaybePromise<PurgeReach> {
     if (this.#closed) return 'here'
     const n = this.#outbox.add(scope, this.#parts.clock.now())
-    if (!this.#parts.client.ready) return 'here'
+    if (!this.#canSend) return 'here'
     const reach = this.#waiters.wait(n)
     this.pump()
     return reach
   }
+
+  get #canSend (): boolean { return this.#parts.client.ready && this.#parts.rights.mayTry('append') }
 
   /** What the purges that are not part of the shared history yet do to an entry from Redis. */
   judge (key: string, marks: readonly Mark[]): Validity {
@@ -77,7 +81,7 @@ export class LogWriter {
 
   /** Sends what waits, if Redis can be reached. */
   pump (): void {
-    if (this.#drained === undefined && !this.#closed && this.#outbox.size > 0) this.#drained = this.#drain()
+    if (this.#drained === undefined && !this.#closed && this.#outbox.size > 0 && this.#canSend) this.#drained = this.#drain()
   }
 
   /**
@@ -86,8 +90,9 @@ export class LogWriter {
    * @returns what is lost with the process, in words: other instances keep old copies of it until these expire
    */
   async close (): Promise<string> {
-    const { client, clock, deadlineMs, position } = this.#parts
+    const { client, clock, deadlineMs, position, rights } = this.#parts
     const untilMs = clock.now() + deadlineMs
+    rights.tryAll()
     if (this.#outbox.size > 0 && position().epoch > 0) {
       await within(isReady(client), untilMs, clock, undefined)
       this.pump()
@@ -102,7 +107,7 @@ export class LogWriter {
     // Let the rest of this turn's purges come along.
     await Promise.resolve()
     try {
-      while (!this.#closed && this.#outbox.size > 0 && this.#parts.client.ready) await this.#sendBatch()
+      while (!this.#closed && this.#outbox.size > 0 && this.#canSend) await this.#sendBatch()
     } catch {
       // Whatever it is (no answer, read-only, no permission), the names stay queued; a heartbeat tries again.
     } finally {

@@ -8,6 +8,7 @@ import { logNames } from './log-names.ts'
 import { LogReader } from './log-reader.ts'
 import { LogWriter } from './log-writer.ts'
 import { isEmptyScope, scopeOf, type PurgeScope } from './purge-scope.ts'
+import { Rights } from './rights.ts'
 import { SharedHistory } from './shared-history.ts'
 import { StreamLog } from './stream-log.ts'
 
@@ -30,12 +31,16 @@ export interface RedisLogOptions {
   readonly patienceMs?: Milliseconds
   /** Told of each change of `state`. */
   readonly onState?: (state: LogState) => void
+  /** Told what Redis says when its user may not do all that the log needs, and `undefined` when he may. */
+  readonly onRefusal?: (why: string | undefined) => void
   /** Told at the end what this process has purged of which no other will hear: `2 names, 1 pattern`. */
   readonly onLost?: (purges: string) => void
 }
 
 export interface RedisLog extends InvalidationLog {
   readonly health: () => RedisLogHealth
+  /** What Redis said to something that its user may not do; until he may, purges travel late or not at all. */
+  readonly refusal: string | undefined
 }
 
 /**
@@ -50,7 +55,7 @@ export interface RedisLog extends InvalidationLog {
  * `alone` stands for. As soon as the log can be read again the state is `behind` until it has been.
  */
 export function createRedisLog ({
-  client, clock, prefix, maxRecords = 100_000, maxGlobs = 1000, maxQueued = 100_000, deadlineMs = 200, heartbeatMs = 1000, patienceMs = 3000, onState = () => {}, onLost = () => {}
+  client, clock, prefix, maxRecords = 100_000, maxGlobs = 1000, maxQueued = 100_000, deadlineMs = 200, heartbeatMs = 1000, patienceMs = 3000, onState = () => {}, onRefusal = () => {}, onLost = () => {}
 }: RedisLogOptions): RedisLog {
   // Chosen here and not by the user: two processes of one name would take each other's purges for their own.
   const sender = randomBytes(9).toString('base64url')
@@ -58,8 +63,9 @@ export function createRedisLog ({
   const here = new InvalidationIndex({ maxRecords, maxGlobs })
   const history = new SharedHistory({ maxRecords, maxGlobs })
   const applyHere = (scope: PurgeScope): void => { here.add(scope, here.tip + 1, clock.now()) }
-  const log = new StreamLog({ client, names, maxRecords, deadlineMs })
-  const common = { client, clock, sender, log, deadlineMs }
+  const rights = new Rights({ clock, pauseMs: heartbeatMs, onRefusal })
+  const log = new StreamLog({ client, names, maxRecords, deadlineMs, rights })
+  const common = { client, clock, sender, log, deadlineMs, rights }
   const writer: LogWriter = new LogWriter({
     ...common,
     maxQueued,
@@ -83,6 +89,7 @@ export function createRedisLog ({
     get state () { return reader.state },
     get queued () { return writer.queued },
     get tip () { return here.tip },
+    get refusal () { return rights.refusal },
     ticket: () => ({ at: here.tip, asOf: history.position }),
     judge: (key, marks, since) => here.judge(key, marks, since),
     judgeShared (key, marks, asOf) {

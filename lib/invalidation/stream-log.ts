@@ -1,9 +1,11 @@
 import type { Milliseconds } from '../clock.ts'
 import type { Position } from '../entry.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
+import { saysRefused } from '../redis/permission.ts'
 import { formatId, parseId } from './log-id.ts'
 import type { LogNames } from './log-names.ts'
 import { APPEND, BEAT, READ } from './log-scripts.ts'
+import type { Rights } from './rights.ts'
 
 export type PlacedRecord = readonly [at: Position, text: string]
 
@@ -22,7 +24,12 @@ export interface StreamLogOptions {
   readonly names: LogNames
   readonly maxRecords: number
   readonly deadlineMs: Milliseconds
+  /** Hears what we may do, and what not. */
+  readonly rights: Rights
 }
+
+/** The script found a log that need not be begun. */
+const UNTRIED = '-'
 
 /** The log as it stands in Redis. Every method rejects when Redis does not answer in time. */
 export class StreamLog {
@@ -34,18 +41,23 @@ export class StreamLog {
 
   /** Appends a record, to an epoch not below that of `known`. */
   async append (text: string, known: Position): Promise<Appended> {
-    return readAppended(await this.#append(text, known.epoch, formatId(known)))
+    return await this.#append(text, known.epoch, formatId(known))
   }
 
   /** Begins an epoch not below `least` with this record, unless there is one; `false` when Redis could not write it down. */
   async renew (text: string, least: number): Promise<boolean> {
-    return readAppended(await this.#append(text, least, 'renew')).at !== undefined
+    return (await this.#append(text, least, 'renew')).at !== undefined
+  }
+
+  /** Finds out whether records can be written and told, with this one. */
+  async probe (text: string, known: Position): Promise<void> {
+    await this.#append(text, known.epoch, 'probe')
   }
 
   /** Up to `count` records from a position on; `undefined` when there is no log. */
   async read (from: Position, count: number): Promise<LogPage | undefined> {
-    const { client, names, deadlineMs } = this.#options
-    const reply = await client.script(READ, [names.log], [formatId(from), count], { deadlineMs })
+    const { client, names, deadlineMs, rights } = this.#options
+    const reply = await rights.ask('read', async () => await client.script(READ, [names.log], [formatId(from), count], { deadlineMs }))
     if (!Array.isArray(reply)) return undefined
     const [tailId, headId, page] = reply as unknown[]
     const tail = parseId(String(tailId))
@@ -56,19 +68,26 @@ export class StreamLog {
 
   /** Has Redis tell our own channel where the log ends. */
   async beat (): Promise<void> {
-    const { client, names, deadlineMs } = this.#options
-    await client.script(BEAT, [names.log], [names.echo], { deadlineMs })
+    const { client, names, deadlineMs, rights } = this.#options
+    await rights.ask('echo', async () => await client.script(BEAT, [names.log], [names.echo], { deadlineMs }))
   }
 
-  async #append (text: string, least: number, mode: string): Promise<unknown> {
-    const { client, names, maxRecords, deadlineMs } = this.#options
-    return await client.script(APPEND, [names.log], [names.bus, maxRecords, least, text, mode], { deadlineMs })
+  async #append (text: string, least: number, mode: string): Promise<Appended> {
+    const { client, names, maxRecords, deadlineMs, rights } = this.#options
+    const reply = await rights.ask('append', async () => await client.script(APPEND, [names.log], [names.bus, maxRecords, least, text, mode], { deadlineMs }))
+    const [id, between, refusal] = Array.isArray(reply) ? reply as unknown[] : []
+    const at = parseId(String(id))
+    this.#note(at !== undefined, String(refusal))
+    return { at, between: readRecords(between) }
   }
-}
 
-function readAppended (reply: unknown): Appended {
-  const [id, between] = Array.isArray(reply) ? reply as unknown[] : []
-  return { at: parseId(String(id)), between: readRecords(between) }
+  #note (written: boolean, refusal: string): void {
+    const { rights } = this.#options
+    if (refusal === UNTRIED) return
+    if (written) rights.granted('write')
+    if (saysRefused(refusal)) rights.refused(written ? 'tell' : 'write', refusal)
+    else if (written) rights.granted('tell')
+  }
 }
 
 function readRecords (flat: unknown): PlacedRecord[] {

@@ -5,6 +5,7 @@ import { errors } from '../errors.ts'
 import { createRedisKeys } from '../keyspace/redis-key.ts'
 import type { Lease, LeaseAnswer, Leases, LeaseWait } from '../ports/leases.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
+import { isRefusal } from '../redis/permission.ts'
 
 export interface RedisLeasesOptions {
   readonly client: RedisClient
@@ -32,21 +33,31 @@ return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 /** The first look comes soon, because most loads are short. */
 const FIRST_POLL_MS = 5
 
+/** A lease that may be taken and not given back holds up everybody until it runs out, so none is taken for so long. */
+const REFUSED_PAUSE_MS = 60_000
+
 export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, pollMs = 50 }: RedisLeasesOptions): Leases {
   const keys = createRedisKeys(prefix)
   const holder = randomBytes(9).toString('base64url')
   const held = new Map<string, () => Promise<void>>()
   /** The names of leases, by token, that were to be given back while nothing could be sent. */
   const owed = new Map<string, string>()
+  let refusedUntilMs = 0
   let number = 0
   let closed = false
+
+  const available = (): boolean => !closed && client.ready && clock.now() >= refusedUntilMs
+  const noteRefusal = (error: unknown): void => { if (isRefusal(error)) refusedUntilMs = clock.now() + REFUSED_PAUSE_MS }
 
   const pause = async (ms: Milliseconds): Promise<void> => { await new Promise<void>((resolve) => { clock.after(ms, resolve) }) }
 
   /** What is sent comes after the SET on the same connection, however late both are; what cannot be sent waits until Redis is back. Never rejects. */
   const giveBack = async (name: string, token: string): Promise<void> => {
     if (client.ready) {
-      const done = await client.script(RELEASE, [name], [token]).then(() => true, () => false)
+      const done = await client.script(RELEASE, [name], [token]).then(() => true, (error: unknown) => {
+        noteRefusal(error)
+        return false
+      })
       if (done) return
     }
     if (!client.ready && !closed) owed.set(token, name)
@@ -70,7 +81,10 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
         // Stored, purged or run out: whoever holds it now, it is not us.
         if (reply === 0) end()
         else later()
-      }, later)
+      }, (error: unknown) => {
+        noteRefusal(error)
+        later()
+      })
     }
     const later = (): void => { if (!over) clock.after(leaseMs / 3, prolong) }
     const release = async (): Promise<void> => {
@@ -84,16 +98,17 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
   }
 
   return {
-    get available () { return !closed && client.ready },
+    get available () { return available() },
 
     async acquire (key): Promise<LeaseAnswer> {
-      if (closed || !client.ready) return 'unavailable'
+      if (!available()) return 'unavailable'
       const name = keys.lease(key)
       const token = `${holder}.${++number}`
       try {
         const reply = await client.call(['SET', name, token, 'PX', leaseMs, 'NX'])
         return reply === 'OK' ? holding(name, token) : 'busy'
       } catch (error) {
+        noteRefusal(error)
         // Without an answer it may still be taken: a server that was only asleep goes on with what it was sent, and the
         // others would wait for a load that has long been over.
         if (error instanceof errors.FST_ERR_CACHE_REDIS_UNAVAILABLE) void giveBack(name, token)
@@ -108,10 +123,11 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
         const leftMs = untilMs - clock.now()
         if (leftMs <= 0) return 'late'
         await pause(Math.min(pauseMs, leftMs))
-        if (closed || !client.ready) return 'unavailable'
+        if (!available()) return 'unavailable'
         try {
           if (await client.call(['EXISTS', name]) === 0) return 'free'
-        } catch {
+        } catch (error) {
+          noteRefusal(error)
           return 'unavailable'
         }
       }

@@ -55,6 +55,8 @@ export interface RedisSubscriberEvents {
   readonly subscribed: () => void
   /** The connection is gone; it is being made anew. */
   readonly lost: () => void
+  /** Redis does not let us listen. It is asked again now and then. */
+  readonly refused?: (error: Error) => void
 }
 
 /** A subscription that outlives its connections. Reconnects and subscribes again by itself. */

@@ -7,6 +7,7 @@ import { closeClient } from './close.ts'
 import { failure, isReply, send, sendBatch } from './commands.ts'
 import { Guard } from './guard.ts'
 import { retryDelayMs } from './options.ts'
+import { isRefusal } from './permission.ts'
 import { scanStep } from './scan.ts'
 import { runScript } from './scripts.ts'
 import { createServerClock, type ServerClock } from './server-clock.ts'
@@ -17,6 +18,8 @@ export interface ConnectionSettings {
   readonly clock: Clock
   /** How long a single call may take. @default 200 */
   readonly deadlineMs?: Milliseconds
+  /** Told each time Redis answers that its user may not do what was asked. */
+  readonly onRefusal?: (error: Error) => void
 }
 
 /** The commands of a batch on a Cluster have the deadline each; the batch as a whole gives them the time to reach it. */
@@ -38,6 +41,7 @@ export class RedisConnection implements RedisClient {
   readonly #clock: Clock
   readonly #deadlineMs: Milliseconds
   readonly #guard: Guard
+  readonly #onRefusal: (error: Error) => void
   readonly #serverClock: ServerClock
   readonly #listeners = new Set<(ready: boolean) => void>()
   readonly #subscribers = new Set<Subscriber>()
@@ -53,13 +57,14 @@ export class RedisConnection implements RedisClient {
   #retry: Timer | undefined
   #attempts = 0
 
-  constructor ({ client, own, where }: Client, { clock, deadlineMs = 200 }: ConnectionSettings) {
+  constructor ({ client, own, where }: Client, { clock, deadlineMs = 200, onRefusal = () => {} }: ConnectionSettings) {
     this.raw = client
     this.where = where
     this.clustered = isCluster(client)
     this.#own = own
     this.#clock = clock
     this.#deadlineMs = deadlineMs
+    this.#onRefusal = onRefusal
     this.#serverClock = createServerClock(clock, async () => await send(client, ['TIME'], false))
     this.#guard = new Guard({
       clock,
@@ -67,7 +72,8 @@ export class RedisConnection implements RedisClient {
       inOrder: !this.clustered,
       connected: () => this.#answering && !this.#closed,
       probe: async () => await send(client, ['PING'], false),
-      onChange: () => { this.#announce() }
+      onChange: () => { this.#announce() },
+      onRefusal
     })
     client.on('ready', this.#onReady)
     client.on('close', this.#onClose)
@@ -105,6 +111,7 @@ export class RedisConnection implements RedisClient {
     try {
       return await this.#guard.run(async () => {
         const outcomes = await sendBatch(this.raw, commands, async (answer) => await deadline(answer, deadlineMs, this.#clock, late))
+        for (const outcome of outcomes) if (!outcome.ok && isRefusal(outcome.error)) this.#onRefusal(outcome.error)
         // A lost connection fails every command alike, while the pipeline as such succeeds.
         const first = outcomes[0]
         if (first?.ok === false && !isReply(first.error) && outcomes.every(({ ok }) => !ok)) throw first.error
@@ -124,7 +131,7 @@ export class RedisConnection implements RedisClient {
   }
 
   subscriber (): RedisSubscriber {
-    const subscriber = new Subscriber(this.raw, this.#clock)
+    const subscriber = new Subscriber(this.raw, this.#clock, this.#onRefusal)
     this.#subscribers.add(subscriber)
     return subscriber
   }
@@ -187,9 +194,9 @@ export class RedisConnection implements RedisClient {
     return { RedisConnection: this.toJSON() }
   }
 
-  /** The first word on a new connection is TIME: proof of life, and the clock. */
+  /** The first words on a new connection are PING, which a server that loads its data or has lost its master does not answer, and TIME, for the clock. */
   #greet (): void {
-    Promise.all([this.#chooseDatabase(), this.#serverClock.sync(true)]).then(() => {
+    Promise.all([this.#chooseDatabase(), send(this.raw, ['PING'], false), this.#serverClock.sync(true)]).then(() => {
       if (this.#closed || this.raw.status !== 'ready') return
       this.#answering = true
       this.#attempts = 0
@@ -199,6 +206,7 @@ export class RedisConnection implements RedisClient {
       this.#syncLater()
     }, (error: unknown) => {
       this.#trouble = error instanceof Error ? error.message : undefined
+      if (isRefusal(error) && !this.#closed) this.#onRefusal(error)
       // Connected, but no answer yet (a server that loads its data, an ACL without TIME): ask again.
       if (!this.#closed && this.raw.status === 'ready') this.#clock.after(500, () => { if (!this.#answering && !this.#closed && this.raw.status === 'ready') this.#greet() })
     })

@@ -3,6 +3,7 @@ import { errors } from '../errors.ts'
 import { CircuitBreaker } from '../resilience/circuit-breaker.ts'
 import { deadline } from '../resilience/deadline.ts'
 import { isReply } from './commands.ts'
+import { isRefusal } from './permission.ts'
 
 export interface GuardOptions {
   readonly clock: Clock
@@ -15,6 +16,8 @@ export interface GuardOptions {
   /** Asks whether Redis is alive. Only called while the circuit is open. */
   readonly probe: () => Promise<unknown>
   readonly onChange: () => void
+  /** Told of each answer by which Redis says that its user may not do that. */
+  readonly onRefusal?: (error: Error) => void
 }
 
 /** Answers by which Redis says that it cannot work now; other errors of its own are the caller's to judge. */
@@ -105,6 +108,7 @@ export class Guard {
     if (isReply(error)) {
       if (CANNOT_WORK.test(error.message)) this.#breaker.failed()
       else this.#breaker.succeeded()
+      if (isRefusal(error)) this.#options.onRefusal?.(error)
       return error
     }
     this.#breaker.failed()

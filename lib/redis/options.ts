@@ -18,6 +18,8 @@ export const ownRedisOptions: RedisOptions = {
   enableOfflineQueue: false,
   // A command whose answer was lost fails instead of being sent again: it may have been applied already.
   maxRetriesPerRequest: 0,
+  // Asks by INFO, and prints a line where the user may not; the connection asks by PING.
+  enableReadyCheck: false,
   socketTimeout: socketTimeoutMs(200),
   // A cache that takes longer to reach than this is no help.
   connectTimeout: 1000,
@@ -59,6 +61,7 @@ export const ownClusterOptions: ClusterOptions = {
   maxRedirections: 3,
   redisOptions: {
     maxRetriesPerRequest: 0,
+    enableReadyCheck: false,
     socketTimeout: socketTimeoutMs(200),
     connectTimeout: 1000,
     maxLoadingRetryTime: 500

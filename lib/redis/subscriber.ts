@@ -4,7 +4,12 @@ import { backoffMs } from '../resilience/backoff.ts'
 import { closeClient } from './close.ts'
 import { Redis } from './ioredis.ts'
 import { subscriberOptions } from './options.ts'
+import { isRefusal } from './permission.ts'
 import { isCluster, type AnyRedis } from './source.ts'
+
+/** What was refused will be refused again, until somebody changes it. */
+const REFUSED_PAUSE_MS = 1000
+const MAX_REFUSED_PAUSE_MS = 10_000
 
 /**
  * Listens on a connection of its own, and makes another one whenever that is lost. On a Cluster any master will do: a
@@ -13,17 +18,20 @@ import { isCluster, type AnyRedis } from './source.ts'
 export class Subscriber implements RedisSubscriber {
   readonly #parent: AnyRedis
   readonly #clock: Clock
+  readonly #onRefusal: (error: Error) => void
   #channels: readonly string[] = []
   #events: RedisSubscriberEvents | undefined
   #connection: Redis | undefined
   #retry: Timer | undefined
   #attempts = 0
   #subscribed = false
+  #refused = false
   #closed = false
 
-  constructor (parent: AnyRedis, clock: Clock) {
+  constructor (parent: AnyRedis, clock: Clock, onRefusal: (error: Error) => void) {
     this.#parent = parent
     this.#clock = clock
+    this.#onRefusal = onRefusal
   }
 
   start (channels: readonly string[], events: RedisSubscriberEvents): void {
@@ -61,9 +69,14 @@ export class Subscriber implements RedisSubscriber {
     connection.on('messageBuffer', (channel: Buffer, message: Buffer) => {
       if (this.#connection === connection) this.#events?.message(channel.toString(), message)
     })
-    this.#subscribe(connection).catch(() => {
+    this.#subscribe(connection).catch((error: unknown) => {
       // For one that never was ioredis would wait two seconds, and the process with it.
       if (connection.status !== 'end') connection.disconnect()
+      this.#refused = isRefusal(error)
+      if (isRefusal(error) && this.#connection === connection) {
+        this.#onRefusal(error)
+        this.#events?.refused?.(error)
+      }
       this.#lose(connection)
     })
   }
@@ -80,6 +93,7 @@ export class Subscriber implements RedisSubscriber {
     await connection.subscribe(...this.#channels)
     if (this.#connection !== connection) return
     this.#attempts = 0
+    this.#refused = false
     this.#subscribed = true
     this.#events?.subscribed()
   }
@@ -94,6 +108,7 @@ export class Subscriber implements RedisSubscriber {
 
   #again (): void {
     if (this.#closed || this.#retry !== undefined) return
-    this.#retry = this.#clock.after(backoffMs(++this.#attempts, { random: Math.random }), () => { this.#connect() })
+    const pauses = this.#refused ? { baseMs: REFUSED_PAUSE_MS, maxMs: MAX_REFUSED_PAUSE_MS } : {}
+    this.#retry = this.#clock.after(backoffMs(++this.#attempts, { ...pauses, random: Math.random }), () => { this.#connect() })
   }
 }
