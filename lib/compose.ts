@@ -20,6 +20,7 @@ import type { StoreFactory, StoreParts } from './ports/store-factory.ts'
 import { openRedis } from './redis/open.ts'
 import { permissionLine } from './redis/permission.ts'
 import { checkSource, type RedisSource } from './redis/source.ts'
+import { refuseUnknown } from './unknown-option.ts'
 import { StatsCounter } from './stats.ts'
 import { HybridCache } from './stores/hybrid.ts'
 import { MemoryCache } from './stores/memory.ts'
@@ -40,6 +41,9 @@ export interface CacheDeps {
   /** The CDN in front: who tells it what was purged. @default none */
   cdn?: CdnOptions
 }
+
+/** The names of what may be brought along. */
+export const DEPENDENCY_NAMES = ['clock', 'random', 'serializer', 'redis', 'store', 'cdn'] as const satisfies ReadonlyArray<keyof CacheDeps>
 
 type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'canStore' | 'open' | 'close'>
 type Common = Pick<EngineParts, 'clock' | 'events' | 'serializer'>
@@ -87,8 +91,10 @@ function handedOn (log: InvalidationLog, config: Readonly<CacheConfig>, { purge,
   return new PurgeHandOff({ ...parts, handOn: purge, wait, timeoutMs: toMs(timeout), retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay) }).behind(log)
 }
 
-/** @throws FST_ERR_CACHE_OPTION */
-function checkDeps ({ clock, random, serializer, redis, store, cdn }: CacheDeps): void {
+/** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
+function checkDeps (deps: CacheDeps): void {
+  refuseUnknown(deps, new Set<string>(DEPENDENCY_NAMES))
+  const { clock, random, serializer, redis, store, cdn } = deps
   if (clock !== undefined && !hasMethods(clock, ['now', 'after'])) throw new errors.FST_ERR_CACHE_OPTION('clock', shown(clock), 'an object with now() and after(delayMs, task)')
   if (random !== undefined && typeof random !== 'function') throw new errors.FST_ERR_CACHE_OPTION('random', shown(random), 'a function that answers a number from 0 up to 1')
   if (serializer !== undefined && !hasMethods(serializer, ['normalise', 'encode', 'decode', 'view'])) throw new errors.FST_ERR_CACHE_OPTION('serializer', shown(serializer), 'jsonSerializer, structuredSerializer, schemaSerializer(schema), or an object like these')

@@ -75,6 +75,11 @@ t.test('what a program brings along is looked at', async (t) => {
   }
 })
 
+t.test('what nobody can bring along is refused', async (t) => {
+  t.throws(() => new CacheManager({}, { nonsense: 1 } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /^Option nonsense does not exist/ })
+  t.throws(() => new CacheManager({}, { serialiser: {} } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean serializer\?$/ })
+})
+
 t.test('where Redis is can be said once', async (t) => {
   for (const given of [{ redisUrl: 'redis://h' }, { redisDb: 1 }, { redisPassword: 'SECRET' }]) {
     const [name = ''] = Object.keys(given)
