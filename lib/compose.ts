@@ -1,6 +1,7 @@
 import { Ambient } from './ambient.ts'
 import { applicationName } from './application-name.ts'
 import { systemClock, toMs, type Clock } from './clock.ts'
+import { checkCompression, type CompressionOptions } from './codec/compression.ts'
 import { jsonSerializer, type ValueSerializer } from './codec/serializer.ts'
 import { verbatimSerializer } from './codec/verbatim.ts'
 import type { CacheConfig } from './config.ts'
@@ -34,6 +35,8 @@ export interface CacheDeps {
   random?: () => number
   /** How data values are kept. @default JSON */
   serializer?: ValueSerializer
+  /** How bodies that go to Redis are compressed; not beside `enableCompression: false`. @default brotli, quality 1, from 1024 bytes on */
+  compression?: CompressionOptions
   /** A Redis client (ioredis, Cluster, `fastify.redis`), options of one, or a URL. A client is used, never closed. @default `redisUrl` */
   redis?: RedisSource
   /** Makes the store, in the place of the memory of this process; the strategy is `memory`, whatever the environment says. @default `MemoryCache` */
@@ -43,7 +46,7 @@ export interface CacheDeps {
 }
 
 /** The names of what may be brought along. */
-export const DEPENDENCY_NAMES = ['clock', 'random', 'serializer', 'redis', 'store', 'cdn'] as const satisfies ReadonlyArray<keyof CacheDeps>
+export const DEPENDENCY_NAMES = ['clock', 'random', 'serializer', 'compression', 'redis', 'store', 'cdn'] as const satisfies ReadonlyArray<keyof CacheDeps>
 
 type Stores = Pick<EngineParts, 'store' | 'log' | 'leases' | 'connection' | 'canStore' | 'open' | 'close'>
 type Common = Pick<EngineParts, 'clock' | 'events' | 'serializer'>
@@ -59,12 +62,13 @@ const CONNECT_REQUIRED_MS = 5000
 /** Builds what `config` describes. The only place where the parts meet. */
 export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): EngineParts {
   checkDeps(deps)
+  if (deps.compression !== undefined && !config.enableCompression) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('compression', 'enableCompression: false', 'one says how to compress, the other not to')
   const clock = deps.clock ?? systemClock
   const events = new CacheEventHub()
   const serializer = deps.serializer ?? (config.enableSerialization ? jsonSerializer : verbatimSerializer)
   const common: Common = { clock, events, serializer }
   const random = deps.random ?? Math.random
-  const stores = config.strategy === 'memory' ? inProcess(config, common, deps.store) : shared(config, common, deps.redis)
+  const stores = config.strategy === 'memory' ? inProcess(config, common, deps.store) : shared(config, common, deps)
   return {
     ...common,
     ...stores,
@@ -94,10 +98,11 @@ function handedOn (log: InvalidationLog, config: Readonly<CacheConfig>, { purge,
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
 function checkDeps (deps: CacheDeps): void {
   refuseUnknown(deps, new Set<string>(DEPENDENCY_NAMES))
-  const { clock, random, serializer, redis, store, cdn } = deps
+  const { clock, random, serializer, compression, redis, store, cdn } = deps
   if (clock !== undefined && !hasMethods(clock, ['now', 'after'])) throw new errors.FST_ERR_CACHE_OPTION('clock', shown(clock), 'an object with now() and after(delayMs, task)')
   if (random !== undefined && typeof random !== 'function') throw new errors.FST_ERR_CACHE_OPTION('random', shown(random), 'a function that answers a number from 0 up to 1')
   if (serializer !== undefined && !hasMethods(serializer, ['normalise', 'encode', 'decode', 'view'])) throw new errors.FST_ERR_CACHE_OPTION('serializer', shown(serializer), 'jsonSerializer, structuredSerializer, schemaSerializer(schema), or an object like these')
+  if (compression !== undefined) checkCompression(compression)
   if (redis !== undefined) checkSource(redis)
   if (store !== undefined && typeof store !== 'function') throw new errors.FST_ERR_CACHE_OPTION('store', shown(store), STORE_ALLOWED)
   checkCdn(cdn)
@@ -114,7 +119,7 @@ function inProcess (config: Readonly<CacheConfig>, common: Common, makeStore: St
   return { log, store, leases: undefined, connection: undefined, canStore: () => true, open: nothingToDo, close: nothingToDo }
 }
 
-function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSource | undefined): Stores {
+function shared (config: Readonly<CacheConfig>, common: Common, { redis: source, compression = {} }: CacheDeps): Stores {
   const { clock, serializer } = common
   const prefix = config.redisPrefix ?? prefixOf(applicationName(process.argv[1], process.cwd()))
   const strict = config.consistency === 'strict'
@@ -137,7 +142,7 @@ function shared (config: Readonly<CacheConfig>, common: Common, source: RedisSou
     onFault: (error) => { common.events.emit('fault', { where: 'redis', error }) }
   })
   client.onChange(() => { sharing.look() })
-  const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), ...!config.enableCompression && { compression: { codec: 'none' } } })
+  const redis = new RedisCache({ client, clock, log, prefix, serializer, strict, maxEntryBytes: config.memoryMaxEntryBytes, retryAttempts: config.retryAttempts, retryDelayMs: toMs(config.retryDelay), compression: config.enableCompression ? compression : { codec: 'none' } })
   return {
     log,
     store: config.strategy === 'redis' ? redis : new HybridCache({ clock, log, redis, strict, memory: memory(config, common, log), memoryTtl: config.memoryTtl, writes: config.writePolicy, patienceMs: toMs(config.redisTimeout) }),

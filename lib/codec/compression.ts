@@ -1,7 +1,9 @@
 import { promisify } from 'node:util'
 import { brotliCompress, brotliCompressSync, brotliDecompress, brotliDecompressSync, constants, gunzip, gunzipSync, gzip, gzipSync } from 'node:zlib'
 
+import { errors, shown } from '../errors.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
+import { refuseUnknown } from '../unknown-option.ts'
 
 /** A way to make bytes smaller. Other ones than the built-in may be handed in: lz4 costs a fifth of brotli. */
 export interface Compressor {
@@ -46,8 +48,29 @@ export const gzipFast: Compressor = {
 export interface CompressionOptions {
   /** How new entries are compressed. @default 'brotli' */
   readonly codec?: 'none' | 'brotli' | 'gzip' | Compressor
-  /** Smaller bodies are stored as they are. @default 1024 */
+  /** Smaller bodies, in bytes, are stored as they are. @default 1024 */
   readonly minBytes?: number
+}
+
+const CODECS = ['none', 'brotli', 'gzip']
+/** It becomes part of every entry. */
+const CODEC_NAME = /^[A-Za-z0-9-]{1,32}$/
+const OPTION_NAMES: ReadonlySet<string> = new Set<keyof CompressionOptions>(['codec', 'minBytes'])
+
+/** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
+export function checkCompression (given: unknown): CompressionOptions {
+  if (typeof given !== 'object' || given === null) throw new errors.FST_ERR_CACHE_OPTION('compression', shown(given), 'an object with codec, minBytes or both')
+  refuseUnknown(given, OPTION_NAMES, 'compression.')
+  const { codec, minBytes } = given as { codec?: unknown, minBytes?: unknown }
+  if (codec !== undefined && !CODECS.includes(codec as string) && !isCompressor(codec)) throw new errors.FST_ERR_CACHE_OPTION('compression.codec', shown(codec), "'none', 'brotli', 'gzip', or an object with compress(bytes), decompress(bytes, maxBytes) and a name of its own of at most 32 letters, digits and hyphens")
+  if (minBytes !== undefined && (!Number.isSafeInteger(minBytes) || Number(minBytes) < 0)) throw new errors.FST_ERR_CACHE_OPTION('compression.minBytes', shown(minBytes), 'a whole number, 0 or more')
+  return given
+}
+
+/** The names of the built-in ones are theirs: an entry says by its name how it is to be read, to every instance. */
+function isCompressor (codec: unknown): boolean {
+  const { name, compress, decompress } = (codec ?? {}) as Partial<Compressor>
+  return typeof name === 'string' && CODEC_NAME.test(name) && name !== brotli.name && name !== gzipFast.name && typeof compress === 'function' && typeof decompress === 'function'
 }
 
 /** Bytes as they are stored: `codec` is empty when compression was not worth it. */

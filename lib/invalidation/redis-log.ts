@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Clock, Milliseconds } from '../clock.ts'
+import { systemClock, type Clock, type Milliseconds } from '../clock.ts'
 import type { InvalidationLog, LogState } from '../ports/invalidation-log.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
 import { InvalidationIndex } from './invalidation-index.ts'
@@ -14,7 +14,8 @@ import { StreamLog } from './stream-log.ts'
 
 export interface RedisLogOptions {
   readonly client: RedisClient
-  readonly clock: Clock
+  /** @default the system's */
+  readonly clock?: Clock
   /** Stands in front of the name of the log and of its channels. */
   readonly prefix: string
   /** About how many records the log keeps, and how many names each process remembers exactly. @default 100_000 */
@@ -55,7 +56,7 @@ export interface RedisLog extends InvalidationLog {
  * `alone` stands for. As soon as the log can be read again the state is `behind` until it has been.
  */
 export function createRedisLog ({
-  client, clock, prefix, maxRecords = 100_000, maxGlobs = 1000, maxQueued = 100_000, deadlineMs = 200, heartbeatMs = 1000, patienceMs = 3000, onState = () => {}, onRefusal = () => {}, onLost = () => {}
+  client, clock = systemClock, prefix, maxRecords = 100_000, maxGlobs = 1000, maxQueued = 100_000, deadlineMs = 200, heartbeatMs = 1000, patienceMs = 3000, onState = () => {}, onRefusal = () => {}, onLost = () => {}
 }: RedisLogOptions): RedisLog {
   // Chosen here and not by the user: two processes of one name would take each other's purges for their own.
   const sender = randomBytes(9).toString('base64url')

@@ -1,5 +1,5 @@
 import type { EpochMs, Milliseconds } from '../clock.ts'
-import type { CompressionOptions } from '../codec/compression.ts'
+import { checkCompression, type CompressionOptions } from '../codec/compression.ts'
 import { jsonSerializer, type ValueSerializer } from '../codec/serializer.ts'
 import { errors, shown } from '../errors.ts'
 import type { BaseCacheParts } from '../ports/base-cache.ts'
@@ -28,10 +28,11 @@ export interface RedisCacheOptions extends BaseCacheParts {
 
 export type ResolvedRedisOptions = Readonly<Required<Omit<RedisCacheOptions, keyof BaseCacheParts>>>
 
-/** @throws FST_ERR_CACHE_OPTION */
+/** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
 export function resolveRedisOptions (given: RedisCacheOptions): ResolvedRedisOptions {
   const { client, prefix = 'frc:', serializer = jsonSerializer, compression = {}, maxEntryBytes = 5 * 1024 * 1024, strict = false, retryAttempts = 3, retryDelayMs = 100, sharedNow = () => client.now() } = given
   if (/[{}]/.test(prefix)) throw new errors.FST_ERR_CACHE_OPTION('prefix', shown(prefix), 'text without braces')
   if (!Number.isSafeInteger(maxEntryBytes) || maxEntryBytes < 1) throw new errors.FST_ERR_CACHE_OPTION('maxEntryBytes', shown(maxEntryBytes), 'a positive integer')
+  checkCompression(compression)
   return Object.freeze({ client, prefix, serializer, compression, maxEntryBytes, strict, retryAttempts, retryDelayMs, sharedNow })
 }

@@ -69,7 +69,7 @@ t.test('no message and no print shows a password', async (t) => {
 })
 
 t.test('what a program brings along is looked at', async (t) => {
-  for (const deps of [{ redis: 5 }, { redis: {} }, { redis: 'redis://u:SECRET@h:abc' }, { clock: 5 }, { clock: {} }, { random: 0.5 }, { serializer: {} }, { serializer: null }]) {
+  for (const deps of [{ redis: 5 }, { redis: {} }, { redis: 'redis://u:SECRET@h:abc' }, { clock: 5 }, { clock: {} }, { random: 0.5 }, { serializer: {} }, { serializer: null }, { compression: 'gzip' }, { compression: { codec: 'lz4' } }, { compression: { codec: { name: 'br', compress () {}, decompress () {} } } }, { compression: { codec: { name: 'a b', compress () {}, decompress () {} } } }, { compression: { minBytes: -1 } }]) {
     const [name = ''] = Object.keys(deps)
     t.throws(() => new CacheManager({}, deps as unknown as CacheDeps), { ...OPTION, message: new RegExp(`^Option ${name}`) }, JSON.stringify(deps))
   }
@@ -78,6 +78,11 @@ t.test('what a program brings along is looked at', async (t) => {
 t.test('what nobody can bring along is refused', async (t) => {
   t.throws(() => new CacheManager({}, { nonsense: 1 } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /^Option nonsense does not exist/ })
   t.throws(() => new CacheManager({}, { serialiser: {} } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean serializer\?$/ })
+})
+
+t.test('how to compress and not to compress exclude each other, and options that compression does not have are refused', async (t) => {
+  t.throws(() => new CacheManager({ enableCompression: false }, { compression: { codec: 'gzip' } }), { ...CONFLICT, message: /^Options compression and enableCompression: false/ })
+  t.throws(() => new CacheManager({}, { compression: { threshold: 1 } } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /^Option compression\.threshold does not exist/ })
 })
 
 t.test('where Redis is can be said once', async (t) => {
@@ -110,6 +115,6 @@ t.test('the plugin is as particular about its options', async (t) => {
     t.throws(() => resolvePluginOptions(given as object), { ...OPTION, message: `Option ${String(name)} is ${JSON.stringify(value)}, must be ${name === 'manager' ? 'a CacheManager' : 'a Registry of prom-client'}` })
   }
   for (const name of ['url', 'method', 'my-cache']) t.throws(() => resolvePluginOptions({ name }), { ...OPTION, message: /^Option name is/ }, 'Fastify has other plans for it')
-  for (const option of ['redis', 'serializer', 'clock', 'random', 'memoryTtl']) t.throws(() => resolvePluginOptions({ manager: new CacheManager({ strategy: 'memory' }), [option]: {} }), { ...CONFLICT, message: new RegExp(`^Options manager and ${option} `) })
+  for (const option of ['redis', 'serializer', 'compression', 'clock', 'random', 'memoryTtl']) t.throws(() => resolvePluginOptions({ manager: new CacheManager({ strategy: 'memory' }), [option]: {} }), { ...CONFLICT, message: new RegExp(`^Options manager and ${option} `) })
   t.equal(resolvePluginOptions({ clock: 0 } as object).deps.clock, 0, 'what is given is handed on, to be refused where it is used')
 })
