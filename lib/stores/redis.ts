@@ -9,8 +9,9 @@ import { BaseCache, refused, type Fill, type ScanPage, type TierUsage, type Writ
 import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
+import { inTurns } from '../resilience/in-turns.ts'
 import { retry } from '../resilience/retry.ts'
-import { FillPlanner } from './redis-fill.ts'
+import { FillPlanner, type FillPlan } from './redis-fill.ts'
 import { resolveRedisOptions, type RedisCacheOptions, type ResolvedRedisOptions } from './redis-options.ts'
 
 /** Why a read that could have hit did not. `reply`: Redis answered with an error; `unavailable`: not at all. */
@@ -20,6 +21,8 @@ export type RedisFault = DecodeFault | 'reply' | 'unavailable'
 const BATCH = 500
 /** Values come in smaller portions than keys: a page of large ones must not fill the memory. */
 const VALUES_PER_BATCH = 100
+/** So many are sent together: a thousand values take one round trip, and none waits so long behind the others that it seems late. */
+const BATCHES_UNDER_WAY = 10
 /** A server that has no room left is not asked again at once. */
 const PAUSE_WHEN_FULL_MS = 1000
 
@@ -81,7 +84,8 @@ export class RedisCache extends BaseCache {
   async writeMany (fills: readonly Fill[]): Promise<WriteVerdict[]> {
     if (this.#closed) return fills.map(() => refused('closed'))
     const fillable = this.available && this.clock.now() >= this.#fullUntilMs
-    const plans = await Promise.all(fills.map(async (fill) => await this.#planner.plan(fill, this.#moment(), fillable)))
+    const plan = async (fill: Fill): Promise<FillPlan> => await this.#planner.plan(fill, this.#moment(), fillable)
+    const plans = await inTurns(fills, VALUES_PER_BATCH, 1, async (portion) => await Promise.all(portion.map(plan)))
     const outcomes = await this.#send(plans.map(({ command }) => command))
     return plans.map(({ verdict }, index) => this.#verdictOf(verdict, outcomes[index]))
   }
@@ -165,8 +169,10 @@ export class RedisCache extends BaseCache {
     const caughtUp = this.#caughtUp()
     const outcomes = await this.#batch(keys.map((key) => this.#readCommand(key)), VALUES_PER_BATCH)
     if (caughtUp !== true && !await caughtUp) return keys.map(() => undefined)
-    const opened = outcomes.map((outcome, index) => this.#open(keys[index] ?? '', outcome))
-    return opened.some(isPromise) ? await Promise.all(opened) : opened as Array<Entry | undefined>
+    return await inTurns(outcomes, VALUES_PER_BATCH, 1, (portion, from) => {
+      const opened = portion.map((outcome, index) => this.#open(keys[from + index] ?? '', outcome))
+      return opened.some(isPromise) ? Promise.all(opened) : opened as Array<Entry | undefined>
+    })
   }
 
   /** GETRANGE is a GET that cannot bring more than we are willing to take. */
@@ -217,9 +223,7 @@ export class RedisCache extends BaseCache {
   }
 
   async #batch (commands: readonly RedisCommand[], size: number): Promise<RedisOutcome[]> {
-    const outcomes: RedisOutcome[] = []
-    for (let from = 0; from < commands.length; from += size) outcomes.push(...await this.#options.client.batch(commands.slice(from, from + size)))
-    return outcomes
+    return await inTurns(commands, size, BATCHES_UNDER_WAY, async (portion) => await this.#options.client.batch(portion))
   }
 
   async #wipe (): Promise<void> {
