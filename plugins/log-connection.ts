@@ -1,6 +1,8 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
+import type { Clock } from '../lib/clock.ts'
 import { errors } from '../lib/errors.ts'
+import type { CacheEvents } from '../lib/events.ts'
 import { saysRefused } from '../lib/redis/permission.ts'
 
 /** How Redis says that it is there, and that we may not in. */
@@ -8,16 +10,49 @@ const LOCKED = /\b(?:WRONGPASS|NOAUTH)\b|invalid password/
 /** The trouble itself says what to do about it. */
 const OTHER_DATABASE = /cannot be selected/
 
+/** A node of a Cluster that hangs makes the connection come and go for as long as it does. */
+const QUIET_MS = 60_000
+
 /** Writes a line when Redis comes and when it goes, and when purges are lost in the end; nothing in between, however long it is away. */
 export function logConnection (log: FastifyBaseLogger, manager: CacheManager): void {
-  manager.on('connection', ({ ready, where, trouble }) => {
+  const say = ({ ready, where, trouble }: CacheEvents['connection']): void => {
     if (ready) log.info(`cache: Redis at ${where} answers; the cache is shared from now on`)
     // That it refuses something is a fault, and told as one.
     else if (!saysRefused(trouble)) log.warn(`cache: Redis at ${where} does not answer (${trouble}); the cache goes on without it and looks for it in the background`)
-  })
+  }
+  manager.on('connection', seldom(manager.parts.clock, say, ({ ready, where, trouble }, changes) => {
+    log.warn(`cache: Redis at ${where} comes and goes: it has changed ${changes} times within the last ${QUIET_MS / 1000} s; now it ${ready ? 'answers' : `does not answer (${trouble})`}`)
+  }))
   manager.on('fault', ({ error }) => {
     if (error instanceof errors.FST_ERR_CACHE_PURGES_LOST || error instanceof errors.FST_ERR_CACHE_REDIS_PERMISSION) log.warn(`cache: ${error.message}`)
   })
+}
+
+/** Tells the first change to each state at once, and what follows within a minute as one. */
+function seldom (clock: Clock, say: (event: CacheEvents['connection']) => void, sayMany: (last: CacheEvents['connection'], changes: number) => void): (event: CacheEvents['connection']) => void {
+  const told = new Set<boolean>()
+  let untold = 0
+  let last: CacheEvents['connection'] | undefined
+  const beQuiet = (): void => {
+    clock.after(QUIET_MS, () => {
+      told.clear()
+      if (untold === 0 || last === undefined) return
+      sayMany(last, untold)
+      untold = 0
+      told.add(true).add(false)
+      beQuiet()
+    })
+  }
+  return (event) => {
+    last = event
+    if (told.has(event.ready)) {
+      untold++
+      return
+    }
+    if (told.size === 0) beQuiet()
+    told.add(event.ready)
+    say(event)
+  }
 }
 
 /** The one line for a start without Redis, with the cure. */

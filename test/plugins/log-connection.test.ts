@@ -1,0 +1,36 @@
+import Fastify from 'fastify'
+import t from 'tap'
+import { CacheManager } from '../../lib/cache-manager.ts'
+import { logConnection } from '../../plugins/log-connection.ts'
+import { fakeClock } from '../support/fake-clock.ts'
+
+t.test('a connection that comes and goes writes one line a minute, and each first change at once', async (t) => {
+  const lines: string[] = []
+  const { log } = Fastify({ logger: { level: 'info', stream: { write: (line: string) => { lines.push((JSON.parse(line) as { msg: string }).msg) } } } })
+  const clock = fakeClock()
+  const manager = new CacheManager({ strategy: 'memory' }, { clock })
+  t.teardown(async () => { await manager.close() })
+  logConnection(log, manager)
+  const become = (ready: boolean): void => { manager.parts.events.emit('connection', { ready, where: 'h:1', trouble: 'no answer' }) }
+  const said = (): string[] => lines.splice(0)
+
+  become(true)
+  become(false)
+  t.match(said(), [/h:1 answers; the cache is shared/, /h:1 does not answer \(no answer\)/], 'news is told')
+  for (let n = 0; n < 5; n++) {
+    clock.advance(2000)
+    become(true)
+    become(false)
+  }
+  t.same(said(), [], 'the same over again is not')
+  clock.advance(60_000)
+  t.same(said(), ['cache: Redis at h:1 comes and goes: it has changed 10 times within the last 60 s; now it does not answer (no answer)'])
+  become(true)
+  t.same(said(), [], 'and the next minute is as quiet')
+  clock.advance(60_000)
+  t.match(said(), [/changed 1 times within the last 60 s; now it answers$/])
+  clock.advance(60_000)
+  t.same(said(), [], 'until nothing has happened for a minute')
+  become(false)
+  t.match(said(), [/h:1 does not answer/], 'then it is news again')
+})
