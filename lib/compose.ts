@@ -35,7 +35,7 @@ export interface CacheDeps {
   random?: () => number
   /** How data values are kept. @default JSON */
   serializer?: ValueSerializer
-  /** How bodies that go to Redis are compressed; not beside `enableCompression: false`. @default brotli, quality 1, from 1024 bytes on */
+  /** How bodies that go to Redis are compressed; from 1024 bytes on unless said otherwise; not beside `enableCompression: false`. @default brotli at quality 1 */
   compression?: CompressionOptions
   /** A Redis client (ioredis, Cluster, `fastify.redis`), options of one, or a URL. A client is used, never closed. @default `redisUrl` */
   redis?: RedisSource
