@@ -57,7 +57,7 @@ const handlers: Record<string, Handler> = {
   'no metrics': await handlerOf({ metrics: false }),
   'all off': await handlerOf(off),
   'not stored (200 tags)': await handlerOf({}, { ttl: 3600, statuses: [203] }),
-  'bypass': await handlerOf({}, false)
+  bypass: await handlerOf({}, false)
 }
 const only = process.argv[2]
 const costs = new Map<string, number[]>(Object.keys(handlers).map((name) => [name, []]))

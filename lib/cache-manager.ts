@@ -83,12 +83,12 @@ const NOTHING_WITHOUT_CDN = ['retryAttempts', 'retryDelay'] as const satisfies R
  * A store of one's own is that of one process, so its strategy is `memory`. What the program says beside it must have an
  * effect; what the environment says may be meant for others.
  */
-function besideStore (config: Partial<CacheConfig>, { store, redis, cdn }: CacheDeps): Partial<CacheConfig> {
+function besideStore (config: Partial<CacheConfig>, { store, redis, compression, cdn }: CacheDeps): Partial<CacheConfig> {
   if (store === undefined) return config
   const { strategy = CacheStrategy.MEMORY } = config
   if (strategy !== CacheStrategy.MEMORY) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('store', `strategy: ${shown(strategy)}`, 'a store of your own takes the place of all others')
   const idle = [...NOTHING_TO_A_STORE, ...cdn?.purge === undefined ? NOTHING_WITHOUT_CDN : []].find((option) => config[option] !== undefined && config[option] !== null)
-  const vain = redis === undefined ? idle : 'redis'
+  const vain = redis !== undefined ? 'redis' : compression !== undefined ? 'compression' : idle
   if (vain !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('store', vain, 'it would have no effect on a store of your own')
   return { ...config, strategy }
 }

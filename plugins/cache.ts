@@ -142,7 +142,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       else cache.handlers.leave(miss, done, capture.take(miss, request, reply, payload))
       return
     }
-    cache.restate(request, reply)
+    cache.status.restate(request, reply)
     if (isSafeMethod(request.method) || isOwnRoute(request.routeOptions.config)) {
       done(null, payload)
       return

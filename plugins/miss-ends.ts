@@ -101,6 +101,7 @@ export class MissEnds {
     const { parts, flights } = this.#parts
     const posted = miss.forward === 'method'
     parts.stats.add('refusals')
+    request.log.debug({ route: miss.policy.route, reason }, 'cache: the response is not stored')
     if (parts.events.heard('refuse')) parts.events.emit('refuse', { key: miss.key, reason, route: miss.policy.route })
     noteOutcome(request, miss.would !== undefined ? { status: 'bypass', reason: observedReason(miss.would, reason) } : { status: posted ? 'bypass' : 'miss', reason })
     // An error and a purge pass; what the response is by nature will be so again.

@@ -120,7 +120,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
   const config = Object.fromEntries(CONFIG_NAMES.filter((option) => given[option] !== undefined).map((option) => [option, given[option]])) as Partial<CacheConfig>
   const own = Object.keys(config)[0]
   if (given.manager !== undefined && own !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', own, 'the manager has a configuration of its own')
-  const part = (['redis', 'store', 'serializer', 'clock', 'random'] as const).find((option) => given[option] !== undefined)
+  const part = (['redis', 'store', 'serializer', 'compression', 'clock', 'random'] as const).find((option) => given[option] !== undefined)
   if (given.manager !== undefined && part !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', part, 'the manager has been made with its own')
   if (given.manager !== undefined && given.cdn?.purge !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', 'cdn.purge', 'the manager hands its own purges on')
   if (given.store !== undefined && given.redisNamespace !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('store', 'redisNamespace', 'a store of your own has no connection to lend')
@@ -150,7 +150,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     monitor: checkMonitor(given.monitor),
     audit: checkAudit(given.audit),
     config,
-    deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.redis !== undefined && { redis: given.redis }, ...given.store !== undefined && { store: given.store }, ...given.cdn !== undefined && { cdn: given.cdn } }
+    deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.compression !== undefined && { compression: given.compression }, ...given.redis !== undefined && { redis: given.redis }, ...given.store !== undefined && { store: given.store }, ...given.cdn !== undefined && { cdn: given.cdn } }
   }
 }
 

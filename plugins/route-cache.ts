@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import type { EpochMs, Seconds } from '../lib/clock.ts'
+import type { EpochMs } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
 import { beginFleetLoad, type Sight } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
@@ -8,7 +8,6 @@ import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-fli
 import { errors } from '../lib/errors.ts'
 import type { LookupResult } from '../lib/events.ts'
 import { ageSeconds } from '../lib/http/age.ts'
-import { appendCacheStatus, cacheStatusMember, cacheStatusName, hitMember } from '../lib/http/cache-status.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import { isPromise, type MaybePromise } from '../lib/maybe-promise.ts'
 import { within } from '../lib/resilience/within.ts'
@@ -17,10 +16,11 @@ import { isParticular, judgeWish } from './client-wish.ts'
 import { arrivalOf, noteOutcome } from './exchange.ts'
 import type { Explainer } from './explain.ts'
 import { HandlerScope } from './handler-scope.ts'
-import { beginMiss, forwardReason, type MissOptions } from './miss.ts'
+import { beginMiss, type MissOptions } from './miss.ts'
 import type { Lookup } from './lookup.ts'
 import type { PluginSettings } from './options.ts'
 import type { Refresher } from './refresh.ts'
+import { addStatus, OwnStatus } from './own-status.ts'
 import { hasLeft } from './reply-end.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored, responseFor } from './serve-stored.ts'
@@ -46,9 +46,7 @@ export class RouteCache implements Lookup {
   readonly #refresher: Refresher
   readonly #explainer: Explainer
   readonly #settings: PluginSettings
-  readonly #statusName: string
-  /** What Cache-Status says of requests that pass the cache by. */
-  readonly #bypassed = new WeakMap<FastifyRequest, string>()
+  readonly status: OwnStatus
   /** Runs what the lookup stands in front of. */
   readonly handlers: HandlerScope
 
@@ -60,7 +58,7 @@ export class RouteCache implements Lookup {
     this.#refresher = refresher
     this.#explainer = explainer
     this.#settings = settings
-    this.#statusName = settings.cacheStatus === false ? '' : cacheStatusName(settings.cacheStatus)
+    this.status = new OwnStatus(settings)
   }
 
   /**
@@ -243,22 +241,12 @@ export class RouteCache implements Lookup {
     const { request, reply, policy, startedAt, key } = visit
     this.tell(request, result, reason, policy, startedAt, nowMs, key)
     const response = responseFor(request, entry)
-    const member = this.#statusOf(key, (entry.freshUntilMs - nowMs) / 1000, reason, collapsed)
+    const member = this.status.ofStored(key, (entry.freshUntilMs - nowMs) / 1000, reason, collapsed)
     if (policy.outlet.send(request, reply, response, String(ageSeconds(0, entry.storedAtMs, nowMs)), member)) return true
     const payload = putStored(reply, response, entry, nowMs)
     if (member !== undefined) addStatus(reply, member)
     reply.send(payload)
     return true
-  }
-
-  /** What Cache-Status says of an answer from the store. */
-  #statusOf (key: string, ttl: Seconds, reason: string, collapsed: Found | undefined): string | undefined {
-    const { cacheStatus, cacheStatusKey } = this.#settings
-    if (cacheStatus === false) return undefined
-    if (reason === 'fresh' && !cacheStatusKey) return hitMember(this.#statusName, ttl)
-    const known = { ttl, ...cacheStatusKey && { key } }
-    if (collapsed !== undefined) return cacheStatusMember(cacheStatus, { fwd: forwardReason(collapsed), collapsed: true, ...known })
-    return cacheStatusMember(cacheStatus, { hit: true, ...known, ...reason !== 'fresh' && { detail: reason } })
   }
 
   #miss (visit: Visit, found: Found, options: MissOptions): false {
@@ -270,18 +258,9 @@ export class RouteCache implements Lookup {
   /** Lets the handler run as if there were no cache, and says why. */
   bypass (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply, reason: BypassReason, startedAt: number): false {
     this.tell(request, 'bypass', reason, policy, startedAt, this.#parts.clock.now(), request.url)
-    const { cacheStatus } = this.#settings
-    if (cacheStatus === false) return false
-    const member = cacheStatusMember(cacheStatus, { fwd: reason === 'method' ? 'method' : 'bypass', detail: reason })
-    addStatus(reply, member)
-    this.#bypassed.set(request, member)
+    this.status.bypass(request, reply, reason)
+    request.log.debug({ route: policy.route, reason }, 'cache: the request passes by')
     return false
-  }
-
-  /** The handler that a request was left to may have put a Cache-Status of its own, that of an upstream, in place of ours. */
-  restate (request: FastifyRequest, reply: FastifyReply): void {
-    const member = this.#bypassed.get(request)
-    if (member !== undefined && reply.getHeader('cache-status')?.toString().includes(member) !== true) addStatus(reply, member)
   }
 
   /** Says what came of a request: to itself, to the statistics and to listeners. */
@@ -293,12 +272,6 @@ export class RouteCache implements Lookup {
     if (status === 'stale') stats.add('staleHits')
     if (events.heard('lookup')) events.emit('lookup', { key, result: status, atMs, durationMs: performance.now() - startedAt, namespace: '', route: policy.route, reason })
   }
-}
-
-/** Behind what caches nearer to the origin have said. */
-function addStatus (reply: FastifyReply, member: string): void {
-  const existing = reply.getHeader('cache-status')
-  reply.header('cache-status', existing === undefined ? member : appendCacheStatus(String(existing), member))
 }
 
 const FRESH = Object.freeze({ status: 'hit', reason: 'fresh' } as const)

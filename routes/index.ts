@@ -1,5 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
+import { errors, shown } from '../lib/errors.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import { dashboardRoute } from './dashboard.ts'
 import { entryRoutes } from './entries.ts'
@@ -33,6 +34,9 @@ export interface CacheRoutesOptions {
  * later is in front of them like in front of all others.
  */
 export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeStats, metrics, admin, explain, warming, report }: CacheRoutesOptions): void {
+  // Caches in contexts beside each other may have one name, but not one place.
+  const taken = [...exposeStats ? [`${prefix}/stats`] : [], ...admin === undefined ? [] : [`${prefix}/entries`]].find((url) => app.hasRoute({ method: 'GET', url }))
+  if (taken !== undefined) throw new errors.FST_ERR_CACHE_OPTION('prefix', shown(prefix), `a place where the app has no route yet; it has ${taken}`)
   if (exposeStats) statsRoute(app, { prefix, stats: () => cache.getStats(), tiers: () => cache.parts.store.usage(), log: cache.parts.log })
   if (metrics !== undefined) metricsRoute(app, metrics)
   if (admin === undefined) return

@@ -600,3 +600,25 @@ t.test('names that no header can have, and entities that are no object, are refu
   for (const entities of ['x', ['id'], null, 5]) refused({ entities }, `Option config.cache.entities is ${JSON.stringify(entities)}, must be an object such as { product: "items[].id" }`)
   for (const option of ['credentials', 'harmlessHeaders'] as const) await t.rejects(cachedApp({ [option]: ['a:b'] }), { code: 'FST_ERR_CACHE_OPTION', message: `Option ${option} is ["a:b"], must be an array of header names` })
 })
+
+t.test('the debug log says why, too', async (t) => {
+  const lines: Array<Record<string, unknown>> = []
+  const { app } = await cachedApp({}, { logger: { level: 'debug', stream: { write: (line: string) => { lines.push(JSON.parse(line) as Record<string, unknown>) } } } })
+  app.get('/x', { config: { cache: true } }, async (_request, reply) => await reply.header('cache-control', 'private').send('page'))
+  await app.inject('/x')
+  await app.inject({ url: '/x', headers: { cookie: 'a=1' } })
+  t.match(lines.filter(({ msg }) => String(msg).startsWith('cache: the re')), [
+    { msg: 'cache: the response is not stored', route: '/x', reason: 'private' },
+    { msg: 'cache: the request passes by', route: '/x', reason: 'credentials' }
+  ])
+  await app.close()
+})
+
+t.test('contexts whose caches would have the same routes are told which option to set', async (t) => {
+  const app = Fastify()
+  t.teardown(() => app.close())
+  const one = async (options: CachePluginOptions): Promise<void> => { await app.register(async (child) => { await child.register(cache, { strategy: 'memory', ...options }) }) }
+  await one({})
+  await one({ prefix: '/other' })
+  await t.rejects(one({}), { code: 'FST_ERR_CACHE_OPTION', message: /^Option prefix is "\/cache", must be a place where the app has no route yet; it has \/cache\/stats/ })
+})
