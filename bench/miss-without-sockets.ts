@@ -56,7 +56,7 @@ const handlers: Record<string, Handler> = {
   'no monitor': await handlerOf({ monitor: false }),
   'no metrics': await handlerOf({ metrics: false }),
   'all off': await handlerOf(off),
-  'not stored (200 tags)': await handlerOf({}, { ttl: 3600, statuses: [203] }),
+  'not stored': await handlerOf({}, { ttl: 3600, statuses: [203] }),
   bypass: await handlerOf({}, false)
 }
 const only = process.argv[2]
