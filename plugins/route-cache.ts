@@ -181,10 +181,10 @@ export class RouteCache implements Lookup {
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
-      if (this.#cannotStore(request)) {
+      if (end === 'overtaken' && this.#cannotStore(request)) {
         await within(this.#refresher.refresh(key, request, policy), first.arrivedAtMs + this.#settings.coalesceTimeoutMs, clock, undefined)
         visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
-        found = await this.#responses.find(key, request.headers)
+        found = await this.#responses.lookAgain(key, request.headers)
         if (found.entry !== undefined && clock.now() < found.entry.freshUntilMs) return this.serve(visit, found.entry, clock.now(), 'hit', 'coalesced', before)
         break
       }
