@@ -176,7 +176,7 @@ function adminOptions (admin: unknown): AdminOptions | undefined {
   const { token, onRequest } = admin as { token?: unknown, onRequest?: unknown }
   // An environment variable that is not set must switch the routes off, not open them.
   if (token === undefined && onRequest === undefined) return undefined
-  if (token !== undefined && (typeof token !== 'string' || !TOKEN.test(token))) throw new errors.FST_ERR_CACHE_OPTION('admin.token', 'none such', 'a string of at least 16 visible ASCII characters, without spaces')
+  if (token !== undefined && (typeof token !== 'string' || !TOKEN.test(token))) throw new errors.FST_ERR_CACHE_OPTION('admin.token', 'not fit (and not repeated here)', 'a string of at least 16 visible ASCII characters, without spaces')
   if (onRequest !== undefined && typeof onRequest !== 'function') throw new errors.FST_ERR_CACHE_OPTION('admin.onRequest', shown(onRequest), 'a hook function')
   return admin as AdminOptions
 }

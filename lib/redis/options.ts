@@ -23,6 +23,8 @@ export const ownRedisOptions: RedisOptions = {
   socketTimeout: socketTimeoutMs(200),
   // A cache that takes longer to reach than this is no help.
   connectTimeout: 1000,
+  // ioredis waits so long for a stream to close, one that has closed before as well, and a script lives on meanwhile.
+  disconnectTimeout: 100,
   // A server that loads its data says how long that will take, and is wrong by seconds; ioredis would believe it for up to ten.
   maxLoadingRetryTime: 500,
   // The connection makes the next attempt itself: a timer of ioredis would keep a process alive that has nothing left to do.
@@ -64,6 +66,7 @@ export const ownClusterOptions: ClusterOptions = {
     enableReadyCheck: false,
     socketTimeout: socketTimeoutMs(200),
     connectTimeout: 1000,
+    disconnectTimeout: 100,
     maxLoadingRetryTime: 500
   }
 }

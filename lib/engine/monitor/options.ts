@@ -74,7 +74,7 @@ function resolveWebhook (given: string | AlertWebhook | undefined): MonitorSetti
   const { url, headers = {}, timeout = 5 }: AlertWebhook = typeof given === 'string' ? { url: given } : given
   if (typeof given === 'object') refuseUnknown(given, WEBHOOK_NAMES, 'monitor.webhook.')
   // The URL may hold a secret: it is not repeated in the message.
-  if (!isWebUrl(url)) throw new errors.FST_ERR_CACHE_OPTION('monitor.webhook', 'none such', 'an http or https URL without user and password')
+  if (!isWebUrl(url)) throw new errors.FST_ERR_CACHE_OPTION('monitor.webhook', 'not fit (and not repeated here)', 'an http or https URL without user and password')
   check('monitor.webhook.timeout', timeout, isSeconds, 'a number of seconds above 0')
   return { url, headers, timeoutMs: timeout * 1000 }
 }

@@ -351,7 +351,7 @@ t.test('options that make no sense fail at once, and repeat no secret', async (t
   wrong({ study: 1 }, /study/)
   wrong({ onAlert: 1 }, /onAlert/)
   wrong({ intervall: 1 }, /monitor\.intervall does not exist/)
-  wrong({ webhook: 'file:///etc/passwd' }, /^Option monitor\.webhook is none such/)
+  wrong({ webhook: 'file:///etc/passwd' }, /^Option monitor\.webhook is not fit/)
   wrong({ webhook: 'http://user:secret@localhost/' }, /^(?!.*secret)/)
   wrong({ webhook: { url: 'http://localhost/', timeout: -1 } }, /timeout/)
   wrong({ webhook: { url: 'http://localhost/', retry: 1 } }, /webhook\.retry/)
