@@ -13,6 +13,9 @@ const NO_BODY = Buffer.alloc(0)
 const isResponse = (payload: unknown): payload is Response => Object.prototype.toString.call(payload) === '[object Response]'
 const hasMethod = (payload: unknown, name: string): boolean => typeof payload === 'object' && payload !== null && typeof (payload as Record<string, unknown>)[name] === 'function'
 
+/** Whether a payload comes bit by bit, so that whoever makes it may still be at work. */
+export const isStream = (payload: unknown): boolean => hasMethod(payload, 'pipe') || hasMethod(payload, 'getReader') || isResponse(payload)
+
 /** The body of a web Response, whose status and headers go to the reply, as Fastify would do itself a moment later. */
 export function unwrapResponse (reply: FastifyReply, payload: unknown): unknown {
   if (!isResponse(payload) || payload.bodyUsed || payload.body?.locked === true) return payload

@@ -10,6 +10,7 @@ import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
 import { isOwnRoute } from '../routes/route-shape.ts'
 import { BootAudit } from './audit/boot-audit.ts'
+import { isStream } from './body-capture.ts'
 import { Capture } from './capture.ts'
 import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
@@ -108,7 +109,6 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   const groups = groupPolicy(settings.http.cacheGroups)
   const purged = new WeakSet<FastifyRequest>()
   const purgeAfter = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    purged.add(request)
     await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups)
   }
 
@@ -138,7 +138,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   app.addHook('onSend', function cacheCapture (request, reply, payload, done) {
     const miss = missOf(request)
     if (miss !== null && miss.owner === cache) {
-      if (miss.forward === 'method') posted.take(miss, request, reply, payload, async () => { await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
+      if (miss.forward === 'method') posted.take(miss, request, reply, payload, async () => { purged.add(request); await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
       else cache.handlers.leave(miss, done, capture.take(miss, request, reply, payload))
       return
     }
@@ -147,6 +147,8 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       done(null, payload)
       return
     }
+    // Who answers with a stream may go on to change things until it ends.
+    if (!isStream(payload)) purged.add(request)
     purgeAfter(request, reply).then(() => { done(null, payload) }, done)
   })
 }
@@ -163,7 +165,7 @@ function lookupEarly (cache: RouteCache, lookups: Lookup, policy: RoutePolicy): 
   }
 }
 
-/** What was answered past `reply.send` no onSend hook has seen; its purge comes after the answer, but it comes. */
+/** What was answered past `reply.send` no onSend hook has seen, and a stream has only seen its begin: a purge comes when all is sent. */
 function purgeLate (purged: WeakSet<FastifyRequest>, purge: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): onResponseHookHandler {
   return function cachePurgeLate (request, reply, done) {
     if (purged.has(request)) done()

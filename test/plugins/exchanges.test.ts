@@ -1,5 +1,6 @@
 import { connect as connect2 } from 'node:http2'
 import { connect } from 'node:net'
+import { PassThrough } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import cache from '../../plugins/index.ts'
@@ -459,6 +460,26 @@ t.test('an unsafe request that is answered past reply.send purges all the same, 
       await app.close()
     }
   }
+})
+
+t.test('a change that is made while its answer streams is felt once it has ended', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let version = 1
+  app.get('/x', { config: { cache: true } }, async () => `page ${version}`)
+  const stream = new PassThrough()
+  app.put('/x', async (_request, reply) => await reply.send(stream))
+  await app.inject('/x')
+  const changing = app.inject({ method: 'PUT', url: '/x' })
+  stream.write('working')
+  await turns(10)
+  t.equal((await app.inject('/x')).body, 'page 1', 'stored while the change is on its way')
+  t.match(cacheStatus(await app.inject('/x')), /^hit/)
+  version = 2
+  stream.end('done')
+  await changing
+  await turns(10)
+  t.equal((await app.inject('/x')).body, 'page 2')
 })
 
 t.test('a purge by key, path or pattern takes all variants, and a soft one leaves them for a while', async (t) => {
