@@ -11,6 +11,7 @@ import { openRedis } from '../../lib/redis/open.ts'
 import { permissionLine, type RefusalKind } from '../../lib/redis/permission.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { startRedis, type TestRedis } from '../support/redis-server.ts'
+import { holds } from '../support/until.ts'
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
 
@@ -29,14 +30,6 @@ async function setUp (t: Test): Promise<{ server: TestRedis, admin: Redis, allow
     await server.stop()
   })
   return { server, admin, allow: async (rules) => { await admin.call('ACL', 'SETUSER', 'shop', 'on', '>secret', 'resetkeys', 'resetchannels', '-@all', ...rules.split(' ')) } }
-}
-
-async function until (condition: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = Date.now() + 20_000
-  while (!await condition()) {
-    if (Date.now() > endMs) throw new Error(`never came: ${condition.toString()}`)
-    await sleep(10)
-  }
 }
 
 const once = async (listen: (told: () => void) => void): Promise<void> => { await new Promise<void>((resolve) => { listen(resolve) }) }
@@ -85,7 +78,7 @@ for (const { name, rules, speaks } of [
     await allow(rules)
     const one = await shop(t, server)
     const other = await shop(t, server)
-    await until(() => one.faults.length > 0 || one.lines().length > 0)
+    await holds(() => one.faults.length > 0 || one.lines().length > 0)
     await other.app.cache.getOrSet('price', () => 1)
     const bounded = await other.app.cache.get('price')
     const reach = (await one.app.cache.invalidate({ keys: ['price'] })).reach
@@ -105,15 +98,15 @@ for (const { name, rules, speaks } of [
 
     const line = /ACL SETUSER .*$/.exec(one.lines()[0] ?? '')?.[0] ?? ''
     await admin.call('ACL', ...line.split(' ').slice(1))
-    await until(() => [one, other].every(({ lines }) => lines().length > 1))
+    await holds(() => [one, other].every(({ lines }) => lines().length > 1))
     for (const { app, lines } of [one, other]) {
       t.match(lines().slice(1), [/answers; the cache is shared from now on/])
-      await until(() => app.cache.parts.log.state === 'current')
+      await holds(() => app.cache.parts.log.state === 'current')
     }
     await one.app.cache.set('price', 2)
-    await until(async () => await other.app.cache.get('price') === 2)
+    await holds(async () => await other.app.cache.get('price') === 2)
     t.equal((await one.app.cache.invalidate({ keys: ['price'] })).reach, 'everywhere')
-    await until(async () => await other.app.cache.get('price') === undefined)
+    await holds(async () => await other.app.cache.get('price') === undefined)
   })
 }
 
@@ -121,15 +114,15 @@ t.test('F21 a right that is taken away is missed, without one sharing is over, a
   const { server, admin, allow } = await setUp(t)
   await allow(ALL)
   const { app, lines } = await shop(t, server)
-  await until(() => lines().length === 1)
+  await holds(() => lines().length === 1)
   await admin.call('ACL', 'SETUSER', 'shop', '-publish')
-  await until(() => lines().length === 2)
-  await until(() => app.cache.parts.log.state === 'behind')
+  await holds(() => lines().length === 2)
+  await holds(() => app.cache.parts.log.state === 'behind')
   const sharedAgain = once((told) => { app.cache.on('connection', ({ ready }) => { if (ready) told() }) })
   await admin.call('ACL', 'SETUSER', 'shop', '+publish')
   await sharedAgain
   await admin.call('ACL', 'SETUSER', 'shop', '-publish')
-  await until(() => lines().length === 3)
+  await holds(() => lines().length === 3)
   t.match(lines(), [/shared from now on/, /does not let its user/, /does not let its user/], 'that it is shared once more is no news within a minute')
 })
 
@@ -164,7 +157,7 @@ t.test('F21 F45 a user without INFO needs none, and nothing is printed', async (
   await allow(`${ALL} -info`)
   const manager = new CacheManager({ strategy: 'hybrid', redisUrl: `redis://shop:secret@127.0.0.1:${server.port}`, redisPrefix: 'frc:' })
   await manager.initialize()
-  await until(() => manager.parts.log.state === 'current')
+  await holds(() => manager.parts.log.state === 'current')
   await manager.close()
   t.same(printed, [])
 })
@@ -180,7 +173,7 @@ t.test('F21 what is refused is asked for less and less often, and at once on a n
   const log = createRedisLog({ client: connection, clock, prefix: 'frc:', deadlineMs: 10_000, onRefusal: (why) => { refusals.push(why) } })
   t.teardown(async () => { await log.close() })
   const refused = async (): Promise<number> => Number(/cmdstat_evalsha:.*rejected_calls=(\d+)/.exec(await admin.info('commandstats'))?.[1] ?? 0)
-  await until(() => log.refusal !== undefined && log.state === 'alone')
+  await holds(() => log.refusal !== undefined && log.state === 'alone')
   t.equal(await log.append({ keys: ['k'] }), 'here')
   const before = await refused()
   for (let second = 0; second < 100; second++) {
@@ -195,8 +188,8 @@ t.test('F21 what is refused is asked for less and less often, and at once on a n
 
   await admin.call('ACL', 'SETUSER', 'shop', '+evalsha')
   await admin.client('KILL', 'USER', 'shop')
-  await until(() => log.state === 'current')
-  await until(() => log.health().queued === 0)
+  await holds(() => log.state === 'current')
+  await holds(() => log.health().queued === 0)
   t.equal(log.refusal, undefined)
   t.same(refusals.slice(1), [undefined])
 })

@@ -13,6 +13,11 @@ export async function until (what: string, condition: () => boolean | Promise<bo
   }
 }
 
+/** The same, named by what it looks at. */
+export async function holds (condition: () => boolean | Promise<boolean>): Promise<void> {
+  await until(condition.toString(), condition)
+}
+
 /** The start of an app waits for Redis half a second, and goes on without it; on a busy machine that is not long. */
 export async function onRedis (...caches: ReadonlyArray<Pick<CacheManager, 'parts'>>): Promise<void> {
   await until('Redis is used', () => caches.every(({ parts: { connection, log } }) => connection?.ready === true && log.state === 'current'))

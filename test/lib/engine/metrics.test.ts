@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import t from 'tap'
 import { AggregatorRegistry, Counter, Registry, type OpenMetricsContentType } from 'prom-client'
 import { CacheManager } from '../../../lib/cache-manager.ts'
@@ -9,13 +8,7 @@ import { CacheEventHub } from '../../../lib/events.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
 import { familiesOf, valueOf } from '../../support/exposition.ts'
 import { startRedis } from '../../support/redis-server.ts'
-
-async function until (what: string, condition: () => boolean): Promise<void> {
-  for (const untilMs = Date.now() + 30_000; !condition();) {
-    if (Date.now() > untilMs) throw new Error(`it never came to be that ${what}`)
-    await pause(10)
-  }
-}
+import { until } from '../../support/until.ts'
 
 t.test('a duration lies in every bucket that it fits into', async (t) => {
   const tally = new DurationTally([0.01, 0.1])

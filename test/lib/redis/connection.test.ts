@@ -25,6 +25,7 @@ import { fakeClock } from '../../support/fake-clock.ts'
 import { loopMs } from '../../support/loop-time.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
+import { holds } from '../../support/until.ts'
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
 
@@ -35,11 +36,6 @@ t.jobs = 6
 const PATIENT = { deadlineMs: 10_000 }
 
 const UNAVAILABLE = { code: 'FST_ERR_CACHE_REDIS_UNAVAILABLE' }
-
-/** Resolves once `ready` is as wanted; the file's timeout is the limit. */
-async function until (condition: () => boolean): Promise<void> {
-  while (!condition()) await sleep(5)
-}
 
 /** How many calls waited for their deadline, of those that come one after the other. */
 async function callsThatWaited (connection: RedisConnection, calls: number): Promise<number> {
@@ -115,7 +111,7 @@ t.test('with nobody at the other end the boot goes on, calls fail at once, and R
   redis.onChange((ready) => changes.push(ready))
   const server = await startRedis([], port)
   t.teardown(async () => { await redis.close(); await server.stop() })
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   t.equal(await redis.call(['PING'], PATIENT), 'PONG')
   t.same(changes, [true])
 })
@@ -123,12 +119,12 @@ t.test('with nobody at the other end the boot goes on, calls fail at once, and R
 t.test('a required Redis that is not there is an error that names it, without its password', async (t) => {
   const port = await freePort()
   const redis = openRedis(`redis://user:secret@127.0.0.1:${port}`)
-  await until(() => redis.trouble.includes('ECONNREFUSED'))
+  await holds(() => redis.trouble.includes('ECONNREFUSED'))
   await t.rejects(redis.opened({ withinMs: 50, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: new RegExp(`127\\.0\\.0\\.1:${port}.*ECONNREFUSED`) })
   await redis.close()
   const wrong = await startRedis(['--requirepass', 'right'])
   const locked = openRedis(wrong.url)
-  await until(() => locked.trouble.includes('NOAUTH'))
+  await holds(() => locked.trouble.includes('NOAUTH'))
   await t.rejects(locked.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /NOAUTH/ })
   await locked.close()
   await wrong.stop()
@@ -157,14 +153,14 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
   t.equal(await store.remove(['k']), 1)
   t.same(Object.values(store.faults).filter((count) => count > 0), [])
   const shared = createRedisLog({ client: redis, clock: systemClock, prefix: 'frc:', heartbeatMs: 20, ...PATIENT })
-  await until(() => shared.state === 'current')
+  await holds(() => shared.state === 'current')
   t.equal(await shared.append({ keys: ['k'] }), 'everywhere')
   const listener = new Redis(server.port)
   t.teardown(() => { listener.disconnect() })
   let echoes = 0
   listener.on('pmessage', () => { echoes++ })
   await listener.psubscribe('frc:log:echo:*')
-  await until(() => echoes > 2 && shared.state === 'current')
+  await holds(() => echoes > 2 && shared.state === 'current')
   t.equal(shared.health().sent, 1)
   await shared.close()
   await t.rejects(redis.call(['FLUSHALL']), { name: 'ReplyError', message: /NOPERM/ })
@@ -179,11 +175,11 @@ t.test('a server that does not tell the time is not ready until it does', async 
   const hurried: Clock = { now: systemClock.now, after: (delayMs, task) => systemClock.after(Math.min(delayMs, 20), () => { syncs += delayMs === 10_000 ? 1 : 0; task() }) }
   const redis = openRedis(`redis://cache:secret@${server.host}:${server.port}`, { clock: hurried, deadlineMs: 5000 })
   t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
-  await until(() => redis.trouble.startsWith('NOPERM'))
+  await holds(() => redis.trouble.startsWith('NOPERM'))
   t.equal(redis.ready, false)
   await admin.call(['ACL', 'SETUSER', 'cache', '+time'])
-  await until(() => redis.ready)
-  await until(() => syncs > 2)
+  await holds(() => redis.ready)
+  await holds(() => syncs > 2)
   t.ok(Math.abs(redis.now() - Date.now()) < 1000, 'and the clocks are compared again and again')
 })
 
@@ -222,12 +218,12 @@ t.test('TLS, by URL and by options', { skip: spawnSync('openssl', ['version']).s
   t.teardown(async () => { await trusting.close(); await suspicious.close(); await server.stop(); await rm(dir, { recursive: true }) })
   t.equal(await trusting.opened({ withinMs: 60_000 }), true)
   t.equal(await trusting.call(['PING']), 'PONG')
-  await until(() => /certificate/i.test(suspicious.trouble))
+  await holds(() => /certificate/i.test(suspicious.trouble))
   await t.rejects(suspicious.opened({ withinMs: 300, required: true }), { message: /certificate/i })
   let subscribed = false
   const subscriber = trusting.subscriber()
   subscriber.start(['news'], { message: () => {}, subscribed: () => { subscribed = true }, lost: () => {} })
-  await until(() => subscribed)
+  await holds(() => subscribed)
 })
 
 t.test('sources that are none are refused', async (t) => {
@@ -247,7 +243,7 @@ t.test('a database that the server does not have is never another one', async (t
   const redis = openRedis(`${server.url}/9`)
   const fine = openRedis({ url: server.url, db: 3 }, PATIENT)
   t.teardown(async () => { await redis.close(); await fine.close(); await server.stop() })
-  await until(() => redis.trouble.includes('database 9'))
+  await holds(() => redis.trouble.includes('database 9'))
   await t.rejects(redis.opened({ withinMs: 300, required: true }), { code: 'FST_ERR_CACHE_REDIS_REQUIRED', message: /database 9 cannot be selected/ })
   t.equal(redis.ready, false)
   await t.rejects(redis.call(['SET', 'k', 'v']), UNAVAILABLE)
@@ -285,7 +281,7 @@ t.test('a frozen server costs one deadline, then nothing, and is used again when
   t.equal(redis.ready, false)
   server.thaw()
   const thawedAt = performance.now()
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   t.comment(`back after ${(performance.now() - thawedAt).toFixed(0)} ms`)
   t.equal(await redis.call(['PING'], PATIENT), 'PONG')
   t.equal(changes[0], false)
@@ -298,10 +294,10 @@ t.test('a server that dies and comes back', async (t) => {
   t.teardown(async () => { await redis.close(); await server.stop() })
   await redis.opened({ withinMs: 60_000 })
   await server.kill()
-  await until(() => !redis.ready)
+  await holds(() => !redis.ready)
   await t.rejects(redis.call(['GET', 'k']), UNAVAILABLE)
   await server.restart()
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   t.equal(await redis.call(['PING'], PATIENT), 'PONG')
 })
 
@@ -315,7 +311,7 @@ t.test('a silent network: the connection is replaced', async (t) => {
   t.equal(await callsThatWaited(redis, 5), 1)
   // What the proxy swallowed is lost for good, so only a new connection can work.
   proxy.mode = 'pass'
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   t.equal(await redis.call(['PING'], PATIENT), 'PONG')
 })
 
@@ -333,7 +329,7 @@ t.test('a command whose answer was lost is neither sent again nor waited for', a
   proxy.cut()
   proxy.mode = 'pass'
   await Promise.all(calls)
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   await redis.call(['PING'], PATIENT)
   t.equal(await direct.call(['GET', 'n']), '5')
 })
@@ -359,7 +355,7 @@ t.test('while an answer is overdue nobody waits, and Redis is asked again as soo
   await t.rejects(redis.call(['DEBUG', 'SLEEP', '0.8']), /no answer within 500 ms/)
   t.equal(redis.ready, false)
   await t.rejects(redis.call(['GET', 'k']), /waiting for it to come back/)
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   t.equal(await redis.call(['PING'], PATIENT), 'PONG')
 })
 
@@ -445,7 +441,7 @@ t.test('a client that was handed in is guarded as well, and never closed', async
   t.ok(loopMs() - startedAt < 5000)
   t.equal(redis.ready, false)
   server.thaw()
-  await until(() => redis.ready)
+  await holds(() => redis.ready)
   await redis.close()
   t.equal(redis.ready, false)
   await t.rejects(redis.call(['GET', 'k']))
@@ -466,7 +462,7 @@ t.test('a lazy client is woken, and one with a key prefix only lends its address
   await second.call(['SET', 'ours', 'v'])
   t.equal(await first.call(['GET', 'ours']), 'v')
   t.not(second.raw, prefixed)
-  await until(() => prefixed.status === 'ready')
+  await holds(() => prefixed.status === 'ready')
   await second.close()
   t.equal(prefixed.status, 'ready')
 })
@@ -483,7 +479,7 @@ t.test('closing is bounded, whatever the server does', async (t) => {
     await redis.close()
     await redis.close()
     t.ok(loopMs() - startedAt < 3000, trouble)
-    await until(() => redis.raw.status === 'end')
+    await holds(() => redis.raw.status === 'end')
     await pending
     server.thaw()
   }
@@ -503,7 +499,7 @@ t.test('a server that is out of memory still answers, a master that became a rep
   let closed = false
   redis.raw.once('close', () => { closed = true })
   await t.rejects(redis.call(['SET', 'k', 'v']), /READONLY/)
-  await until(() => closed && redis.ready)
+  await holds(() => closed && redis.ready)
 })
 
 t.test('a subscription outlives its connection and tells about the gap', async (t) => {
@@ -522,22 +518,22 @@ t.test('a subscription outlives its connection and tells about the gap', async (
     subscribed: () => { subscribed++ },
     lost: () => { lost++ }
   })
-  await until(() => subscribed === 1)
+  await holds(() => subscribed === 1)
   await redis.call(['PUBLISH', 'news', 'one'])
-  await until(() => heard.length === 1)
+  await holds(() => heard.length === 1)
   proxy.cut()
-  await until(() => subscribed === 2)
+  await holds(() => subscribed === 2)
   t.equal(lost, 1)
   await redis.call(['PUBLISH', 'other', 'two'])
-  await until(() => heard.length === 2)
+  await holds(() => heard.length === 2)
   t.same(heard, ['news one', 'other two'])
   subscriber.reconnect()
-  await until(() => subscribed === 3)
+  await holds(() => subscribed === 3)
   t.equal(lost, 2)
   await server.kill()
-  await until(() => lost === 3)
+  await holds(() => lost === 3)
   await server.restart()
-  await until(() => subscribed === 4)
+  await holds(() => subscribed === 4)
   await subscriber.close()
   t.equal(lost, 3, 'closing is no loss')
 })

@@ -19,15 +19,12 @@ import { startSentinels } from '../../support/redis-sentinel.ts'
 import { tapTest } from '../../support/tap-test.ts'
 import { freePort } from '../../support/redis-server.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
+import { holds } from '../../support/until.ts'
 
 // Most of the time is spent waiting for servers to agree.
 t.jobs = 4
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
-
-async function until (condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await condition()) await sleep(10)
-}
 
 /** For what is not about time, of a connection or of one call: a machine that is busy is no silent Redis. */
 const PATIENT = { deadlineMs: 10_000 }
@@ -98,7 +95,7 @@ t.test('Cluster', async (t) => {
       t.equal(await guarded.opened({ withinMs: 60_000 }), true)
       await guarded.call(['SET', 'shared', 'v'])
       t.same((await guarded.batch([['GET', 'shared'], ['GET', 'a'], ['GET', 'b'], ['GET', 'c']])).map(({ ok }) => ok), [true, true, true, true])
-      await until(() => client.status === 'ready')
+      await holds(() => client.status === 'ready')
       await guarded.close()
       t.equal(client.status, 'ready')
     }
@@ -110,10 +107,10 @@ t.test('Cluster', async (t) => {
     let subscribed = 0
     const subscriber = redis.subscriber()
     subscriber.start(['news'], { message: (_channel, message) => heard.push(message.toString()), subscribed: () => { subscribed++ }, lost: () => {} })
-    await until(() => subscribed === 1)
-    await until(async () => { await redis.call(['PUBLISH', 'news', 'hello']); return heard.length > 0 })
+    await holds(() => subscribed === 1)
+    await holds(async () => { await redis.call(['PUBLISH', 'news', 'hello']); return heard.length > 0 })
     subscriber.reconnect()
-    await until(() => subscribed === 2)
+    await holds(() => subscribed === 2)
     await subscriber.close()
   })
 
@@ -204,7 +201,7 @@ t.test('Sentinel: the successor of a master that hangs is found', async (t) => {
   const heard: string[] = []
   const subscriber = redis.subscriber()
   subscriber.start(['news'], { message: (_channel, message) => heard.push(message.toString()), subscribed: () => { subscribed++ }, lost: () => {} })
-  await until(() => subscribed === 1)
+  await holds(() => subscribed === 1)
   t.equal(await redis.call(['WAIT', 1, 0], { deadlineMs: 60_000 }), 1, 'the replica has it')
   set.master.freeze()
   const { backMs, slowestMs } = await recovery(redis, 'k2')
@@ -212,7 +209,7 @@ t.test('Sentinel: the successor of a master that hangs is found', async (t) => {
   t.ok(slowestMs < 5000)
   t.equal(await redis.call(['GET', 'k'], PATIENT), 'v')
   subscriber.reconnect()
-  await until(() => subscribed === 2)
-  await until(async () => { await redis.call(['PUBLISH', 'news', 'x'], PATIENT); return heard.length > 0 })
+  await holds(() => subscribed === 2)
+  await holds(async () => { await redis.call(['PUBLISH', 'news', 'x'], PATIENT); return heard.length > 0 })
   t.pass('the subscriber moved as well')
 })
