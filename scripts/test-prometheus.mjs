@@ -18,5 +18,5 @@ if (!has('promtool') || !has('prometheus')) {
   if (!install() && !(spawnSync('apt-get', ['-q', 'update'], { ...loudly, env }).status === 0 && install())) process.exit(1)
 }
 const root = fileURLToPath(new URL('..', import.meta.url))
-const { status } = spawnSync(process.execPath, [path.join(root, 'node_modules/tap/dist/esm/run.mjs'), 'test/prometheus.test.ts'], { ...loudly, cwd: root, env: { ...process.env, PROMETHEUS_REQUIRED: '1' } })
+const { status } = spawnSync(process.execPath, [path.join(root, 'scripts/test.mjs'), 'test/prometheus.test.ts'], { ...loudly, cwd: root, env: { ...process.env, PROMETHEUS_REQUIRED: '1' } })
 process.exitCode = status ?? 1

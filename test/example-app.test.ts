@@ -8,6 +8,7 @@ import type { FastifyInstance } from 'fastify'
 import t from 'tap'
 import { buildApp } from '../example-app/app.ts'
 import { fencesOf } from './support/markdown.ts'
+import { programArgs } from './support/program.ts'
 import { askCurl, commandsOf, readCurl, saysSo } from './support/shell.ts'
 import { projectRoot } from './support/source-tree.ts'
 
@@ -123,8 +124,8 @@ t.test('the report has what the routes take', async (t) => {
 })
 
 t.test('the command starts, answers and stops', async (t) => {
-  const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', 'example-app/server.ts'],
-    { cwd: projectRoot, env: { PATH: process.env['PATH'], PORT: '0', CACHE_STRATEGY: 'memory', CACHE_ADMIN_TOKEN: adminToken }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, programArgs('example-app/server'),
+    { env: { PATH: process.env['PATH'], PORT: '0', CACHE_STRATEGY: 'memory', CACHE_ADMIN_TOKEN: adminToken }, stdio: ['ignore', 'pipe', 'inherit'] })
   t.teardown(() => { child.kill('SIGKILL') })
   let said = ''
   for await (const text of child.stdout.setEncoding('utf8') as AsyncIterable<string>) {
@@ -156,8 +157,8 @@ t.test('a start that cannot be is told in one line, with the cure', async (t) =>
     [{ CACHE_MEMORY_TTL: 'long' }, [], /^Option CACHE_MEMORY_TTL is "long"/]
   ]
   await Promise.all(cases.map(async ([env, args, line]) => {
-    const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', 'example-app/server.ts', ...args],
-      { cwd: projectRoot, env: { PATH: process.env['PATH'], PORT: '0', CACHE_STRATEGY: 'memory', ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, [...programArgs('example-app/server'), ...args],
+      { env: { PATH: process.env['PATH'], PORT: '0', CACHE_STRATEGY: 'memory', ...env }, stdio: ['ignore', 'ignore', 'pipe'] })
     let said = ''
     child.stderr.setEncoding('utf8').on('data', (text: string) => { said += text })
     t.same(await once(child, 'close'), [1, null], `${line.source} ends with 1`)

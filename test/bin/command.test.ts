@@ -13,8 +13,8 @@ import { run } from '../../bin/run.ts'
 import { table } from '../../bin/table.ts'
 import cache from '../../plugins/index.ts'
 import type { CachePluginOptions } from '../../plugins/index.ts'
+import { programArgs } from '../support/program.ts'
 import { freePort } from '../support/redis-server.ts'
-import { projectRoot } from '../support/source-tree.ts'
 
 const token = 'token-of-this-test'
 const env = { CACHE_ADMIN_TOKEN: token }
@@ -186,7 +186,7 @@ t.test('warm', async (t) => {
 t.test('the program runs, and ends with its code', async (t) => {
   const { url } = await appOf(t)
   const start = async (...args: string[]): Promise<{ code: number | null, out: string, notes: string }> => {
-    const child = spawn(process.execPath, ['--import=tsx', 'bin/fastify-response-cache.ts', ...args], { cwd: projectRoot, env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [...programArgs('bin/fastify-response-cache'), ...args], { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     const code = new Promise<number | null>((resolve) => { child.once('close', resolve) })
     const [out, notes] = await Promise.all([text(child.stdout), text(child.stderr)])
     return { code: await code, out, notes }

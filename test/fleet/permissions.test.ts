@@ -11,6 +11,7 @@ import { openRedis } from '../../lib/redis/open.ts'
 import { permissionLine, type RefusalKind } from '../../lib/redis/permission.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { startRedis, type TestRedis } from '../support/redis-server.ts'
+import { projectRoot } from '../support/source-tree.ts'
 import { holds } from '../support/until.ts'
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
@@ -48,7 +49,7 @@ async function shop (t: Test, { port }: TestRedis, options: CachePluginOptions =
 }
 
 t.test('what is told to be needed is what docs/redis.md says', async (t) => {
-  const documented = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(new URL('../../docs/redis.md', import.meta.url), 'utf8'))?.[1] ?? ''
+  const documented = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(projectRoot + 'docs/redis.md', 'utf8'))?.[1] ?? ''
   t.equal(documented, ALL)
   const lineFor = async (source: Parameters<typeof openRedis>[0], kind: RefusalKind, prefix = 'frc:'): Promise<string> => {
     const connection = openRedis(source)

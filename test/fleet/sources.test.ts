@@ -7,6 +7,7 @@ import cache, { DEFAULT_CACHE_CONFIG, type CachePluginOptions } from 'fastify-re
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 import { entryOf } from '../support/entries.ts'
+import { programRoot, scriptArgs } from '../support/program.ts'
 import { startCluster } from '../support/redis-cluster.ts'
 import { startSentinels } from '../support/redis-sentinel.ts'
 import { freePort, startRedis } from '../support/redis-server.ts'
@@ -107,7 +108,7 @@ t.test('the default, where nobody listens: memory, one line with the cure, and a
 
 t.test('a program that never found a Redis ends by itself', async (t) => {
   const program = "const { CacheManager } = await import('fastify-response-cache'); const cache = await new CacheManager().initialize(); await cache.set('k', 1); console.log(await cache.get('k'))"
-  const child = spawn(process.execPath, ['--import=tsx', '--conditions=@fastify-response-cache/source', '--input-type=module', '--eval', program], { env: { PATH: process.env['PATH'], CACHE_REDIS_URL: `redis://127.0.0.1:${await freePort()}` }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, scriptArgs(program), { cwd: programRoot, env: { PATH: process.env['PATH'], CACHE_REDIS_URL: `redis://127.0.0.1:${await freePort()}` }, stdio: ['ignore', 'pipe', 'inherit'] })
   const [[printed], [exitCode]] = await Promise.all([once(child.stdout, 'data'), once(child, 'exit')])
   t.equal(String(printed), '1\n')
   t.equal(exitCode, 0)

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import cache, { type RouteCacheOptions } from '../../plugins/index.ts'
 import { listening, rawRequest } from '../support/raw-http.ts'
+import { projectRoot } from '../support/source-tree.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -13,8 +13,8 @@ const require = createRequire(import.meta.url)
 interface SampleCase { part: number, id: string, title: string, expect: object[] }
 interface Runner { runCase: (attack: SampleCase, adapter: unknown) => Promise<{ fails: string[] }> }
 
-const tools = process.env.ATTACK_TOOLS ?? fileURLToPath(new URL('../../../shared/tools/', import.meta.url))
-const sample = process.env.ATTACKS ?? fileURLToPath(new URL('../../../shared/data/attacks.json', import.meta.url))
+const tools = process.env.ATTACK_TOOLS ?? projectRoot + '../shared/tools/'
+const sample = process.env.ATTACKS ?? projectRoot + '../shared/data/attacks.json'
 const present = existsSync(tools + '/attack-runner.cjs') && existsSync(sample)
 
 const sampleCases = (): SampleCase[] => JSON.parse(readFileSync(sample, 'utf8')) as SampleCase[]
@@ -58,7 +58,7 @@ const PLAYED_ELSEWHERE: Readonly<Record<string, readonly [file: string, test: st
 }
 
 t.test('every attack of the sample that is not HTTP has a test of its own', async (t) => {
-  for (const [id, [file, name]] of Object.entries(PLAYED_ELSEWHERE)) t.match(readFileSync(new URL(`../${file}.test.ts`, import.meta.url), 'utf8'), `t.test('${name}'`, id)
+  for (const [id, [file, name]] of Object.entries(PLAYED_ELSEWHERE)) t.match(readFileSync(`${projectRoot}test/${file}.test.ts`, 'utf8'), `t.test('${name}'`, id)
   if (present) t.same(sampleCases().filter(({ part }) => part !== 1).map(({ id }) => id).sort(), Object.keys(PLAYED_ELSEWHERE).sort())
 })
 

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
-import { copyFileSync, mkdirSync, rmSync, symlinkSync, writeFileSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import ts from 'typescript'
 import { fencesOf } from './markdown.ts'
+import { programFile, programRoot } from './program.ts'
 import { projectRoot } from './source-tree.ts'
 
 /** A program that a document contains: one block, and those that say they continue it. */
@@ -40,11 +41,16 @@ export function snippetsOf (markdown: string): Snippet[] {
 /** Snippets as files inside the project, so that the package's own name leads to its sources. */
 export class SnippetFolder {
   readonly #folder: string
+  /** Of what is made of them, where that name leads to what runs here. */
+  readonly #built: string
 
   constructor (name: string) {
     this.#folder = join(projectRoot, '.cache', name)
-    rmSync(this.#folder, { recursive: true, force: true })
-    mkdirSync(this.#folder, { recursive: true })
+    this.#built = join(programRoot, '.cache', name)
+    for (const folder of [this.#folder, this.#built]) {
+      rmSync(folder, { recursive: true, force: true })
+      mkdirSync(folder, { recursive: true })
+    }
   }
 
   write ({ line, extension, code }: Snippet): string {
@@ -54,17 +60,11 @@ export class SnippetFolder {
     return file
   }
 
-  /**
-   * Builds these files and the package that they import, once for all: a program that is compiled as it starts, with all
-   * that it loads, costs three times as much. What the compiler has to say of those that are TypeScript, under the project's own
-   * settings, comes first.
-   */
+  /** Makes programs of these files. What the compiler has to say of those that are TypeScript, under the project's own settings, comes first. */
   build (files: readonly string[]): Build {
     const { config } = ts.readConfigFile(projectRoot + 'tsconfig.json', (file) => ts.sys.readFile(file)) as { config: object }
     const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, projectRoot)
-    const outDir = join(this.#folder, 'built')
-    const program = ts.createProgram([guard, ...files], options)
-    const asModule = { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false, sourceMap: false }
+    const program = ts.createProgram(files, options)
     const typeErrors = files.flatMap((file) => {
       const source = program.getSourceFile(file)
       if (source === undefined) return []
@@ -73,24 +73,16 @@ export class SnippetFolder {
         return `${file.slice(projectRoot.length)}:${line + 1} ${ts.flattenDiagnosticMessageText(found.messageText, ' ')}`
       })
     })
-    const built = (file: string): string => join(outDir, file.slice(projectRoot.length).replace(/\.ts$/, '.js'))
-    for (const { fileName, text, isDeclarationFile } of program.getSourceFiles()) {
-      if (isDeclarationFile || !fileName.startsWith(projectRoot)) continue
-      mkdirSync(dirname(built(fileName)), { recursive: true })
-      // One by one, without the types: program.emit() would check those of the whole package first.
-      writeFileSync(built(fileName), ts.transpileModule(text, { fileName, compilerOptions: asModule }).outputText)
+    const built = (file: string): string => join(this.#built, basename(file).replace(/\.ts$/, '.js'))
+    const asModule = { ...options, module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, noEmit: false, sourceMap: false }
+    for (const file of files) {
+      const text = readFileSync(file, 'utf8')
+      writeFileSync(built(file), file.endsWith('.ts') ? ts.transpileModule(text, { fileName: file, compilerOptions: asModule }).outputText : text)
     }
-    for (const file of files) if (file.endsWith('.mjs')) copyFileSync(file, built(file))
-    // Here the package's own name leads to what was built.
-    const { name, exports } = JSON.parse(readFileSync(join(projectRoot, 'package.json'), 'utf8')) as { name: string, exports: Record<string, string | Record<string, string>> }
-    const sources = Object.entries(exports).map(([path, target]) => [path, typeof target === 'string' ? target : target[`@${name}/source`]?.replace(/\.ts$/, '.js')])
-    writeFileSync(join(outDir, 'package.json'), JSON.stringify({ name, type: 'module', exports: Object.fromEntries(sources) as object }))
-    symlinkSync(join(projectRoot, 'dashboard'), join(outDir, 'dashboard'))
-    return { typeErrors, run: async (file, redisUrl) => await run([`--import=${pathToFileURL(built(guard)).href}`, built(file)], redisUrl) }
+    const guard = pathToFileURL(programFile('test/support/snippet-guard')).href
+    return { typeErrors, run: async (file, redisUrl) => await run([...process.execArgv, `--import=${guard}`, built(file)], redisUrl) }
   }
 }
-
-const guard = join(projectRoot, 'test/support/snippet-guard.ts')
 
 export interface Build {
   readonly typeErrors: readonly string[]

@@ -1,11 +1,11 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
-import { fileURLToPath } from 'node:url'
 
 /** TypeScript sources by their path from the root of the project, with forward slashes. */
 export type SourceTree = ReadonlyMap<string, string>
 
-export const projectRoot = fileURLToPath(new URL('../../', import.meta.url))
+/** Tests are started there, compiled or not. */
+export const projectRoot = process.cwd() + '/'
 
 /** Every `.ts` file under the given folders of this project. */
 export function readSourceTree (...folders: string[]): SourceTree {

@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
 import type { MaybePromise } from '../../../lib/maybe-promise.ts'
+import { programFile } from '../../support/program.ts'
 import type { FromMember, Order, Replies, ToMember } from './orders.ts'
 
 /** Answers the question of a handler: which version of the key the database has. */
@@ -33,9 +33,8 @@ export class Member {
   }
 
   static async start (name: string, database: Database): Promise<Member> {
-    const child = fork(fileURLToPath(new URL('member.ts', import.meta.url)), [], {
-      // tap's own loaders would cost each process a second, and measure coverage that nobody collects.
-      execArgv: ['--import=tsx', '--conditions=@fastify-response-cache/source', '--unhandled-rejections=warn', '--expose-gc'],
+    const child = fork(programFile('test/fleet/support/member'), [], {
+      execArgv: [...process.execArgv, '--unhandled-rejections=warn', '--expose-gc'],
       env: { ...process.env, NODE_OPTIONS: '', FORCE_COLOR: '0' },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc']
     })

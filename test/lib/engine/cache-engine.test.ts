@@ -8,7 +8,7 @@ import { loadMany } from '../../../lib/engine/many.ts'
 import type { Purge } from '../../../lib/purge.ts'
 import { deferred, turns, type Deferred } from '../../support/cached-app.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
-import { projectRoot } from '../../support/source-tree.ts'
+import { programRoot, scriptArgs } from '../../support/program.ts'
 
 function kit (config = {}): { cache: CacheManager, clock: FakeClock } {
   const clock = fakeClock()
@@ -201,10 +201,10 @@ t.test('a load that takes too long is given up, and told so', async (t) => {
 
 t.test('a script that does nothing but await a load that never ends is told so', async (t) => {
   const script = `
-    import { CacheManager } from './lib/cache-manager.ts'
+    import { CacheManager } from 'fastify-response-cache'
     const error = await new CacheManager().getOrSet('x', () => new Promise(() => {}), { timeout: 0.02 }).catch((error) => error)
     process.exitCode = error.code === 'FST_ERR_CACHE_LOAD_TIMEOUT' ? 0 : 1`
-  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', script], { cwd: projectRoot, env: { PATH: process.env['PATH'] }, stdio: 'inherit' })
+  const child = spawn(process.execPath, scriptArgs(script), { cwd: programRoot, env: { PATH: process.env['PATH'] }, stdio: 'inherit' })
   t.same(await once(child, 'exit'), [0, null])
 })
 

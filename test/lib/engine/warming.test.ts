@@ -21,8 +21,8 @@ import type { WriteVerdict } from '../../../lib/ports/base-cache.ts'
 import { createTextFile } from '../../../lib/stores/text-file.ts'
 import fastifyResponseCache from '../../../plugins/cache.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
+import { programRoot, scriptArgs } from '../../support/program.ts'
 import { startRedis } from '../../support/redis-server.ts'
-import { projectRoot } from '../../support/source-tree.ts'
 
 /** The one of this process, which shows it only when asked. */
 function garbageCollector (): () => void {
@@ -579,10 +579,9 @@ t.test('learned warming', async (t) => {
 
 t.test('a script that does nothing but await a warming gets its report, retries and all', async (t) => {
   const script = `
-    import { CacheManager } from './lib/cache-manager.ts'
-    import { CacheWarmingService } from './lib/engine/warming-service.ts'
+    import { CacheManager, CacheWarmingService } from 'fastify-response-cache'
     const report = await new CacheWarmingService(new CacheManager()).warmCache(() => { throw new Error('boom') }, 'p')
     process.exitCode = report.error.message === 'boom' ? 0 : 1`
-  const child = spawn(process.execPath, ['--import=tsx', '--input-type=module', '--eval', script], { cwd: projectRoot, env: { PATH: process.env['PATH'] }, stdio: 'inherit' })
+  const child = spawn(process.execPath, scriptArgs(script), { cwd: programRoot, env: { PATH: process.env['PATH'] }, stdio: 'inherit' })
   t.same(await once(child, 'exit'), [0, null])
 })

@@ -24,6 +24,7 @@ import { entryOf } from '../../support/entries.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
 import { loopMs } from '../../support/loop-time.ts'
 import { freePort, startRedis } from '../../support/redis-server.ts'
+import { projectRoot } from '../../support/source-tree.ts'
 import { startTcpProxy } from '../../support/tcp-proxy.ts'
 import { holds } from '../../support/until.ts'
 
@@ -135,7 +136,7 @@ t.test('a user who may do little more than the cache needs suffices', async (t) 
   const admin = openRedis(server.url, PATIENT)
   await admin.opened({ withinMs: 60_000 })
   // As docs/redis.md has it.
-  const rules = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(new URL('../../../docs/redis.md', import.meta.url), 'utf8'))?.[1] ?? ''
+  const rules = /ACL SETUSER cache on >secret (.*)$/m.exec(await readFile(projectRoot + 'docs/redis.md', 'utf8'))?.[1] ?? ''
   await admin.call(['ACL', 'SETUSER', 'cache', 'on', '>secret', ...rules.split(' ')])
   const redis = openRedis({ host: server.host, port: server.port, username: 'cache', password: 'secret' }, PATIENT)
   t.teardown(async () => { await redis.close(); await admin.close(); await server.stop() })
