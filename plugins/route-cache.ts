@@ -164,18 +164,26 @@ export class RouteCache implements Lookup {
    * many leave. Goes alone when waiting is of no use, or takes too long.
    */
   async #follow (first: Visit, before: Found): Promise<boolean> {
-    const { stats, events, clock, log } = this.#parts
+    const { stats, events, clock, log, patienceMs } = this.#parts
     const { key, policy, request, reply } = first
     stats.add('coalescedLoads')
     if (events.heard('coalesced')) events.emit('coalesced', { key, route: policy.route })
     let visit = first
     let found = before
+    // Patience with Redis: the time of somebody else's handler is not part of it.
+    let spentMs = clock.now() - first.askedAtMs
+    const lookAgain = async (): Promise<boolean> => {
+      visit = { ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip }
+      const seen = await within(Promise.resolve(this.#responses.lookAgain(key, request.headers)), visit.askedAtMs + patienceMs, clock, undefined)
+      spentMs = clock.now() - visit.askedAtMs
+      found = seen ?? found
+      return seen !== undefined
+    }
     while (this.#patienceMs(first) > 0) {
       const end = await this.#flights.wait(found.key, this.#patienceMs(first))
       // Nobody runs a handler for a client that has left; whoever is still there does.
       if (hasLeft(reply)) return true
-      visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
-      found = await this.#responses.lookAgain(key, request.headers)
+      if (!await lookAgain()) break
       const nowMs = clock.now()
       if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
@@ -183,9 +191,7 @@ export class RouteCache implements Lookup {
       if (end !== 'stored' && end !== 'overtaken') break
       if (end === 'overtaken' && this.#cannotStore(request)) {
         await within(this.#refresher.refresh(key, request, policy), first.arrivedAtMs + this.#settings.coalesceTimeoutMs, clock, undefined)
-        visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
-        found = await this.#responses.lookAgain(key, request.headers)
-        if (found.entry !== undefined && clock.now() < found.entry.freshUntilMs) return this.serve(visit, found.entry, clock.now(), 'hit', 'coalesced', before)
+        if (await lookAgain() && found.entry !== undefined && clock.now() < found.entry.freshUntilMs) return this.serve(visit, found.entry, clock.now(), 'hit', 'coalesced', before)
         break
       }
       // What was stored may be the variant of others: ours has a key of its own, by which we wait now.

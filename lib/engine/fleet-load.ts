@@ -53,9 +53,10 @@ export async function beginFleetLoad ({ leases, log, clock, patienceMs }: Engine
       continue
     }
     const leftMs = untilMs - clock.now()
+    const patientForMs = patientUntilMs - clock.now()
     const waited = leftMs > 0 ? await leases.wait(key, leftMs) : 'late'
     // That was the time of somebody else's handler; Redis has answered meanwhile, unless it fell silent.
-    patientUntilMs = clock.now() + (waited === 'unavailable' ? 0 : patienceMs)
+    patientUntilMs = clock.now() + (waited === 'unavailable' ? 0 : patientForMs)
     if (waited === 'unavailable') return begin(log.ticket())
     const seen = await inTime()
     if (seen?.entry !== undefined) return { found: seen.entry }

@@ -268,6 +268,41 @@ t.test('a list of variants and the variant itself share one deadline', async (t)
   t.match((await asked).headers['cache-status'], /vary-miss/)
 })
 
+t.test('who waits for the load of another spends one deadline on Redis, before it and after it', async (t) => {
+  const { app, clock, handlers } = await open(t, { strategy: 'redis' })
+  const { store } = app.cache.parts
+  const read = store.read.bind(store)
+  const reads: Array<Deferred<void>> = []
+  store.read = async (key) => {
+    const gate = deferred()
+    reads.push(gate)
+    await gate.promise
+    return await read(key)
+  }
+  const asked = [app.inject('/plain'), app.inject('/plain')] as const
+  await until(() => reads.length === 2)
+  clock.advance(DEADLINE_MS - 50)
+  for (const gate of reads) gate.resolve()
+  // The first one looks once more, under its lease.
+  await until(() => reads.length === 3 && app.cache.getStats().coalescedLoads === 1)
+  reads[2]?.resolve()
+  await until(() => handlers.length === 1)
+  // However long the handler takes, that is not the time of Redis.
+  clock.advance(2 * DEADLINE_MS)
+  handlers[0]?.resolve()
+  t.equal((await asked[0]).statusCode, 200)
+  // It is stored where no variants are known.
+  await until(() => reads.length === 4)
+  reads[3]?.resolve()
+  await until(() => reads.length === 5)
+  t.notOk(await isOver(asked[1]))
+  t.equal(handlers.length, 1)
+  clock.advance(50)
+  await until(() => handlers.length === 2)
+  handlers[1]?.resolve()
+  t.match((await asked[1]).headers['cache-status'], /collapsed=\?0/)
+})
+
 t.test('the variants of a URL do not wait for each other in the fleet, and each is loaded once', async (t) => {
   const running: Array<{ readonly language: string, readonly finish: () => void }> = []
   let version = 1
