@@ -59,6 +59,7 @@ export class LogReader {
   #toldState: LogState | undefined
   #number = 0
   #beatAt: Position = { epoch: 0, seq: 0 }
+  #thawedAtMs = -Infinity
   #closed = false
 
   constructor (parts: LogReaderParts) {
@@ -69,7 +70,10 @@ export class LogReader {
       intervalMs: heartbeatMs,
       patienceMs,
       beat: () => { this.#beat() },
-      onThaw: () => { this.doubt() },
+      onThaw: () => {
+        this.#thawedAtMs = clock.now()
+        this.doubt()
+      },
       onSilence: () => {
         // Nobody has said anything.
         if (!rights.has('echo')) return
@@ -140,9 +144,10 @@ export class LogReader {
   }
 
   #stateNow (): LogState {
-    const { client, rights } = this.#parts
+    const { client, clock, patienceMs, rights } = this.#parts
     if (this.#subscribed && rights.has('echo') && this.#settledDoubts === this.#counts.doubts) return 'current'
-    return client.ready && this.#reachable ? 'behind' : 'alone'
+    // Whoever wakes up finds its connections broken, and is not cut off before it could have had new ones.
+    return (client.ready && this.#reachable) || clock.now() - this.#thawedAtMs < patienceMs ? 'behind' : 'alone'
   }
 
   #tellState (): void {

@@ -260,11 +260,12 @@ t.test('a half-open connection is found out by its silence', async (t) => {
 
 t.test('a process that stood still looks at the log before it serves', async (t) => {
   const { server } = await setUp(t)
+  const proxy = await withProxy(t, server)
   const a = boot(t, server.url)
   let frozenMs = 0
   const inner = fakeClock()
   const clock: Clock = { now: () => inner.now() + frozenMs, after: inner.after }
-  const b = boot(t, server.url, { clock })
+  const b = boot(t, proxy.url, { clock })
   await isCurrent(a, b)
   frozenMs += 3000
   t.equal(b.log.state, 'current')
@@ -274,6 +275,16 @@ t.test('a process that stood still looks at the log before it serves', async (t)
   t.equal(await b.log.sync(), true)
   await isCurrent(b)
   t.equal(b.log.health().doubts, doubts + 1)
+
+  frozenMs += 10_000
+  proxy.mode = 'refuse'
+  t.equal(b.log.state, 'behind')
+  await until('it is cut off', async () => !await b.log.sync())
+  t.equal(b.log.state, 'behind', 'who wakes up without a connection may have missed anything')
+  frozenMs += 3000
+  t.equal(b.log.state, 'alone')
+  proxy.mode = 'pass'
+  await isCurrent(b)
   frozenMs -= 8000
   t.equal(b.log.state, 'behind', 'a clock that is set back tells nothing either')
 })
