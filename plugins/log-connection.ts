@@ -3,12 +3,15 @@ import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Clock } from '../lib/clock.ts'
 import { errors } from '../lib/errors.ts'
 import type { CacheEvents } from '../lib/events.ts'
-import { saysRefused } from '../lib/redis/permission.ts'
+import { saysReadOnly, saysRefused } from '../lib/redis/permission.ts'
 
 /** How Redis says that it is there, and that we may not in. */
 const LOCKED = /\b(?:WRONGPASS|NOAUTH)\b|invalid password/
 /** The trouble itself says what to do about it. */
 const OTHER_DATABASE = /cannot be selected/
+
+/** Faults of which somebody has to be told. */
+const TOLD = [errors.FST_ERR_CACHE_PURGES_LOST, errors.FST_ERR_CACHE_REDIS_PERMISSION, errors.FST_ERR_CACHE_REDIS_READ_ONLY] as const
 
 /** A node of a Cluster that hangs makes the connection come and go for as long as it does. */
 const QUIET_MS = 60_000
@@ -18,13 +21,13 @@ export function logConnection (log: FastifyBaseLogger, manager: CacheManager): v
   const say = ({ ready, where, trouble }: CacheEvents['connection']): void => {
     if (ready) log.info(`cache: Redis at ${where} answers; the cache is shared from now on`)
     // That it refuses something is a fault, and told as one.
-    else if (!saysRefused(trouble)) log.warn(`cache: Redis at ${where} does not answer (${trouble}); the cache goes on without it and looks for it in the background`)
+    else if (!saysRefused(trouble) && !saysReadOnly(trouble)) log.warn(`cache: Redis at ${where} does not answer (${trouble}); the cache goes on without it and looks for it in the background`)
   }
   manager.on('connection', seldom(manager.parts.clock, say, ({ ready, where, trouble }, changes) => {
     log.warn(`cache: Redis at ${where} comes and goes: it has changed ${changes} times within the last ${QUIET_MS / 1000} s; now it ${ready ? 'answers' : `does not answer (${trouble})`}`)
   }))
   manager.on('fault', ({ error }) => {
-    if (error instanceof errors.FST_ERR_CACHE_PURGES_LOST || error instanceof errors.FST_ERR_CACHE_REDIS_PERMISSION) log.warn(`cache: ${error.message}`)
+    if (error instanceof Error && TOLD.some((kind) => error instanceof kind)) log.warn(`cache: ${error.message}`)
   })
 }
 

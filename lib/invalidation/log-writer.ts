@@ -1,9 +1,10 @@
-import type { Clock, Milliseconds } from '../clock.ts'
+import type { Clock, EpochMs, Milliseconds } from '../clock.ts'
 import type { Position } from '../entry.ts'
 import type { Mark } from '../keyspace/mark.ts'
 import type { MaybePromise } from '../maybe-promise.ts'
 import type { PurgeReach, Validity } from '../ports/invalidation-log.ts'
 import type { RedisClient } from '../ports/redis-client.ts'
+import { saysReadOnly } from '../redis/permission.ts'
 import { within } from '../resilience/within.ts'
 import { Outbox } from './outbox.ts'
 import type { PurgeScope } from './purge-scope.ts'
@@ -19,6 +20,8 @@ export interface LogWriterParts {
   readonly log: StreamLog
   readonly maxQueued: number
   readonly deadlineMs: Milliseconds
+  /** So long a Redis may be read-only before it is told: while masters change, one is for a moment. */
+  readonly patienceMs: Milliseconds
   readonly rights: Rights
   /** The newest record that this process has applied. */
   readonly position: () => Position
@@ -26,6 +29,8 @@ export interface LogWriterParts {
   readonly onWritten: (records: readonly PlacedRecord[]) => void
   /** Redis would not write down a record of ours, and dropped the log. */
   readonly onUnlogged: () => void
+  /** `readOnly` has changed. */
+  readonly onReadOnly: () => void
 }
 
 /**
@@ -43,6 +48,8 @@ export class LogWriter {
   #drained: Promise<void> | undefined
   #closed = false
   #unlogged = 0
+  #refusedSinceMs: EpochMs | undefined
+  #readOnly: string | undefined
 
   constructor (parts: LogWriterParts) {
     this.#parts = parts
@@ -54,6 +61,8 @@ export class LogWriter {
   /** How many records were sent. */
   get sent (): number { return this.#number }
   get unlogged (): number { return this.#unlogged }
+  /** What a Redis said that has been read-only for long. */
+  get readOnly (): string | undefined { return this.#readOnly }
 
   append (scope: PurgeScope): MaybePromise<PurgeReach> {
     if (this.#closed) return 'here'
@@ -108,12 +117,28 @@ export class LogWriter {
     await Promise.resolve()
     try {
       while (!this.#closed && this.#outbox.size > 0 && this.#canSend) await this.#sendBatch()
-    } catch {
+      this.#refusedSinceMs = undefined
+      this.#tellReadOnly(undefined)
+    } catch (error) {
       // Whatever it is (no answer, read-only, no permission), the names stay queued; a heartbeat tries again.
+      this.#noteReadOnly(error)
     } finally {
       this.#drained = undefined
     }
     if (this.#outbox.size > 0) this.#waiters.giveUp()
+  }
+
+  #noteReadOnly (error: unknown): void {
+    const { clock, patienceMs } = this.#parts
+    if (!(error instanceof Error) || !saysReadOnly(error.message)) return
+    this.#refusedSinceMs ??= clock.now()
+    if (clock.now() - this.#refusedSinceMs >= patienceMs) this.#tellReadOnly(error.message)
+  }
+
+  #tellReadOnly (why: string | undefined): void {
+    const isNews = (why === undefined) !== (this.#readOnly === undefined)
+    this.#readOnly = why
+    if (isNews) this.#parts.onReadOnly()
   }
 
   async #sendBatch (): Promise<void> {

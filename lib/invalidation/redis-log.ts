@@ -32,7 +32,7 @@ export interface RedisLogOptions {
   readonly patienceMs?: Milliseconds
   /** Told of each change of `state`. */
   readonly onState?: (state: LogState) => void
-  /** Told what Redis says when its user may not do all that the log needs, and `undefined` when he may. */
+  /** Told what Redis says when its user may not do all that the log needs, or when it has been read-only for `patienceMs`; and `undefined` when all is well. */
   readonly onRefusal?: (why: string | undefined) => void
   /** Told at the end what this process has purged of which no other will hear: `2 names, 1 pattern`. */
   readonly onLost?: (purges: string) => void
@@ -40,7 +40,7 @@ export interface RedisLogOptions {
 
 export interface RedisLog extends InvalidationLog {
   readonly health: () => RedisLogHealth
-  /** What Redis said to something that its user may not do; until he may, purges travel late or not at all. */
+  /** What Redis said to something that its user may not do, or, for long, to every purge as it is read-only; until that ends, purges travel late or not at all. */
   readonly refusal: string | undefined
 }
 
@@ -64,16 +64,19 @@ export function createRedisLog ({
   const here = new InvalidationIndex({ maxRecords, maxGlobs })
   const history = new SharedHistory({ maxRecords, maxGlobs })
   const applyHere = (scope: PurgeScope): void => { here.add(scope, here.tip + 1, clock.now()) }
-  const rights = new Rights({ clock, pauseMs: heartbeatMs, onRefusal })
+  const rights = new Rights({ clock, pauseMs: heartbeatMs, onRefusal: (why) => { onRefusal(why ?? refusal()) } })
   const log = new StreamLog({ client, names, maxRecords, deadlineMs, rights })
   const common = { client, clock, sender, log, deadlineMs, rights }
   const writer: LogWriter = new LogWriter({
     ...common,
     maxQueued,
+    patienceMs,
     position: () => history.position,
     onWritten: (records) => { reader.written(records) },
-    onUnlogged: () => { reader.doubt() }
+    onUnlogged: () => { reader.doubt() },
+    onReadOnly: () => { onRefusal(refusal()) }
   })
+  const refusal = (): string | undefined => rights.refusal ?? writer.readOnly
   const reader: LogReader = new LogReader({
     ...common,
     names,
@@ -90,7 +93,7 @@ export function createRedisLog ({
     get state () { return reader.state },
     get queued () { return writer.queued },
     get tip () { return here.tip },
-    get refusal () { return rights.refusal },
+    get refusal () { return refusal() },
     ticket: () => ({ at: here.tip, asOf: history.position }),
     judge: (key, marks, since) => here.judge(key, marks, since),
     judgeShared (key, marks, asOf) {

@@ -1,7 +1,7 @@
 import { errors } from '../errors.ts'
 import type { CacheEvents } from '../events.ts'
 import type { LogState } from '../ports/invalidation-log.ts'
-import { refusalKind, type RefusalKind } from '../redis/permission.ts'
+import { refusalKind, saysReadOnly, type RefusalKind } from '../redis/permission.ts'
 
 /** What a connection tells of itself. */
 export interface SharingClient {
@@ -24,11 +24,11 @@ const WHERE_IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/
 
 /**
  * Whether this process shares its purges with others. That Redis answers is not enough: the log must have been read up to
- * its end, and Redis must let us do all that the log needs. Of what it refuses, each kind is told once, until nothing is refused any more.
+ * its end, and Redis must take our purges and let us do all that the log needs. Of what it refuses, each kind is told once, until nothing is refused any more.
  */
 export class Sharing {
   readonly #parts: SharingParts
-  readonly #told = new Set<RefusalKind>()
+  readonly #told = new Set<RefusalKind | 'writes'>()
   #announced = false
 
   constructor (parts: SharingParts) {
@@ -48,10 +48,11 @@ export class Sharing {
   /** Redis has refused something. */
   refused (why: string): void {
     const { client, cure, onFault } = this.#parts
-    const kind = refusalKind(why)
+    const kind = saysReadOnly(why) ? 'writes' : refusalKind(why)
+    const what = why.replace(WHERE_IN_SCRIPT, '')
     if (!this.#told.has(kind)) {
       this.#told.add(kind)
-      onFault(new errors.FST_ERR_CACHE_REDIS_PERMISSION(client.where, why.replace(WHERE_IN_SCRIPT, ''), cure(kind)))
+      onFault(kind === 'writes' ? new errors.FST_ERR_CACHE_REDIS_READ_ONLY(client.where, what) : new errors.FST_ERR_CACHE_REDIS_PERMISSION(client.where, what, cure(kind)))
     }
     this.look()
   }

@@ -15,6 +15,11 @@ export function saysRefused (text: string): boolean {
   return REFUSED.test(text)
 }
 
+/** Whether Redis takes no writes from anybody: a replica, or a master that has become one. In a script it says so in the middle. */
+export function saysReadOnly (text: string): boolean {
+  return /\bREADONLY\b/.test(text)
+}
+
 /** What Redis has refused: a command, the name of a key, or that of a channel. */
 export type RefusalKind = 'commands' | 'keys' | 'channels'
 

@@ -195,6 +195,25 @@ t.test('F21 what is refused is asked for less and less often, and at once on a n
   t.same(refusals.slice(1), [undefined])
 })
 
+t.test('F13 a Redis that stays read-only is told once, with the cure, and again when it has taken writes meanwhile', async (t) => {
+  const { server, admin, allow } = await setUp(t)
+  await allow(ALL)
+  const { app, lines, faults } = await shop(t, server)
+  const told = (): string[] => lines().filter((line) => line.includes('READONLY'))
+  const reach = async (): Promise<string> => (await app.cache.invalidate({ tags: ['t'] })).reach
+  await holds(async () => await reach() === 'everywhere')
+  for (const times of [1, 2]) {
+    await admin.replicaof('127.0.0.1', 1)
+    await holds(async () => await reach() === 'here' && told().length === times)
+    t.match(told().at(-1), /takes no writes \(READONLY [^)]*\)\..*purges of this instance hold here and wait.*REPLICAOF NO ONE/)
+    t.match(faults.at(-1), { where: 'redis', error: { code: 'FST_ERR_CACHE_REDIS_READ_ONLY', statusCode: 503 } })
+    t.ok(app.cache.parts.log.queued > 0)
+    await admin.replicaof('NO', 'ONE')
+    await holds(async () => app.cache.parts.log.queued === 0 && await reach() === 'everywhere')
+    t.equal(told().length, times)
+  }
+})
+
 t.test('F21 no lease is taken that cannot be given back', async (t) => {
   const { server, admin, allow } = await setUp(t)
   await allow(`${ALL} -evalsha`)
