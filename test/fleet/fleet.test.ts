@@ -104,6 +104,7 @@ t.test('four processes, one Redis', async (t) => {
       t.comment(`the next one led after ${Date.now() - killedAt} ms`)
       release()
       const answers = await Promise.all(crowds)
+      t.comment(`slowest ${Math.max(...answers.map((crowd) => crowd?.slowestMs ?? 0)).toFixed(0)} ms`)
       t.same(answers.map((crowd) => crowd?.statuses), members.map((member) => member === leader ? undefined : [200]))
       t.equal(runsOf('orphan').length, 2, 'one after the other, never two at once')
     })
@@ -134,7 +135,7 @@ t.test('four processes, one Redis', async (t) => {
       }
       const figures = await race(members, keys, table, { forMs: raceMs, random: randomFrom(seed), settled })
       const travelMs = Math.max(0, ...figures.stale.map(({ dueForMs }) => dueForMs))
-      t.comment(`${figures.reads} reads, ${figures.purges} purges, ${figures.stale.length} stale reads, the last ${travelMs.toFixed(1)} ms after the purge was acknowledged`)
+      t.comment(`${figures.reads} reads, the slowest ${figures.slowestMs.toFixed(0)} ms, ${figures.purges} purges, ${figures.stale.length} stale reads, the last ${travelMs.toFixed(1)} ms after the purge was acknowledged`)
       // Milliseconds, on a machine that has time; news that were lost would be missed for minutes.
       t.same(figures.stale.filter(({ dueForMs }) => strict || dueForMs > 3000), [], `seed ${seed}`)
       t.same(figures.staleAtEnd, [], `seed ${seed}`)

@@ -6,6 +6,8 @@ import { startRedis, type TestRedis } from './redis-server.ts'
 
 export interface TestCluster {
   readonly masters: readonly TestRedis[]
+  /** In the order of their masters. */
+  readonly replicas: readonly TestRedis[]
   readonly nodes: ReadonlyArray<{ readonly host: string, readonly port: number }>
   readonly stop: () => Promise<void>
 }
@@ -38,6 +40,7 @@ export async function startCluster ({ replicas = false } = {}): Promise<TestClus
   for (const client of clients) client.disconnect()
   return {
     masters: servers.slice(0, 3),
+    replicas: servers.slice(3),
     nodes: servers.map(({ host, port }) => ({ host, port })),
     stop: async () => { await Promise.all(servers.map(async (server) => { await server.stop() })) }
   }

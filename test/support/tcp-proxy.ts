@@ -3,10 +3,11 @@ import { connect, createServer, type Socket } from 'node:net'
 /**
  * What the network between a client and its server does:
  * `pass` forwards; `blackhole` swallows both directions; `drop-replies` delivers requests and swallows answers;
+ * `no-news` swallows what belongs to connections that have subscribed, both ways, and forwards the rest;
  * `hold` keeps everything until the mode is another; `refuse` closes every connection at once; a number delays every
  * chunk by so many milliseconds.
  */
-export type ProxyMode = 'pass' | 'blackhole' | 'drop-replies' | 'hold' | 'refuse' | number
+export type ProxyMode = 'pass' | 'blackhole' | 'drop-replies' | 'no-news' | 'hold' | 'refuse' | number
 
 export interface TcpProxy {
   readonly port: number
@@ -21,11 +22,14 @@ export interface TcpProxy {
 
 export async function startTcpProxy (targetPort: number): Promise<TcpProxy> {
   const pairs = new Set<readonly [Socket, Socket]>()
+  const subscribed = new WeakSet<Socket>()
   let mode: ProxyMode = 'pass'
   const held: Array<() => void> = []
 
   const forward = (from: Socket, to: Socket, isReply: boolean): void => {
-    from.on('data', (chunk) => {
+    from.on('data', (chunk: Buffer) => {
+      if (!isReply && /subscribe/i.test(chunk.toString('latin1'))) subscribed.add(from).add(to)
+      if (mode === 'no-news' && subscribed.has(from)) return
       if (mode === 'blackhole' || (isReply && mode === 'drop-replies')) return
       if (mode === 'hold') held.push(() => { if (to.writable) to.write(chunk) })
       else if (typeof mode === 'number') setTimeout(() => { if (to.writable) to.write(chunk) }, mode)

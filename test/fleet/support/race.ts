@@ -25,7 +25,7 @@ export class VersionTable {
 }
 
 export interface StaleRead { readonly what: string, readonly got: number, readonly due: number, readonly dueForMs: number }
-export interface RaceFigures { reads: number, purges: number, stale: StaleRead[], staleAtEnd: string[] }
+export interface RaceFigures { reads: number, purges: number, stale: StaleRead[], staleAtEnd: string[], slowestMs: number }
 
 const any = <T>(list: readonly T[], random: () => number): T => list[Math.floor(random() * list.length)] as T
 
@@ -44,7 +44,7 @@ export async function readVersion (member: Member, kind: 'response' | 'data', ke
 
 /** Readers on every member, one writer, and a watchful eye. */
 export async function race (members: readonly Member[], keys: readonly string[], table: VersionTable, { forMs, random, settled }: { forMs: number, random: () => number, settled: () => Promise<void> }): Promise<RaceFigures> {
-  const figures: RaceFigures = { reads: 0, purges: 0, stale: [], staleAtEnd: [] }
+  const figures: RaceFigures = { reads: 0, purges: 0, stale: [], staleAtEnd: [], slowestMs: 0 }
   const endAt = performance.now() + forMs
   // A machine that is busy takes longer over the same.
   const isOver = (): boolean => performance.now() >= endAt && figures.reads > 50 && figures.purges > 10
@@ -54,7 +54,9 @@ export async function race (members: readonly Member[], keys: readonly string[],
       const kind = any(['response', 'data'] as const, random)
       const due = table.due(key)
       const dueForMs = table.dueForMs(key)
+      const askedAt = performance.now()
       const got = await readVersion(member, kind, key)
+      figures.slowestMs = Math.max(figures.slowestMs, performance.now() - askedAt)
       figures.reads++
       if (got < due) figures.stale.push({ what: `${kind} ${key} at ${member.name}`, got, due, dueForMs })
     }

@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 
@@ -8,14 +6,11 @@ import { createLocalLog } from '../../../lib/invalidation/local-log.ts'
 import { createRedisKeys } from '../../../lib/keyspace/redis-key.ts'
 import { createRedisLeases } from '../../../lib/leases/redis-leases.ts'
 import { storeContract } from '../../../lib/ports/contract/store-contract.ts'
-import type { RedisConnection } from '../../../lib/redis/connection.ts'
 import { openRedis } from '../../../lib/redis/open.ts'
 import { RedisCache } from '../../../lib/stores/redis.ts'
 import { entryOf } from '../../support/entries.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
-import { loopMs } from '../../support/loop-time.ts'
 import { startCluster } from '../../support/redis-cluster.ts'
-import { startSentinels } from '../../support/redis-sentinel.ts'
 import { tapTest } from '../../support/tap-test.ts'
 import { freePort } from '../../support/redis-server.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
@@ -29,21 +24,8 @@ process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { er
 /** For what is not about time, of a connection or of one call: a machine that is busy is no silent Redis. */
 const PATIENT = { deadlineMs: 10_000 }
 
-/** How long a write takes to succeed again, and how long the slowest caller waited meanwhile. */
-async function recovery (redis: RedisConnection, key: string): Promise<{ backMs: number, slowestMs: number }> {
-  const startedAt = performance.now()
-  let slowestMs = 0
-  for (;;) {
-    const calledAt = loopMs()
-    const ok = await redis.call(['SET', key, 'v', 'PX', 60_000], { deadlineMs: 1000 }).then(() => true, () => false)
-    slowestMs = Math.max(slowestMs, loopMs() - calledAt)
-    if (ok) return { backMs: performance.now() - startedAt, slowestMs }
-    await sleep(10)
-  }
-}
-
 t.test('Cluster', async (t) => {
-  const cluster = await startCluster({ replicas: true })
+  const cluster = await startCluster()
   const redis = openRedis({ cluster: cluster.nodes }, PATIENT)
   t.teardown(async () => { await redis.close(); await cluster.stop() })
   t.equal(await redis.opened({ withinMs: 60_000 }), true)
@@ -114,26 +96,14 @@ t.test('Cluster', async (t) => {
     await subscriber.close()
   })
 
-  await t.test('a master that hangs is replaced, and the others go on', async (t) => {
+  await t.test('a master that hangs does not take the rest of a batch with it', async (t) => {
     // Slot 0 to 5460 belong to the first master; `b` lies there, `c` does not.
     const [first] = cluster.masters
     await redis.batch([['SET', 'b', 1], ['SET', 'c', 1]])
     first?.freeze()
     const outcomes = await redis.batch([['GET', 'b'], ['GET', 'c']], { deadlineMs: 1000 })
-    t.same(outcomes.map(({ ok }) => ok), [false, true], 'nor does it take the rest of a batch with it')
-    const [gone, other] = await Promise.all([recovery(redis, 'b'), recovery(redis, 'c')])
-    t.comment(`slot of the frozen master back after ${gone.backMs.toFixed(0)} ms, slowest call ${gone.slowestMs.toFixed(0)} ms; other slots ${other.backMs.toFixed(0)} ms`)
-    t.ok(gone.slowestMs < 5000)
+    t.same(outcomes.map(({ ok }) => ok), [false, true])
     first?.thaw()
-  })
-
-  await t.test('a master that dies is replaced', async (t) => {
-    // The second master has slot 5461 to 10922, and in it `c`.
-    await cluster.masters[1]?.kill()
-    const { backMs, slowestMs } = await recovery(redis, 'c')
-    t.comment(`slot of the dead master back after ${backMs.toFixed(0)} ms, slowest call ${slowestMs.toFixed(0)} ms`)
-    t.ok(slowestMs < 5000)
-    t.same((await redis.batch([['GET', 'b'], ['GET', 'c']])).map(({ ok }) => ok), [true, true])
   })
 })
 
@@ -189,27 +159,4 @@ t.test('a Cluster that is not there blocks nobody', async (t) => {
   t.equal(await redis.opened({ withinMs: 50 }), false)
   await t.rejects(redis.call(['GET', 'k']), { code: 'FST_ERR_CACHE_REDIS_UNAVAILABLE' })
   await redis.close()
-})
-
-t.test('Sentinel: the successor of a master that hangs is found', async (t) => {
-  const set = await startSentinels()
-  const redis = openRedis({ sentinels: [...set.sentinels], name: set.name }, { deadlineMs: 1000 })
-  t.teardown(async () => { await redis.close(); await set.stop() })
-  t.equal(await redis.opened({ withinMs: 60_000, required: true }), true)
-  await redis.call(['SET', 'k', 'v'], PATIENT)
-  let subscribed = 0
-  const heard: string[] = []
-  const subscriber = redis.subscriber()
-  subscriber.start(['news'], { message: (_channel, message) => heard.push(message.toString()), subscribed: () => { subscribed++ }, lost: () => {} })
-  await holds(() => subscribed === 1)
-  t.equal(await redis.call(['WAIT', 1, 0], { deadlineMs: 60_000 }), 1, 'the replica has it')
-  set.master.freeze()
-  const { backMs, slowestMs } = await recovery(redis, 'k2')
-  t.comment(`Sentinel: writes back after ${backMs.toFixed(0)} ms, slowest call ${slowestMs.toFixed(0)} ms`)
-  t.ok(slowestMs < 5000)
-  t.equal(await redis.call(['GET', 'k'], PATIENT), 'v')
-  subscriber.reconnect()
-  await holds(() => subscribed === 2)
-  await holds(async () => { await redis.call(['PUBLISH', 'news', 'x'], PATIENT); return heard.length > 0 })
-  t.pass('the subscriber moved as well')
 })
