@@ -1,3 +1,4 @@
+import { PagedArray } from './paged-array.ts'
 import type { Policy } from './policy.ts'
 import { SlotLinks, SlotQueue } from './slot-queue.ts'
 
@@ -17,7 +18,7 @@ const MAX_USES = 64
 export class LfuPolicy implements Policy {
   readonly #links: SlotLinks
   readonly #uses: Uint32Array
-  readonly #rankOf: Array<Rank | undefined> = []
+  readonly #rankOf = new PagedArray<Rank | undefined>()
   readonly #aging: boolean
   readonly #maxUses: number
   #lowest: Rank | undefined
@@ -36,7 +37,7 @@ export class LfuPolicy implements Policy {
   }
 
   used (slot: number): void {
-    const rank = this.#rankOf[slot]
+    const rank = this.#rankOf.get(slot)
     if (rank === undefined) return
     const uses = Math.min((this.#uses[slot] ?? 0) + 1, this.#maxUses)
     this.#uses[slot] = uses
@@ -51,10 +52,10 @@ export class LfuPolicy implements Policy {
   }
 
   removed (slot: number): void {
-    const rank = this.#rankOf[slot]
+    const rank = this.#rankOf.get(slot)
     if (rank === undefined) return
     rank.slots.remove(slot)
-    this.#rankOf[slot] = undefined
+    this.#rankOf.set(slot, undefined)
     if (rank.slots.length === 0) this.#unlink(rank)
   }
 
@@ -77,7 +78,7 @@ export class LfuPolicy implements Policy {
     }
     const rank = higher?.priority === priority ? higher : this.#insert(priority, lower, higher)
     rank.slots.push(slot)
-    this.#rankOf[slot] = rank
+    this.#rankOf.set(slot, rank)
   }
 
   #insert (priority: number, lower: Rank | undefined, higher: Rank | undefined): Rank {

@@ -1,25 +1,27 @@
 import type { BoundedMap, Bounds, Held, OnDisplaced } from './bounded-map.ts'
 import { Displaced } from './displaced.ts'
+import { PartedMap } from './parted-map.ts'
 import type { Policy } from './policy.ts'
 import { Slots } from './slots.ts'
 
 /** A bounded map that asks a policy of this folder who makes room. */
 export class PolicedMap<N extends Held> implements BoundedMap<N> {
-  readonly #nodes = new Map<string, N>()
+  readonly #nodes: PartedMap<N>
   readonly #slots = new Slots<N>()
   readonly #policy: Policy
   readonly #bounds: Bounds
   readonly #displaced: Displaced<N>
   #bytes = 0
 
-  constructor (policy: Policy, bounds: Bounds, onDisplaced: OnDisplaced<N>) {
+  constructor (policy: Policy, bounds: Bounds, onDisplaced: OnDisplaced<N>, parts: number) {
+    this.#nodes = new PartedMap(parts)
     this.#policy = policy
     this.#bounds = bounds
     this.#displaced = new Displaced(onDisplaced)
   }
 
   get size (): number {
-    return this.#nodes.size
+    return this.#slots.taken
   }
 
   get bytes (): number {
@@ -43,7 +45,7 @@ export class PolicedMap<N extends Held> implements BoundedMap<N> {
   add (node: N): void {
     const { maxEntries, maxBytes } = this.#bounds
     // Room first: a newcomer has no record yet, and most policies would choose it.
-    while (this.#nodes.size >= maxEntries) this.#drop(this.#policy.displace(), 'entries')
+    while (this.size >= maxEntries) this.#drop(this.#policy.displace(), 'entries')
     while (this.#bytes + node.bytes > maxBytes) this.#drop(this.#policy.displace(), 'bytes')
     this.#slots.take(node)
     this.#nodes.set(node.key, node)

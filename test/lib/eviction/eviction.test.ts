@@ -6,6 +6,7 @@ import { FrequencySketch } from '../../../lib/eviction/frequency-sketch.ts'
 import { Ghost } from '../../../lib/eviction/ghost.ts'
 import { keyHash } from '../../../lib/eviction/key-hash.ts'
 import { OrderedMap } from '../../../lib/eviction/ordered-map.ts'
+import { partOf, partsFor } from '../../../lib/eviction/parts.ts'
 import { readTrace, traceMissing } from '../../support/traces.ts'
 
 const POLICIES: ReadonlyArray<readonly [name: string, policy: EvictionPolicyName, lfuAging: boolean]> = [
@@ -48,8 +49,8 @@ t.test('a recorded December of a shop, with room for a tenth of its pages, gives
 })
 
 for (const [name, policy, lfuAging] of POLICIES) {
-  const make = (maxEntries: number, maxBytes: number, onDisplaced = (_node: Held, _cause: string): void => {}): BoundedMap<Held> =>
-    createBoundedMap<Held>(policy, { maxEntries, maxBytes }, onDisplaced, lfuAging)
+  const make = (maxEntries: number, maxBytes: number, onDisplaced = (_node: Held, _cause: string): void => {}, parts = 1): BoundedMap<Held> =>
+    createBoundedMap<Held>(policy, { maxEntries, maxBytes }, onDisplaced, lfuAging, parts)
 
   t.test(`${name} keeps its bounds and its books, whatever happens`, async (t) => {
     const key = fc.nat(30).map((n) => `k${n}`)
@@ -64,13 +65,13 @@ for (const [name, policy, lfuAging] of POLICIES) {
       // From a hundred entries on S3-FIFO is itself.
       fc.record({ maxEntries: fc.constant(100), maxBytes: fc.integer({ min: 60, max: 400 }) })
     )
-    fc.assert(fc.property(bounds, fc.array(step, { maxLength: 200, size: 'max' }), ({ maxEntries, maxBytes }, steps) => {
+    fc.assert(fc.property(bounds, fc.constantFrom(1, 4), fc.array(step, { maxLength: 200, size: 'max' }), ({ maxEntries, maxBytes }, parts, steps) => {
       const model = new Map<string, Held>()
       const map = make(maxEntries, maxBytes, (gone, cause) => {
         if (model.get(gone.key) !== gone) throw new Error(`${gone.key} left twice, or was never there`)
         model.delete(gone.key)
         if (cause === 'entries' && model.size < maxEntries - 1) throw new Error('there was room for the entry')
-      })
+      }, parts)
       for (const one of steps) {
         const held = model.get(one.key)
         if (map.peek(one.key) !== held) throw new Error(`${one.key}: the map and its reports disagree`)
@@ -95,8 +96,8 @@ for (const [name, policy, lfuAging] of POLICIES) {
         if (walked.length !== nodes.length || walked.some((found) => model.get(found.key) !== found)) throw new Error('the slots are wrong')
         if (nodes.some((found) => map.at(found.slot) !== found)) throw new Error('a node does not stand in its slot')
       }
-    }), { numRuns: 200 })
-    t.pass('in 200 sequences')
+    }), { numRuns: 400 })
+    t.pass('in 400 sequences')
   })
 
   t.test(`${name} lets a listener come back with calls of its own`, async (t) => {
@@ -135,6 +136,63 @@ t.test('lru lets go of what was used longest ago, fifo of what came first', asyn
     map.peek('b')
     touch(map, 'd')
     t.same(heldBy(map, 'a', 'b', 'c', 'd'), left, policy)
+  }
+})
+
+t.test('lru and fifo in parts let go of the same, in the same order, as a single list', async (t) => {
+  const bounds = fc.record({ maxEntries: fc.integer({ min: 1, max: 25 }), maxBytes: fc.integer({ min: 20, max: 200 }) })
+  const call = fc.record({ do: fc.constantFrom('use', 'use', 'use', 'write', 'remove'), key: fc.nat(40).map((n) => `k${n}`), size: fc.integer({ min: 1, max: 20 }) })
+  fc.assert(fc.property(fc.constantFrom('lru', 'fifo'), bounds, fc.array(call, { maxLength: 300, size: 'max' }), (policy, bounds, calls) => {
+    const [whole, cut] = [1, 8].map((parts) => {
+      const gone: string[] = []
+      const map = createBoundedMap<Held>(policy, bounds, ({ key }, cause) => { gone.push(`${key} for the ${cause}`) }, true, parts)
+      for (const { do: what, key, size } of calls) {
+        const held = what === 'use' ? map.get(key) : map.peek(key)
+        if (held === undefined) map.add(node(key, size))
+        else if (what === 'write') map.reweigh(held, size)
+        else if (what === 'remove') map.remove(held)
+      }
+      return gone.join()
+    })
+    if (whole !== cut) throw new Error(`${whole} became ${cut}`)
+  }), { numRuns: 500 })
+  t.pass('in 500 sequences')
+})
+
+t.test('a flood of keys that all fall into one part makes room within that part', async (t) => {
+  const flood: string[] = []
+  for (let n = 0; flood.length < 500; n++) if (partOf(`k${n}`, 8) === 0) flood.push(`k${n}`)
+  const elsewhere = Array.from({ length: 20 }, (_, n) => `other${n}`).filter((key) => partOf(key, 8) !== 0)
+  for (const policy of ['lru', 'fifo'] as const) {
+    let gone = 0
+    const map = createBoundedMap<Held>(policy, { maxEntries: 400, maxBytes: 1000 }, () => { gone++ }, true, 8)
+    touch(map, ...elsewhere, ...flood)
+    t.ok(map.size < 200, `${map.size} are held`)
+    t.equal(map.size + gone, elsewhere.length + flood.length)
+    t.equal(map.bytes, map.size)
+    t.same(heldBy(map, ...elsewhere), elsewhere, policy)
+    t.same(heldBy(map, ...flood), flood.slice(-map.size + elsewhere.length), 'the last of the flood are there')
+  }
+})
+
+t.test('no Map under a large memory holds so many keys that its copying is felt', async (t) => {
+  t.equal(partsFor(10_000), 1, 'the default is spared the hash')
+  const every = Map.prototype
+  const { set } = every
+  t.teardown(() => { every.set = set })
+  for (const [, policy, lfuAging] of POLICIES) {
+    const largest = new Map<unknown, number>()
+    every.set = function (key: unknown, value: unknown) {
+      set.call(this, key, value)
+      if (typeof key === 'string' && key.startsWith('watched')) set.call(largest, this, Math.max(this.size, largest.get(this) ?? 0))
+      return this
+    }
+    const map = createBoundedMap<Held>(policy, { maxEntries: 100_000, maxBytes: 1e9 }, () => {}, lfuAging)
+    for (let n = 0; n < 120_000; n++) map.add(node(`watched${n}`))
+    every.set = set
+    t.equal(map.size, 100_000, `${policy} is full to the last entry`)
+    t.equal(largest.size, 16)
+    t.ok(Math.max(...largest.values()) <= 8192, `the largest part held ${Math.max(...largest.values())}`)
   }
 })
 
