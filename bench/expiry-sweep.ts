@@ -60,15 +60,20 @@ async function measure ({ policy, what }: Subject): Promise<Figures> {
   const observer = new PerformanceObserver(note)
   observer.observe({ entryTypes: ['gc'] })
   let aheadMs = 0
+  /** The first pass waits until the memory is full. */
+  let begin = (): void => {}
   let over = (): void => {}
   const passed = new Promise<void>((resolve) => { over = resolve })
   const clock: Clock = {
     now: () => systemClock.now() + aheadMs,
     after: (delayMs, task) => {
-      if (slices.length > 0 && delayMs === INTERVAL_MS) over()
+      if (aheadMs === 0) {
+        begin = task
+        return { cancel: () => {} }
+      }
+      if (delayMs === INTERVAL_MS) over()
       return systemClock.after(delayMs, () => {
-        const slice = measured(task)
-        if (aheadMs > 0) slices.push(slice)
+        slices.push(measured(task))
         if (cache.usage()[0].entries === 0) over()
       }, { keepAlive: true })
     }
@@ -88,6 +93,7 @@ async function measure ({ policy, what }: Subject): Promise<Figures> {
   if (what.startsWith('nothing')) for (let n = 0; n < 100; n++) await log.append({ patterns: [`*:${n}?x`] })
   aheadMs = LIFE_MS
   const begunMs = performance.now()
+  slices.push(measured(begin))
   await passed
   const passMs = performance.now() - begunMs
   await cache.close()
