@@ -15,8 +15,8 @@ export interface TestSentinels {
   readonly stop: () => Promise<void>
 }
 
-/** A master, its replica and three sentinels that notice within a second. */
-export async function startSentinels (): Promise<TestSentinels> {
+/** A master, its replica and three sentinels that notice within a second, or do as they are told. */
+export async function startSentinels ({ downAfterMs = 1000 } = {}): Promise<TestSentinels> {
   const master = await startRedis()
   const replica = await startRedis(['--replicaof', '127.0.0.1', String(master.port)])
   const dir = await mkdtemp(join(tmpdir(), 'response-cache-sentinel-'))
@@ -25,7 +25,7 @@ export async function startSentinels (): Promise<TestSentinels> {
     const file = join(dir, `${index}.conf`)
     await writeFile(file, [
       `port ${port}`, 'bind 127.0.0.1', `dir ${dir}`, `sentinel monitor mymaster 127.0.0.1 ${master.port} 2`,
-      'sentinel down-after-milliseconds mymaster 1000', 'sentinel failover-timeout mymaster 3000', ''
+      `sentinel down-after-milliseconds mymaster ${downAfterMs}`, 'sentinel failover-timeout mymaster 3000', ''
     ].join('\n'))
     return { host: '127.0.0.1', port, ...await launch([file, '--sentinel']) }
   }))
