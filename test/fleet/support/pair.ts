@@ -50,10 +50,18 @@ export async function startPair (): Promise<Pair> {
     await sleep(LAG_MS)
     if (fate === 'hangs') server.freeze()
     if (fate === 'dies') await server.kill()
-    // Refused as long as the Sentinels do not know that the replica is fit for it.
-    await until('the failover begins', async () => await sentinels[0]?.call('SENTINEL', 'FAILOVER', set.name).catch(() => 'not yet') === 'OK')
     const port = String(replica.server.port)
-    await until('all Sentinels agree', async () => (await Promise.all(sentinels.map(async (sentinel) => await sentinel.call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', set.name) as string[]))).every(([, at]) => at === port))
+    const knows = async (sentinel: Redis | undefined): Promise<{ readonly done: boolean, readonly busy: boolean }> => {
+      const text = String(await sentinel?.call('SENTINEL', 'MASTER', set.name))
+      return { done: text.includes(`,port,${port},`), busy: text.includes('failover_in_progress') }
+    }
+    // Refused as long as they do not know that the replica is fit for it, and given up when they cannot reach it in time.
+    await until('the failover is done', async () => {
+      const { done, busy } = await knows(sentinels[0])
+      if (!done && !busy) await sentinels[0]?.call('SENTINEL', 'FAILOVER', set.name).catch(() => {})
+      return done
+    })
+    await until('all Sentinels agree', async () => (await Promise.all(sentinels.map(knows))).every(({ done }) => done))
     // Sentinel does the same to an old master, only later.
     if (fate === 'dies') {
       await server.restart(['--replicaof', server.host, port])
