@@ -35,12 +35,14 @@ export function requestHeaderOf (headers: RequestHeaders, name: string): string 
   return value === undefined || typeof value === 'string' ? value : value.join(', ')
 }
 
-/** The fields of a record such as Node's `getHeaders()` gives: numbers become text, what is absent is left out. */
-export function headerListOf (record: Readonly<Record<string, number | HeaderValue | undefined>>): HeaderList {
+/**
+ * The fields of a record such as `getHeaders()` gives. Fastify takes any value and Node writes it as text, so `true`, a date
+ * or `null` is text here too; what is absent is left out.
+ */
+export function headerListOf (record: Readonly<Record<string, unknown>>): HeaderList {
   const list: Array<readonly [string, HeaderValue]> = []
   for (const [name, value] of Object.entries(record)) {
-    if (value === undefined) continue
-    list.push([name.toLowerCase(), typeof value === 'number' ? String(value) : typeof value === 'string' ? value : [...value]])
+    if (value !== undefined) list.push([name.toLowerCase(), Array.isArray(value) ? value.map(String) : String(value)])
   }
   return list
 }
