@@ -4,9 +4,9 @@
  *   directive = token [ "=" ( token / quoted-string ) ]
  *
  * A member that does not fit this grammar is searched for words: whoever writes `max-age=60; private` means private.
- * So no-store, private and no-cache count in every spelling, while numbers count only in the right one. A directive
- * inside the quoted string of another is text, unless the string is never closed. Every character is looked at a bounded
- * number of times, and a value beyond the cap forbids storing.
+ * So no-store, private, no-cache and what forbids stale use count in every spelling, while numbers count only in the right
+ * one. A directive inside the quoted string of another is text, unless the string is never closed. Every character is looked
+ * at a bounded number of times, and a value beyond the cap forbids storing.
  */
 import type { Seconds } from '../clock.ts'
 import { parseDeltaSeconds } from './delta-seconds.ts'
@@ -48,7 +48,7 @@ const DIRECTIVE = /^([!#$%&'*+\-.^_`|~\dA-Za-z]+)(?:=(?:([!#$%&'*+\-.^_`|~\dA-Za
 
 /** What forbids, by its letters alone: `'private'`, `no_store` and `nocache` are tokens too, and can mean only one thing. */
 const RESTRICTIONS: ReadonlyMap<string, string> = new Map([
-  ['nostore', 'no-store'], ['nocache', 'no-cache'], ['private', 'private']
+  ['nostore', 'no-store'], ['nocache', 'no-cache'], ['private', 'private'], ['mustrevalidate', 'must-revalidate'], ['proxyrevalidate', 'proxy-revalidate']
 ])
 
 /**

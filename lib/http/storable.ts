@@ -78,7 +78,7 @@ export function judgeStorable (input: StorableInput): StoreVerdict {
   if (status === 206 && (input.storeParts !== true || partOf(headers) === undefined)) return refuse('partial')
   if (status < 200 || status > 599 || status === 304) return refuse('status', String(status))
   // §5.2.2.3: must-understand limits storing to known statuses, and there it overrules no-store.
-  const understood = cacheControl.grants('must-understand') && UNDERSTOOD_STATUSES.has(status)
+  const understood = cacheControl.grants('must-understand') && cacheControl.bare('must-understand') && UNDERSTOOD_STATUSES.has(status)
   if (cacheControl.has('must-understand') && !understood) return refuse('status', `${status}; must-understand`)
   if (cacheControl.has('no-store') && !understood) return refuse('no-store')
   if (cacheControl.unqualified('private')) return refuse('private')

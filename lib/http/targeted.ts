@@ -8,18 +8,23 @@ import type { SfBareItem } from './structured-fields.ts'
 
 /**
  * The first valid, non-empty field of an ordered target list (RFC 9213 §2.2); the caller then ignores Cache-Control and
- * Expires. `undefined` when there is none: an empty or unparsable field is ignored as a whole (§2.1).
+ * Expires. `undefined` when there is none: an empty or unparsable field is ignored as a whole (§2.1), while one beyond the
+ * cap of Cache-Control forbids storing like that.
  */
 export function targetedCacheControl (headers: HeaderList, targets: readonly string[]): CacheControl | undefined {
   for (const target of targets) {
     const text = headerOf(headers, target)
-    if (text === undefined || text.length > MAX_CACHE_CONTROL_LENGTH) continue
+    if (text === undefined) continue
+    // Nobody reads all of it, and there may be a no-store among it.
+    if (text.length > MAX_CACHE_CONTROL_LENGTH) return UNREAD
     const dictionary = sfDictionary(text)
     if (dictionary === undefined || dictionary.size === 0) continue
     return cacheControlOf(directivesOf(dictionary))
   }
   return undefined
 }
+
+const UNREAD = parseCacheControl('no-store')
 
 /** By what a response lives. */
 export interface Governing {

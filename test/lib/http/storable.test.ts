@@ -77,6 +77,7 @@ t.test('what is stored, and why not', async (t) => {
     ['must-understand beats no-store for a known status', cc('max-age=60, no-store, must-understand'), {}, 'store'],
     ['must-understand forbids an unknown one', cc('max-age=60, must-understand'), { status: 599, statuses: 'any' }, 'status; 599; must-understand'],
     ['must-understand in a wrong spelling beats nothing', cc('max-age=60, no-store, x;must-understand'), {}, 'status; 200; must-understand'],
+    ['must-understand with an argument is none', cc('max-age=60, no-store, must-understand=1'), {}, 'status; 200; must-understand'],
     ['must-understand does not beat private', cc('max-age=60, private, must-understand'), {}, 'private'],
     ['Set-Cookie', cc('max-age=60', ['set-cookie', ['a=b', 'c=d']]), {}, 'set-cookie'],
     ['Set-Cookie by choice', cc('max-age=60', ['set-cookie', 'a=b']), { storeSetCookie: true }, 'store'],
@@ -148,6 +149,7 @@ t.test('header lists', async (t) => {
   const list = headerListOf({ 'X-A': 1, b: ['1', '2'], c: undefined, d: '' })
   t.same(list, [['x-a', '1'], ['b', ['1', '2']], ['d', '']])
   t.equal(headerOf(list, 'b'), '1, 2')
+  t.same(headerListOf({ a: true, b: null, c: [1, false], d: 0, e: { toString: () => 'text' } }), [['a', 'true'], ['b', 'null'], ['c', ['1', 'false']], ['d', '0'], ['e', 'text']], 'as Node writes what is no text')
   t.equal(headerOf(list, 'c'), undefined)
   t.equal(headerOf([['a', '1'], ['a', ['2', '3']]], 'a'), '1, 2, 3')
 })
