@@ -183,13 +183,15 @@ export class Capture {
     let final: ReplyHeaders = ours
     // The handler of a stream has gone on while it flowed: what it read meanwhile counts as well.
     const finish = (kept: Buffer, judgement: Storing): void => {
+      // A hook behind ours may have withdrawn fields of the handler (RFC 9111 §5.2.2.4, §5.2.2.7).
+      const storable = judgement === first ? headers : stripUnstorable(headers, { cacheControl: judgement.freshness.cacheControl, keepSetCookie: miss.policy.http.storeSetCookie })
       if (bytes !== undefined) {
-        this.#ends.keep(miss, request, { status, headers, body: kept }, judgement, marks, loadMs)
+        this.#ends.keep(miss, request, { status, headers: storable, body: kept }, judgement, marks, loadMs)
         return
       }
       const names = responseMarks(miss, request, reply, kept)
       const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : this.#judge.judge(miss, request, { ...response, bytes: kept }, theirs(final))
-      if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, headers, marks, names) ?? headers, status, kept), body: kept }, last, names, loadMs)
+      if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, storable, marks, names) ?? storable, status, kept), body: kept }, last, names, loadMs)
       else refuse(last.store ? 'tags-failed' : last.reason)
     }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {

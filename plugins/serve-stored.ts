@@ -62,7 +62,8 @@ export function putNotModified ({ headers }: FastifyRequest, reply: FastifyReply
   const own = reply.getHeader('etag')?.toString()
   const lastModified = reply.getHeader('last-modified')?.toString()
   for (const etag of own === undefined ? [own] : [own, ...codings.map((coding) => tagInCoding(own, coding))]) {
-    if (judgeConditional(headers, { status, etag, lastModified, dateMs: nowMs }) === 'full') continue
+    // What has been made this very moment is younger than whatever its client holds, unless its handler says since when it is as it is.
+    if (judgeConditional(headers, { status, etag, lastModified, dateMs: lastModified === undefined ? undefined : nowMs }) === 'full') continue
     if (etag !== own) reply.header('etag', etag)
     reply.code(304).removeHeader('content-length').removeHeader('content-type')
     return true

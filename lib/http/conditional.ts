@@ -11,7 +11,7 @@ export interface StoredValidators {
   readonly etag?: string | undefined
   /** The Last-Modified field as stored. */
   readonly lastModified?: string | undefined
-  /** When the response was born; stands in for a missing Last-Modified (RFC 9111 §4.3.2). */
+  /** When the response was born; stands in for a missing Last-Modified, if the condition names a later second (RFC 9111 §4.3.2). */
   readonly dateMs?: EpochMs | undefined
 }
 
@@ -27,12 +27,11 @@ export function judgeConditional (request: RequestHeaders, stored: StoredValidat
   const ifModifiedSince = requestHeaderOf(request, 'if-modified-since')
   const sinceMs = ifModifiedSince === undefined ? undefined : parseHttpDate(ifModifiedSince, stored.dateMs)
   if (sinceMs === undefined) return 'full'
-  // Date is in whole seconds, and so is what the client has taken from it.
-  const changedMs = stored.lastModified === undefined ? wholeSeconds(stored.dateMs) : parseHttpDate(stored.lastModified, stored.dateMs)
+  // What the client holds may be of the same second as what is stored, and older: a purge in between leaves no trace in a Date.
+  if (stored.lastModified === undefined) return stored.dateMs !== undefined && stored.dateMs < sinceMs ? 'not-modified' : 'full'
+  const changedMs = parseHttpDate(stored.lastModified, stored.dateMs)
   return changedMs !== undefined && changedMs <= sinceMs ? 'not-modified' : 'full'
 }
-
-const wholeSeconds = (ms: EpochMs | undefined): EpochMs | undefined => ms === undefined ? undefined : Math.floor(ms / 1000) * 1000
 
 /** §13.1.2: weak comparison; `*` matches whatever is stored. */
 function noneMatch (ifNoneMatch: string, etag: string | undefined): boolean {

@@ -97,6 +97,7 @@ t.test('a hit is the same as the miss, for every kind of response', async (t) =>
     none: (_request, reply) => reply.code(204).send(),
     null: (_request, reply) => reply.code(200).send(null),
     many: (_request, reply) => reply.header('link', ['</a>; rel=x', '</b>; rel=y']).header('x-number', 1).header('X-Case', 'Kept').send('many'),
+    odd: (_request, reply) => reply.header('x-flag', true).header('x-null', null).header('x-date', new Date(0)).header('x-list', [1, false]).header('age', ['0', 1]).send('odd'),
     moved: (_request, reply) => reply.redirect('/elsewhere', 301),
     203: (_request, reply) => reply.code(203).send('other'),
     stream: (_request, reply) => reply.type('text/plain').send(Readable.from(['one ', 'two ', Buffer.from('thrée')])),
@@ -204,6 +205,12 @@ t.test('conditions are answered from the store, and on the miss that fills it', 
   t.equal((await app.inject('/x')).body, 'page', 'the whole of it was stored')
   t.match((await app.inject({ url: '/x', headers: { range: 'bytes=1-2' } })), { statusCode: 206, body: 'ag' })
   clock.advance(301_000)
+  const was = String((await app.inject('/x')).headers.date)
+  await app.cache.invalidate({ paths: ['/x'] })
+  for (const what of ['the miss', 'the hit']) t.match(await app.inject({ url: '/x', headers: { 'if-modified-since': was } }), { statusCode: 200, body: 'page' }, `${what} after a purge in the same second`)
+  clock.advance(1000)
+  t.equal((await app.inject({ url: '/x', headers: { 'if-modified-since': new Date(clock.now()).toUTCString() } })).statusCode, 304, 'a second later it is known to be the same')
+  clock.advance(300_000)
   t.match(await app.inject({ method: 'HEAD', url: '/dated', headers: { 'if-modified-since': 'Tue, 01 Jan 2030 00:00:00 GMT' } }), { statusCode: 304, body: '' }, 'so it is with a HEAD, by what the handler says')
   await app.close()
 })
@@ -446,6 +453,25 @@ t.test('a response that sets a cookie is never stored, however late the cookie c
         t.match(cacheStatus(answer), /^fwd=uri-miss/, name)
         t.match(answer.headers['set-cookie'], /^a=b/, name)
       }
+      await app.close()
+    }
+  }
+})
+
+t.test('fields that the response withdraws are not stored, however late it says so', async (t) => {
+  const withdrawing = 'max-age=60, private="x-user", no-cache="x-token"'
+  for (const where of ['handler', 'onSend'] as const) {
+    for (const streamed of [false, true]) {
+      const { app } = await cachedApp()
+      app.get('/', { config: { cache: true }, onSend: async (_request, reply, payload) => { if (where === 'onSend') reply.header('cache-control', withdrawing); return payload } }, async (_request, reply) => {
+        reply.headers({ 'x-user': 'ada', 'x-token': '1', 'x-other': '2' })
+        if (where === 'handler') reply.header('cache-control', withdrawing)
+        return await reply.send(streamed ? Readable.from(['page']) : 'page')
+      })
+      t.match((await app.inject('/')).headers, { 'x-user': 'ada', 'x-token': '1' }, where)
+      const hit = await app.inject('/')
+      t.match(cacheStatus(hit), /^hit/, where)
+      t.match(hit.headers, { 'x-user': undefined, 'x-token': undefined, 'x-other': '2', 'cache-control': withdrawing }, where)
       await app.close()
     }
   }
