@@ -10,7 +10,7 @@ export const CONFIGURATIONS = {
   /** The shipped defaults, the handler's headers deciding alone. */
   defaults: { plugin: {}, route: { ttl: 0 } },
   /** The same, and whatever else a handler can say is honoured too. */
-  honouring: { plugin: {}, route: { ttl: 0, http: { targets: ['cdn-cache-control'], shareByDirective: true, storePost: true } } },
+  honouring: { plugin: {}, route: { ttl: 0, http: { targets: ['cdn-cache-control'], shareByDirective: true, storePost: true, storeParts: true } } },
   /** Everything that can be turned on. */
   full: {
     plugin: { credentials: ['authorization'], http: { ignoreLanguageOrder: true, cacheGroups: 'both' } },

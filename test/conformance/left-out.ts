@@ -31,7 +31,7 @@ export const LEFT_OUT: readonly LeftOut[] = [
   },
   {
     why: 'A 206 is not kept unless `storeParts` says so.',
-    in: ['defaults', 'honouring'],
+    in: ['defaults'],
     ids: ['', '-byterange', '-absent', '-suffix'].map((id) => `partial-store-partial-reuse-partial${id}`)
   },
   {
