@@ -73,17 +73,17 @@ t.test('many keys', async (t) => {
   })
 })
 
-t.test('who asks for a thousand keys waits once for a Redis that has fallen silent', async (t) => {
+t.test('however many keys somebody asks for, they wait once for a Redis that has fallen silent', async (t) => {
   const server = await startRedis()
-  const connection = openRedis(server.url, { deadlineMs: 200 })
+  const connection = openRedis(server.url, { deadlineMs: 500 })
   t.teardown(async () => { await connection.close(); await server.stop() })
   await connection.opened({ withinMs: 5000, required: true })
   const log = createLocalLog({ clock: systemClock })
   server.freeze()
   const startedAt = performance.now()
-  const found = await new RedisCache({ client: connection, log }).readMany(Array.from({ length: 1000 }, (_, n) => `k${n}`))
+  const found = await new RedisCache({ client: connection, log }).readMany(Array.from({ length: 10_000 }, (_, n) => `k${n}`))
   const tookMs = performance.now() - startedAt
   server.thaw()
   t.ok(found.every((entry) => entry === undefined))
-  t.ok(tookMs < 1000, `${tookMs} ms instead of ten deadlines`)
+  t.ok(tookMs < 2500, `${tookMs} ms; a deadline for each thousand were 5000`)
 })
