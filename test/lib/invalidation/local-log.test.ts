@@ -10,98 +10,8 @@ import { fakeClock } from '../../support/fake-clock.ts'
 
 const newLog = (limits: { maxRecords?: number, maxGlobs?: number } = {}): InvalidationLog => createLocalLog({ clock: fakeClock(), ...limits })
 
-/** What one record does to one entry that was valid before it. */
-function effect (record: PurgeRecord, key: string, marks: readonly string[] = []): Validity {
-  const log = newLog()
-  const { at } = log.ticket()
-  log.append(record)
-  return log.judge(key, marks, at)
-}
-
-t.test('a purge of a key reaches the entry of that key and every entry built from it', async (t) => {
-  const record = { keys: ['product:1'] }
-  t.equal(effect(record, 'product:1'), 'purged')
-  t.equal(effect(record, 'list', [keyMark('product:2'), keyMark('product:1')]), 'purged')
-  t.equal(effect(record, 'product:12'), 'valid')
-  t.equal(effect(record, 'other', [tagMark('product:1')]), 'valid', 'a tag of the same name is something else')
-  t.equal(effect(record, 'k:product:1'), 'valid')
-})
-
-t.test('a purge of a mark reaches the entries that carry it', async (t) => {
-  const record = { marks: [tagMark('catalog'), tagMark('prices')] }
-  t.equal(effect(record, 'a', [tagMark('x'), tagMark('prices')]), 'purged')
-  t.equal(effect(record, 'catalog', [tagMark('x')]), 'valid')
-  t.equal(effect(record, 'a', [tagMark('catalog2')]), 'valid')
-})
-
-t.test('a pattern reaches keys, and the keys that an entry was built from', async (t) => {
-  for (const pattern of ['product:*', 'pr*uct:*', 'product:[0-9]', 'p?oduct:*', 'product:1']) {
-    t.equal(effect({ patterns: [pattern] }, 'product:1'), 'purged', pattern)
-    t.equal(effect({ patterns: [pattern] }, 'list', [tagMark('x'), keyMark('product:1')]), 'purged', pattern)
-    t.equal(effect({ patterns: [pattern] }, 'list', [tagMark('product:1')]), 'valid', pattern)
-    t.equal(effect({ patterns: [pattern] }, 'produce:1'), 'valid', pattern)
-  }
-  t.equal(effect({ patterns: ['*'] }, 'anything'), 'purged')
-  t.equal(effect({ patterns: ['\\*'] }, 'anything'), 'valid')
-  t.throws(() => newLog().append({ patterns: [''] }), { code: 'FST_ERR_CACHE_PATTERN' })
-})
-
-t.test('a refused record leaves no half of itself behind', async (t) => {
-  const log = newLog()
-  t.throws(() => log.append({ keys: ['a'], patterns: ['[a'] }), { code: 'FST_ERR_CACHE_PATTERN' })
-  t.equal(log.judge('a', [], 0), 'valid')
-  t.equal(log.tip, 0)
-})
-
 t.test('an option that does not exist is refused', async (t) => {
   t.throws(() => createLocalLog({ clock: fakeClock(), maxRecord: 1 } as never), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean maxRecords\?$/ })
-})
-
-t.test('a mark prefix is literal', async (t) => {
-  t.equal(effect({ markPrefixes: ['p:/products/'] }, 'a', ['p:/products/1']), 'purged')
-  t.equal(effect({ markPrefixes: ['p:/products/'] }, 'a', ['p:/products']), 'valid')
-  t.equal(effect({ markPrefixes: ['p:/*'] }, 'a', ['p:/products']), 'valid')
-  t.equal(effect({ markPrefixes: ['p:/*'] }, 'a', ['p:/*/1']), 'purged')
-  t.equal(effect({ markPrefixes: [''] }, 'a'), 'purged', 'an empty prefix is everything')
-})
-
-t.test('prefixes of different lengths do not hide each other', async (t) => {
-  const log = newLog()
-  log.append({ patterns: ['a:*'] })
-  log.append({ patterns: ['a:b:c:*'] })
-  log.append({ patterns: ['a:b:*'] })
-  t.same(['a:1', 'a:b:1', 'a:b:c:1'].map((key) => [0, 1, 2].map((since) => log.judge(key, [], since))), [
-    ['purged', 'valid', 'valid'],
-    ['purged', 'purged', 'purged'],
-    ['purged', 'purged', 'purged']
-  ])
-})
-
-t.test('what is stored after a purge is valid', async (t) => {
-  const log = newLog()
-  log.append({ keys: ['a'], marks: [tagMark('t')], patterns: ['b*', 'b*c'], everything: true })
-  const { at, asOf } = log.ticket()
-  t.equal(log.judge('a', [tagMark('t')], at), 'valid')
-  t.equal(log.judgeShared('bc', [], asOf), 'valid')
-})
-
-t.test('a soft purge makes stale, and a hard one beats it', async (t) => {
-  const clock = fakeClock()
-  const log = createLocalLog({ clock })
-  log.append({ marks: [tagMark('t')], soft: true })
-  const firstMs = clock.now()
-  t.equal(log.judge('a', [tagMark('t')], 0), 'soft')
-  t.equal(log.softPurgedAtMs('a', [tagMark('t')], 0), firstMs)
-  t.equal(log.softPurgedAtMs('a', [tagMark('t')], 1), undefined)
-  clock.advance(5000)
-  log.append({ patterns: ['a*'], soft: true })
-  t.equal(log.softPurgedAtMs('a', [tagMark('t')], 0), firstMs + 5000, 'the newest counts')
-  t.equal(log.softPurgedAtMs('b', [tagMark('t')], 0), firstMs)
-  log.append({ keys: ['a'] })
-  t.equal(log.judge('a', [], 0), 'purged')
-  log.append({ everything: true, soft: true })
-  t.equal(log.judge('a', [], 2), 'purged', 'hard before soft is still hard')
-  t.equal(log.judge('a', [], 3), 'soft')
 })
 
 t.test('a position of another process is believed only inside this log', async (t) => {
@@ -112,13 +22,6 @@ t.test('a position of another process is believed only inside this log', async (
   t.equal(log.judgeShared('b', [], { epoch: 0, seq: 2 }), 'purged', 'ahead of the log')
   t.equal(log.judgeShared('b', [], { epoch: 7, seq: 1 }), 'purged', 'of another log')
   t.equal(log.judgeShared('b', [], { epoch: 0, seq: NaN }), 'purged', 'no position at all')
-})
-
-t.test('a record that names nothing does not move the log', async (t) => {
-  const log = newLog()
-  t.equal(log.append({}), 'everywhere')
-  log.append({ keys: [], marks: [], patterns: [], everything: false, soft: true })
-  t.equal(log.tip, 0)
 })
 
 t.test('with more names than there is room for no purge is forgotten, and little else is lost', async (t) => {
