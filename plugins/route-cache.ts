@@ -173,11 +173,14 @@ export class RouteCache implements Lookup {
     // Patience with Redis: the time of somebody else's handler is not part of it.
     let spentMs = clock.now() - first.askedAtMs
     const lookAgain = async (): Promise<boolean> => {
-      visit = { ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip }
-      const seen = await within(Promise.resolve(this.#responses.lookAgain(key, request.headers)), visit.askedAtMs + patienceMs, clock, undefined)
-      spentMs = clock.now() - visit.askedAtMs
-      found = seen ?? found
-      return seen !== undefined
+      const again: Visit = { ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip }
+      const seen = await within(Promise.resolve(this.#responses.lookAgain(key, request.headers)), again.askedAtMs + patienceMs, clock, undefined)
+      spentMs = clock.now() - again.askedAtMs
+      // What was found before is as old as it was: a purge may have taken it since.
+      if (seen === undefined) return false
+      visit = again
+      found = seen
+      return true
     }
     while (this.#patienceMs(first) > 0) {
       const end = await this.#flights.wait(found.key, this.#patienceMs(first))

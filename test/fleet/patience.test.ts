@@ -303,6 +303,37 @@ t.test('who waits for the load of another spends one deadline on Redis, before i
   t.match((await asked[1]).headers['cache-status'], /collapsed=\?0/)
 })
 
+t.test('what was purged while somebody waited does not stand in for a failure, though Redis no longer says so', async (t) => {
+  const { app, clock, handlers } = await open(t, { strategy: 'redis' })
+  const first = app.inject('/plain')
+  await until(() => handlers.length === 1)
+  handlers[0]?.resolve()
+  await first
+  await until(() => app.cache.getStats().sets === 1)
+  // Past fresh and past stale-while-revalidate.
+  clock.advance(75_000)
+  await onRedis(app.cache)
+  const { store } = app.cache.parts
+  const read = store.read.bind(store)
+  let silent = false
+  store.read = async (key) => silent ? await new Promise(() => {}) : await read(key)
+  const asked = [app.inject('/plain'), app.inject('/plain')] as const
+  await until(() => handlers.length === 2 && app.cache.getStats().coalescedLoads === 1)
+  await app.cache.invalidate({ paths: ['/plain'] })
+  silent = true
+  handlers[1]?.resolve()
+  t.equal((await asked[0]).statusCode, 200)
+  // Redis has its chance to take what the other one has, and then to be asked for it.
+  for (const what of ['stored', 'read']) {
+    t.notOk(await isOver(asked[1]), what)
+    t.equal(handlers.length, 2)
+    clock.advance(DEADLINE_MS)
+  }
+  await until(() => handlers.length === 3)
+  handlers[2]?.reject(new Error('the database is away'))
+  t.equal((await asked[1]).statusCode, 500)
+})
+
 t.test('the variants of a URL do not wait for each other in the fleet, and each is loaded once', async (t) => {
   const running: Array<{ readonly language: string, readonly finish: () => void }> = []
   let version = 1
