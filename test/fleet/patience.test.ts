@@ -58,6 +58,20 @@ async function open (t: Test, options: CachePluginOptions = {}): Promise<Scene> 
   return { app, clock, handlers, runs: () => runs }
 }
 
+/** From now on each read of the store waits for its gate. */
+function heldReads (app: FastifyInstance): Array<Deferred<void>> {
+  const { store } = app.cache.parts
+  const read = store.read.bind(store)
+  const gates: Array<Deferred<void>> = []
+  store.read = async (key) => {
+    const gate = deferred()
+    gates.push(gate)
+    await gate.promise
+    return await read(key)
+  }
+  return gates
+}
+
 async function until (condition: () => boolean): Promise<void> {
   while (!condition()) await turns(1)
 }
@@ -248,15 +262,7 @@ t.test('a list of variants and the variant itself share one deadline', async (t)
   handlers[0]?.resolve()
   await first
   await until(() => app.cache.getStats().sets === 1)
-  const { store } = app.cache.parts
-  const read = store.read.bind(store)
-  const reads: Array<Deferred<void>> = []
-  store.read = async (key) => {
-    const gate = deferred()
-    reads.push(gate)
-    await gate.promise
-    return await read(key)
-  }
+  const reads = heldReads(app)
   const asked = app.inject('/varied')
   await until(() => reads.length === 1)
   clock.advance(DEADLINE_MS - 50)
@@ -270,15 +276,7 @@ t.test('a list of variants and the variant itself share one deadline', async (t)
 
 t.test('who waits for the load of another spends one deadline on Redis, before it and after it', async (t) => {
   const { app, clock, handlers } = await open(t, { strategy: 'redis' })
-  const { store } = app.cache.parts
-  const read = store.read.bind(store)
-  const reads: Array<Deferred<void>> = []
-  store.read = async (key) => {
-    const gate = deferred()
-    reads.push(gate)
-    await gate.promise
-    return await read(key)
-  }
+  const reads = heldReads(app)
   const asked = [app.inject('/plain'), app.inject('/plain')] as const
   await until(() => reads.length === 2)
   clock.advance(DEADLINE_MS - 50)
