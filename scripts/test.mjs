@@ -3,7 +3,7 @@
 // What they need is compiled into .cache/built first, once for all, and each file runs in a plain process. The loaders by which
 // tap's own command compiles and measures coverage would cost every process more than most tests do.
 import { spawn } from 'node:child_process'
-import { cpSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -21,6 +21,7 @@ async function compile () {
   const sources = FOLDERS.flatMap((folder) => readdirSync(folder, { recursive: true }).map((file) => path.join(folder, file)))
     .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
   const outdir = `${BUILT}-${process.pid}`
+  process.once('exit', () => { rmSync(outdir, { recursive: true, force: true }) })
   await build({
     entryPoints: sources,
     outdir,
@@ -56,6 +57,32 @@ async function compile () {
 const root = fileURLToPath(new URL('..', import.meta.url))
 const named = process.argv.slice(2).map((file) => path.relative(root, path.resolve(file)))
 process.chdir(root)
+const unknown = named.filter((file) => !file.endsWith('.ts') || !existsSync(file))
+if (unknown.length > 0) {
+  console.error(`There is no test file ${unknown.join(', ')}`)
+  process.exit(1)
+}
+
+const running = new Set()
+/** Each file has a process group of its own, in which are the servers that it has started. */
+function end (child) {
+  running.delete(child)
+  try { process.kill(-child.pid, 'SIGKILL') } catch {}
+}
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    running.forEach(end)
+    process.exit(1)
+  })
+}
+t.on('spawn', (file) => {
+  file.once('preprocess', (options) => { options.detached = true })
+  file.once('process', (child) => {
+    running.add(child)
+    child.once('exit', () => { end(child) })
+  })
+})
+
 await compile()
 const files = named.length > 0 ? named : readdirSync('test', { recursive: true }).filter((file) => file.endsWith('.test.ts')).map((file) => path.join('test', file)).sort()
 
