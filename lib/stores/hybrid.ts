@@ -7,7 +7,7 @@ import type { Ticket } from '../ports/invalidation-log.ts'
 import { within } from '../resilience/within.ts'
 import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
 import type { MemoryCache } from './memory.ts'
-import type { RedisCache } from './redis.ts'
+import { VALUES_PER_ROUND_TRIP, type RedisCache } from './redis.ts'
 import { WriteBackQueue } from './write-back-queue.ts'
 
 /** The tier, and its own cursor. */
@@ -195,7 +195,7 @@ export class HybridCache extends BaseCache {
   }
 
   async #readManyCaughtUp (keys: readonly string[], counted: boolean): Promise<Array<Entry | undefined>> {
-    const untilMs = this.clock.now() + this.#options.patienceMs
+    const untilMs = this.clock.now() + this.#options.patienceMs * Math.ceil(keys.length / VALUES_PER_ROUND_TRIP)
     const trusted = await this.#trusted()
     const found = keys.map((key) => trusted ? this.#readHere(key, counted) : undefined)
     return trusted ? await within(Promise.resolve(this.#complete(keys, found, counted)), untilMs, this.clock, found) : found

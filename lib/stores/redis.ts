@@ -23,6 +23,8 @@ const BATCH = 500
 const VALUES_PER_BATCH = 100
 /** So many are sent together: a thousand values take one round trip, and none waits so long behind the others that it seems late. */
 const BATCHES_UNDER_WAY = 10
+/** How many values come with one round trip. */
+export const VALUES_PER_ROUND_TRIP = VALUES_PER_BATCH * BATCHES_UNDER_WAY
 /** A server that has no room left is not asked again at once. */
 const PAUSE_WHEN_FULL_MS = 1000
 

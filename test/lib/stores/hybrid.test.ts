@@ -18,6 +18,7 @@ import { entryOf, type EntryShape } from '../../support/entries.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
 import { startRedis } from '../../support/redis-server.ts'
 import { tapTest } from '../../support/tap-test.ts'
+import { startTcpProxy } from '../../support/tcp-proxy.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
 import { until } from '../../support/until.ts'
 
@@ -255,6 +256,38 @@ t.test('a read that has waited for the log leaves Redis what remains of its pati
     clock.advance(1)
     t.same(await answer, found)
   }
+})
+
+t.test('strict, a read of many keys has the patience of one for every thousand', async (t) => {
+  const proxy = await startTcpProxy(server.port)
+  const slow = openRedis(proxy.url, { deadlineMs: 20_000 })
+  t.teardown(async () => { await slow.close(); await proxy.close() })
+  await until('Redis answers', () => slow.ready)
+  const clock = fakeClock()
+  const prefix = `h${++stores}:`
+  const writer = bench({ clock, prefix })
+  const keys = Array.from({ length: 1001 }, (_, n) => `k${n}`)
+  await writer.store.writeMany(keys.map((key) => [key, writer.entry({ value: key }), writer.log.ticket()] as const))
+  for (const [asked, patienceMs] of [[1000, 200], [1001, 400]] as const) {
+    const { store } = bench({ clock, prefix, client: slow, strict: true, patienceMs: 200 })
+    proxy.mode = 'hold'
+    let over = false
+    const answer = Promise.resolve(store.readMany(keys.slice(0, asked))).finally(() => { over = true })
+    await turns(50)
+    clock.advance(patienceMs - 1)
+    await turns()
+    t.notOk(over, `${asked} keys are waited for`)
+    clock.advance(1)
+    t.ok((await answer).every((entry) => entry === undefined))
+    proxy.mode = 'pass'
+  }
+  const { store } = bench({ clock, prefix, client: slow, strict: true, patienceMs: 200 })
+  proxy.mode = 'hold'
+  const answer = Promise.resolve(store.readMany(keys))
+  await turns(50)
+  clock.advance(399)
+  proxy.mode = 'pass'
+  t.same((await answer).map((entry) => entry?.value), keys)
 })
 
 t.test('options that make no sense are refused', async (t) => {
