@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
-import type { EpochMs } from '../lib/clock.ts'
+import type { EpochMs, Milliseconds } from '../lib/clock.ts'
 import type { Entry } from '../lib/entry.ts'
 import { beginFleetLoad, type Sight } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
@@ -25,6 +25,9 @@ import { hasLeft } from './reply-end.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored, responseFor } from './serve-stored.ts'
 import type { Visit } from './visit.ts'
+
+/** What a request has seen of the store at one moment, and how long it has waited for it until then. */
+interface Look { readonly visit: Visit, readonly found: Found, readonly spentMs: Milliseconds }
 
 export interface RouteCacheParts {
   readonly parts: EngineParts
@@ -110,7 +113,7 @@ export class RouteCache implements Lookup {
         return this.serve(visit, entry, nowMs, 'hit', 'fresh')
       }
       if (nowMs < entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, entry, nowMs)
-      if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, policy.softTimeoutMs)
+      if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, found, policy.softTimeoutMs)
     }
     if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) return this.#miss(visit, found, {})
     return this.#flights.has(found.key) ? this.#follow(visit, found) : this.#lead(visit, found, this.#flights.lead(found.key))
@@ -164,29 +167,20 @@ export class RouteCache implements Lookup {
    * many leave. Goes alone when waiting is of no use, or takes too long.
    */
   async #follow (first: Visit, before: Found): Promise<boolean> {
-    const { stats, events, clock, log, patienceMs } = this.#parts
+    const { stats, events, clock } = this.#parts
     const { key, policy, request, reply } = first
     stats.add('coalescedLoads')
     if (events.heard('coalesced')) events.emit('coalesced', { key, route: policy.route })
-    let visit = first
-    let found = before
-    // Patience with Redis: the time of somebody else's handler is not part of it.
-    let spentMs = clock.now() - first.askedAtMs
-    const lookAgain = async (): Promise<boolean> => {
-      const again: Visit = { ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip }
-      const seen = await within(Promise.resolve(this.#responses.lookAgain(key, request.headers)), again.askedAtMs + patienceMs, clock, undefined)
-      spentMs = clock.now() - again.askedAtMs
-      // What was found before is as old as it was: a purge may have taken it since.
-      if (seen === undefined) return false
-      visit = again
-      found = seen
-      return true
-    }
+    let look: Look = { visit: first, found: before, spentMs: clock.now() - first.askedAtMs }
     while (this.#patienceMs(first) > 0) {
-      const end = await this.#flights.wait(found.key, this.#patienceMs(first))
+      const end = await this.#flights.wait(look.found.key, this.#patienceMs(first))
       // Nobody runs a handler for a client that has left; whoever is still there does.
       if (hasLeft(reply)) return true
-      if (!await lookAgain()) break
+      const again = await this.#lookAgain(first, look.spentMs)
+      // What was found before is as old as it was: a purge may have taken it since.
+      if (again === undefined) break
+      look = again
+      const { visit, found } = look
       const nowMs = clock.now()
       if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
       if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
@@ -194,13 +188,27 @@ export class RouteCache implements Lookup {
       if (end !== 'stored' && end !== 'overtaken') break
       if (end === 'overtaken' && this.#cannotStore(request)) {
         await within(this.#refresher.refresh(key, request, policy), first.arrivedAtMs + this.#settings.coalesceTimeoutMs, clock, undefined)
-        if (await lookAgain() && found.entry !== undefined && clock.now() < found.entry.freshUntilMs) return this.serve(visit, found.entry, clock.now(), 'hit', 'coalesced', before)
+        look = await this.#lookAgain(first, look.spentMs) ?? look
+        const { visit, found: { entry } } = look
+        if (entry !== undefined && clock.now() < entry.freshUntilMs) return this.serve(visit, entry, clock.now(), 'hit', 'coalesced', before)
         break
       }
       // What was stored may be the variant of others: ours has a key of its own, by which we wait now.
       if (!this.#flights.has(found.key)) return await this.#lead(visit, found, this.#flights.lead(found.key))
     }
-    return this.#miss(visit, found, { collapsed: true })
+    return this.#miss(look.visit, look.found, { collapsed: true })
+  }
+
+  /**
+   * Looks once more for who has waited, for the store or for the handler of another, which are two things.
+   * @param spentMs how long the request has waited for the store in all
+   * @returns nothing where the store does not answer within what is left of the patience with it
+   */
+  async #lookAgain (first: Visit, spentMs: Milliseconds): Promise<Look | undefined> {
+    const { clock, log, patienceMs } = this.#parts
+    const visit: Visit = { ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip }
+    const found = await within(Promise.resolve(this.#responses.lookAgain(first.key, first.request.headers)), visit.askedAtMs + patienceMs, clock, undefined)
+    return found === undefined ? undefined : { visit, found, spentMs: clock.now() - visit.askedAtMs }
   }
 
   /**
@@ -219,16 +227,18 @@ export class RouteCache implements Lookup {
   }
 
   /** A stale response may stand in for a slow handler: renew it, and serve it as it is when that fails or takes too long. */
-  async #refreshWithin (first: Visit, softTimeoutMs: number): Promise<boolean> {
-    const { clock, log } = this.#parts
+  async #refreshWithin (first: Visit, before: Found, softTimeoutMs: Milliseconds): Promise<boolean> {
+    const { clock } = this.#parts
     const { key, request, policy } = first
+    const spentMs = clock.now() - first.askedAtMs
     let timer = { cancel: (): void => {} }
     const tooSlow = new Promise<'too-slow'>((resolve) => { timer = clock.after(softTimeoutMs, () => { resolve('too-slow') }) })
     const end = await Promise.race([this.#refresher.refresh(key, request, policy), tooSlow])
     timer.cancel()
-    const visit: Visit = { ...first, askedAtMs: clock.now(), askedAt: log.tip }
     // A purge may have come while we waited: what it took must not be served from the copy in our hands.
-    const found = await this.#responses.lookAgain(key, request.headers)
+    const look = await this.#lookAgain(first, spentMs)
+    if (look === undefined) return this.#miss(first, before, {})
+    const { visit, found } = look
     const nowMs = clock.now()
     if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'refreshed')
     if ((end === 'too-slow' || end === 'failed') && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) {

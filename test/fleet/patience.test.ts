@@ -11,6 +11,7 @@ import { onRedis } from '../support/until.ts'
  * clock that moves by hand: what needs a second deadline does not end after one, however slow or fast the machine is.
  */
 const DEADLINE_MS = 200
+const SOFT_TIMEOUT_MS = 2000
 
 process.on('unhandledRejection', (error) => { t.fail('unhandled rejection', { error }) })
 
@@ -29,8 +30,8 @@ async function open (t: Test, options: CachePluginOptions = {}): Promise<Scene> 
   const handlers: Array<Deferred<void>> = []
   let runs = 0
   await app.register(cache, { strategy: 'hybrid', clock, redisUrl: server.url, redisPrefix: `patience${++apps}:`, redisTimeout: DEADLINE_MS / 1000, random: () => 0, metrics: false, ...options })
-  for (const [url, vary] of [['/plain', undefined], ['/varied', 'accept-language']] as const) {
-    app.get(url, { config: { cache: { ttl: 60 } } }, async (_request, reply) => {
+  for (const [url, vary, softTimeout] of [['/plain'], ['/varied', 'accept-language'], ['/impatient', undefined, SOFT_TIMEOUT_MS / 1000]] as const) {
+    app.get(url, { config: { cache: { ttl: 60, ...softTimeout !== undefined && { softTimeout, staleWhileRevalidate: 0 } } } }, async (_request, reply) => {
       const gate = deferred()
       handlers.push(gate)
       if (vary !== undefined) reply.header('vary', vary)
@@ -299,6 +300,36 @@ t.test('who waits for the load of another spends one deadline on Redis, before i
   await until(() => handlers.length === 2)
   handlers[1]?.resolve()
   t.match((await asked[1]).headers['cache-status'], /collapsed=\?0/)
+})
+
+t.test('who may be served something stale meanwhile spends one deadline on Redis, before the wait for the handler and after it', async (t) => {
+  const { app, clock, handlers } = await open(t, { strategy: 'redis' })
+  const first = app.inject('/impatient')
+  await until(() => handlers.length === 1)
+  handlers[0]?.resolve()
+  await first
+  await until(() => app.cache.getStats().sets === 1)
+  clock.advance(61_000)
+  await onRedis(app.cache)
+  const reads = heldReads(app)
+  const asked = app.inject('/impatient')
+  await until(() => reads.length === 1)
+  clock.advance(DEADLINE_MS - 50)
+  reads[0]?.resolve()
+  // The refresh looks for itself, and once more under its lease.
+  for (const look of [1, 2]) {
+    await until(() => reads.length === look + 1)
+    reads[look]?.resolve()
+  }
+  await until(() => handlers.length === 2)
+  clock.advance(SOFT_TIMEOUT_MS)
+  await until(() => reads.length === 4)
+  t.notOk(await isOver(asked))
+  t.equal(handlers.length, 2)
+  clock.advance(50)
+  await until(() => handlers.length === 3)
+  for (const handler of handlers) handler.resolve()
+  t.equal((await asked).statusCode, 200)
 })
 
 t.test('what was purged while somebody waited does not stand in for a failure, though Redis no longer says so', async (t) => {
