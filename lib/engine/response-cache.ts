@@ -136,19 +136,22 @@ export class ResponseCache {
   }
 
   #entryOf (keep: Keep, nowMs: EpochMs): Entry<StoredResponse> {
-    const freshUntilMs = nowMs + keep.freshForMs
+    // Its birth, so that its age is the time since then, in every process.
+    const storedAtMs = nowMs - keep.initialAgeMs
+    const expiresMs = nowMs + keep.freshForMs
+    // What is not fresh now never was: another instance, whose clock is a little behind, would take it for fresh.
+    const freshUntilMs = keep.freshForMs > 0 ? expiresMs : storedAtMs
     let bytes = OVERHEAD_BYTES + keep.response.body.length
     for (const [name, value] of keep.response.headers) bytes += 64 + 2 * (name.length + value.length)
     for (const { body } of keep.response.encoded ?? []) bytes += OVERHEAD_BYTES + body.length
     return {
       kind: 'response',
       value: keep.response,
-      // Its birth, so that its age is the time since then, in every process.
-      storedAtMs: nowMs - keep.initialAgeMs,
+      storedAtMs,
       freshUntilMs,
-      staleWhileRevalidateUntilMs: freshUntilMs + keep.staleWhileRevalidateMs,
-      staleIfErrorUntilMs: freshUntilMs + keep.staleIfErrorMs,
-      keptUntilMs: keep.keptForMs !== undefined && keep.keptForMs > 0 ? freshUntilMs + keep.keptForMs : undefined,
+      staleWhileRevalidateUntilMs: expiresMs + keep.staleWhileRevalidateMs,
+      staleIfErrorUntilMs: expiresMs + keep.staleIfErrorMs,
+      keptUntilMs: keep.keptForMs !== undefined && keep.keptForMs > 0 ? expiresMs + keep.keptForMs : undefined,
       marks: keep.marks,
       asOf: keep.ticket.asOf,
       bytes,

@@ -145,6 +145,18 @@ t.test('no-cache with a validator is stored and validated for each use, and nobo
   await waiting.app.close()
 })
 
+t.test('what may not be used unasked is fresh at no moment of its life, though its handler took a while', async (t) => {
+  const { app, clock } = await cachedApp()
+  app.get('/x', { config: { cache: { ttl: 0, http: { revalidate: 3600 } } } }, async (_request, reply) => {
+    clock.advance(50)
+    reply.headers({ etag: '"a"', 'cache-control': 'no-cache' })
+    return 'page'
+  })
+  t.match(await ask(app), { says: /^fwd=uri-miss;ttl=0;stored/ })
+  for await (const { storedAtMs, freshUntilMs } of app.cache.entries()) t.same([storedAtMs, freshUntilMs], [clock.now() - 50, clock.now() - 50])
+  await app.close()
+})
+
 t.test('what one instance has stored, another validates', async (t) => {
   const redis = await startRedis()
   t.teardown(async () => { await redis.stop() })
