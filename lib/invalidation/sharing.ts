@@ -1,7 +1,7 @@
 import { errors } from '../errors.ts'
 import type { CacheEvents } from '../events.ts'
 import type { LogState } from '../ports/invalidation-log.ts'
-import { refusalKind, saysReadOnly, type RefusalKind } from '../redis/permission.ts'
+import { keyTo, refusalKind, saysReadOnly, type RefusalKind } from '../redis/permission.ts'
 
 /** What a connection tells of itself. */
 export interface SharingClient {
@@ -20,6 +20,9 @@ export interface SharingParts {
   readonly onFault: (error: Error) => void
 }
 
+/** Where Redis stops us: at the door, at all that writes, or at what its user may not do. */
+type Refused = 'entry' | 'writes' | RefusalKind
+
 const WHERE_IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/
 
 /**
@@ -28,7 +31,7 @@ const WHERE_IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/
  */
 export class Sharing {
   readonly #parts: SharingParts
-  readonly #told = new Set<RefusalKind | 'writes'>()
+  readonly #told = new Set<Refused>()
   #announced = false
 
   constructor (parts: SharingParts) {
@@ -42,19 +45,26 @@ export class Sharing {
     const ready = client.ready && refusal === undefined && (this.#announced || log.state === 'current')
     if (ready === this.#announced) return
     this.#announced = ready
+    if (ready) this.#told.delete('entry')
     onChange({ ready, where: client.where, trouble: client.ready ? refusal ?? client.trouble : client.trouble })
   }
 
   /** Redis has refused something. */
   refused (why: string): void {
-    const { client, cure, onFault } = this.#parts
-    const kind = saysReadOnly(why) ? 'writes' : refusalKind(why)
     const what = why.replace(WHERE_IN_SCRIPT, '')
+    const kind = keyTo(what) !== undefined ? 'entry' : saysReadOnly(what) ? 'writes' : refusalKind(what)
     if (!this.#told.has(kind)) {
       this.#told.add(kind)
-      onFault(kind === 'writes' ? new errors.FST_ERR_CACHE_REDIS_READ_ONLY(client.where, what) : new errors.FST_ERR_CACHE_REDIS_PERMISSION(client.where, what, cure(kind)))
+      this.#parts.onFault(this.#faultOf(kind, what))
     }
     this.look()
+  }
+
+  #faultOf (kind: Refused, what: string): Error {
+    const { client: { where }, cure } = this.#parts
+    if (kind === 'entry') return new errors.FST_ERR_CACHE_REDIS_LOCKED(where, what, keyTo(what) ?? '')
+    if (kind === 'writes') return new errors.FST_ERR_CACHE_REDIS_READ_ONLY(where, what)
+    return new errors.FST_ERR_CACHE_REDIS_PERMISSION(where, what, cure(kind))
   }
 
   /** The log lacks nothing any more. */

@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import type { Cluster } from 'ioredis'
 import type { Clock, EpochMs, Milliseconds, Timer } from '../clock.ts'
 import { errors } from '../errors.ts'
 import type { RedisArgument, RedisCallOptions, RedisClient, RedisCommand, RedisOutcome, RedisScanPage, RedisSubscriber } from '../ports/redis-client.ts'
@@ -7,7 +8,7 @@ import { closeClient } from './close.ts'
 import { failure, isReply, send, sendBatch } from './commands.ts'
 import { Guard } from './guard.ts'
 import { retryDelayMs } from './options.ts'
-import { isRefusal } from './permission.ts'
+import { isRefusal, keyTo, saysRefused } from './permission.ts'
 import { scanStep } from './scan.ts'
 import { runScript } from './scripts.ts'
 import { createServerClock, type ServerClock } from './server-clock.ts'
@@ -18,7 +19,7 @@ export interface ConnectionSettings {
   readonly clock: Clock
   /** How long a single call may take. @default 200 */
   readonly deadlineMs?: Milliseconds
-  /** Told each time Redis answers that its user may not do what was asked. */
+  /** Told each time Redis answers that its user may not do what was asked, or may not in at all. */
   readonly onRefusal?: (error: Error) => void
 }
 
@@ -48,16 +49,17 @@ export class RedisConnection implements RedisClient {
   readonly #onReady = (): void => { this.#greet() }
   readonly #onClose = (): void => { this.#lost() }
   readonly #onEnd = (): void => { this.#connectAgain() }
-  readonly #onError = (error: Error): void => { this.#trouble = error.message }
+  readonly #onError = (error: Error): void => { this.#troubled(error) }
   #answering = false
   #announced = false
   #closed = false
   #trouble: string | undefined
   #sync: Timer | undefined
+  #slots: Timer | undefined
   #retry: Timer | undefined
   #attempts = 0
 
-  constructor ({ client, own, where }: Client, { clock, deadlineMs = 200, onRefusal = () => {} }: ConnectionSettings) {
+  constructor ({ client, own, where, slotsRefreshMs = 0 }: Client, { clock, deadlineMs = 200, onRefusal = () => {} }: ConnectionSettings) {
     this.raw = client
     this.where = where
     this.clustered = isCluster(client)
@@ -79,6 +81,7 @@ export class RedisConnection implements RedisClient {
     client.on('close', this.#onClose)
     client.on('error', this.#onError)
     if (own) client.on('end', this.#onEnd)
+    if (isCluster(client) && slotsRefreshMs > 0) this.#refreshSlots(client, slotsRefreshMs)
     if (client.status === 'ready') this.#greet()
     else if (client.status === 'wait') client.connect().catch(() => {})
   }
@@ -176,6 +179,7 @@ export class RedisConnection implements RedisClient {
     this.#closed = true
     this.#guard.close()
     this.#sync?.cancel()
+    this.#slots?.cancel()
     this.raw.off('ready', this.#onReady)
     this.raw.off('close', this.#onClose)
     this.raw.off('end', this.#onEnd)
@@ -205,11 +209,15 @@ export class RedisConnection implements RedisClient {
       this.#announce()
       this.#syncLater()
     }, (error: unknown) => {
-      this.#trouble = error instanceof Error ? error.message : undefined
-      if (isRefusal(error) && !this.#closed) this.#onRefusal(error)
+      this.#troubled(error)
       // Connected, but no answer yet (a server that loads its data, an ACL without TIME): ask again.
       if (!this.#closed && this.raw.status === 'ready') this.#clock.after(500, () => { if (!this.#answering && !this.#closed && this.raw.status === 'ready') this.#greet() })
     })
+  }
+
+  #troubled (error: unknown): void {
+    this.#trouble = error instanceof Error ? error.message : undefined
+    if (!this.#closed && error instanceof Error && (saysRefused(error.message) || keyTo(error.message) !== undefined)) this.#onRefusal(error)
   }
 
   /** ioredis goes on with database 0 when the server refuses the one that was asked for. */
@@ -220,7 +228,7 @@ export class RedisConnection implements RedisClient {
     try {
       await this.raw.select(db)
     } catch (error) {
-      throw isReply(error) ? new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`database ${db} cannot be selected (${error.message}); check redisDb, and the end of redisUrl`) : error
+      throw isReply(error) ? new errors.FST_ERR_CACHE_REDIS_UNAVAILABLE(`database ${db} cannot be selected (${error.message})`) : error
     }
   }
 
@@ -238,6 +246,14 @@ export class RedisConnection implements RedisClient {
     this.#sync = this.#clock.after(SYNC_MS, () => {
       if (!this.#answering || this.#closed) return
       this.#guard.run(async () => { await this.#serverClock.sync(false) }).catch(() => {}).finally(() => { this.#syncLater() })
+    })
+  }
+
+  /** ioredis has an interval for this, which goes on for ever when the client is closed while it asks. */
+  #refreshSlots (cluster: Cluster, everyMs: Milliseconds): void {
+    this.#slots = this.#clock.after(everyMs, () => {
+      if (cluster.status === 'ready') cluster.refreshSlotsCache()
+      this.#refreshSlots(cluster, everyMs)
     })
   }
 

@@ -50,6 +50,9 @@ export function leavingReplicas (): NonNullable<RedisOptions['reconnectOnError']
   }
 }
 
+/** A node that hangs sends no MOVED; only asking the others tells that it was replaced. */
+export const SLOTS_REFRESH_MS: Milliseconds = 2000
+
 export const ownClusterOptions: ClusterOptions = {
   // Here, not within redisOptions, where it has no effect.
   enableOfflineQueue: false,
@@ -57,8 +60,8 @@ export const ownClusterOptions: ClusterOptions = {
   // Splits by node what is sent in one turn, where an explicit pipeline would have to stay on one node.
   enableAutoPipelining: true,
   slotsRefreshTimeout: 1000,
-  // A node that hangs sends no MOVED; only asking the others tells that it was replaced.
-  slotsRefreshInterval: 2000,
+  // The connection asks itself.
+  slotsRefreshInterval: 0,
   // One redirection, and one more for a cluster that moves slots right now.
   maxRedirections: 3,
   redisOptions: {

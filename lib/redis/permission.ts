@@ -11,6 +11,16 @@ export function isRefusal (error: unknown): error is Error {
   return error instanceof Error && saysRefused(error.message)
 }
 
+/** How Redis says that it is there, and that we may not in. */
+const LOCKED = /\b(?:WRONGPASS|NOAUTH)\b|invalid password/
+const OTHER_DATABASE = /cannot be selected/
+
+/** What lets us in, where Redis has answered with this and does not; nothing where it is something else. */
+export function keyTo (trouble: string): string | undefined {
+  if (LOCKED.test(trouble)) return 'Check redisPassword, and the user in redisUrl'
+  return OTHER_DATABASE.test(trouble) ? 'Check redisDb, and the end of redisUrl' : undefined
+}
+
 export function saysRefused (text: string): boolean {
   return REFUSED.test(text)
 }

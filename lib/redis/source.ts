@@ -2,7 +2,7 @@ import type { ClusterNode, ClusterOptions, RedisOptions } from 'ioredis'
 import type { Milliseconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import { Cluster, Redis } from './ioredis.ts'
-import { leavingReplicas, ownClusterOptions, ownRedisOptions, socketTimeoutMs } from './options.ts'
+import { leavingReplicas, ownClusterOptions, ownRedisOptions, SLOTS_REFRESH_MS, socketTimeoutMs } from './options.ts'
 import { isRedisUrl, withoutSecrets } from './url.ts'
 
 /** What an ioredis client has of which the cache can tell that it is one, whatever its version. */
@@ -33,6 +33,8 @@ export interface Client {
   readonly own: boolean
   /** For messages: address without credentials. */
   readonly where: string
+  /** How often a Cluster of ours is asked who has which slots. */
+  readonly slotsRefreshMs?: Milliseconds
 }
 
 /**
@@ -45,8 +47,9 @@ export function clientOf (source: RedisSource, deadlineMs: Milliseconds): Client
   if (isForeign(source)) return borrowed(source as unknown as AnyRedis, socketTimeout)
   if (typeof source === 'object' && 'cluster' in source) {
     const nodes = [...source.cluster]
-    const options = { ...ownClusterOptions, ...source.options, redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, ...source.options?.redisOptions } }
-    return { client: new Cluster(nodes, options), own: true, where: 'the Redis Cluster' }
+    const { slotsRefreshInterval: slotsRefreshMs = SLOTS_REFRESH_MS, redisOptions, ...others } = source.options ?? {}
+    const options = { ...ownClusterOptions, ...others, redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, ...redisOptions } }
+    return { client: new Cluster(nodes, options), own: true, where: 'the Redis Cluster', slotsRefreshMs }
   }
   const { url, ...options } = typeof source === 'string' ? { url: source } : source
   // Not before everything is checked; the connection wakes it.
@@ -94,7 +97,8 @@ function borrowed (client: AnyRedis, socketTimeout: Milliseconds): Client {
   if (!isCluster(client)) checkDatabase(client.options.db)
   const { keyPrefix } = client.options
   if (keyPrefix === undefined || keyPrefix === '') return { client, own: false, where }
-  return { client: isCluster(client) ? client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, keyPrefix: '' } }) : client.duplicate({ ...ownRedisOptions, socketTimeout, reconnectOnError: leavingReplicas(), keyPrefix: '' }), own: true, where }
+  if (isCluster(client)) return { client: client.duplicate([], { ...ownClusterOptions, keyPrefix: '', redisOptions: { ...ownClusterOptions.redisOptions, socketTimeout, keyPrefix: '' } }), own: true, where, slotsRefreshMs: SLOTS_REFRESH_MS }
+  return { client: client.duplicate({ ...ownRedisOptions, socketTimeout, reconnectOnError: leavingReplicas(), keyPrefix: '' }), own: true, where }
 }
 
 export function isCluster (client: AnyRedis): client is Cluster {

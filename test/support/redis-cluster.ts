@@ -1,8 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-
 import { Redis } from 'ioredis'
 
-import { startRedis, type TestRedis } from './redis-server.ts'
+import { isInStep, startRedis, type TestRedis } from './redis-server.ts'
+import { until } from './until.ts'
+
+const MEET_AGAIN_MS = 5000
 
 export interface TestCluster {
   readonly masters: readonly TestRedis[]
@@ -21,20 +22,21 @@ export async function startCluster ({ replicas = false } = {}): Promise<TestClus
     await client.call('CLUSTER', 'SET-CONFIG-EPOCH', index + 1)
     await client.call('CLUSTER', 'ADDSLOTSRANGE', ...slots[index] ?? [])
   }))
-  await Promise.all(clients.slice(1).map(async (client) => await client.call('CLUSTER', 'MEET', '127.0.0.1', servers[0]?.port ?? 0)))
-  const agreed = async (test: (info: string) => boolean): Promise<void> => {
-    for (;;) {
-      const infos = await Promise.all(clients.map(async (client) => String(await client.cluster('INFO'))))
-      if (infos.every(test)) return
-      await sleep(20)
+  let metAtMs = Number.NEGATIVE_INFINITY
+  await until('the nodes know each other', async () => {
+    // Nodes forget whom they have met when they do not hear from them within their timeout.
+    if (performance.now() > metAtMs + MEET_AGAIN_MS) {
+      metAtMs = performance.now()
+      await Promise.all(clients.slice(1).map(async (client) => await client.call('CLUSTER', 'MEET', '127.0.0.1', servers[0]?.port ?? 0)))
     }
-  }
-  await agreed((info) => info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${servers.length}`))
+    const infos = await Promise.all(clients.map(async (client) => String(await client.cluster('INFO'))))
+    return infos.every((info) => info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${servers.length}`))
+  }, 20)
   if (replicas) {
     const ids = await Promise.all(clients.slice(0, 3).map(async (client) => String(await client.call('CLUSTER', 'MYID'))))
     await Promise.all(clients.slice(3).map(async (client, index) => {
       await client.call('CLUSTER', 'REPLICATE', ids[index] ?? '')
-      while (!String(await client.info('replication')).includes('master_link_status:up')) await sleep(20)
+      await isInStep(servers[3 + index] as TestRedis)
     }))
   }
   for (const client of clients) client.disconnect()

@@ -3,6 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
+import { until } from './until.ts'
 
 const binary = process.env.REDIS_SERVER_BIN ?? 'redis-server'
 
@@ -29,6 +31,13 @@ export async function freePort (): Promise<number> {
       server.close(() => { resolve(typeof address === 'object' && address !== null ? address.port : 0) })
     })
   })
+}
+
+/** Resolves once a replica has what its master has. */
+export async function isInStep ({ port }: TestRedis): Promise<void> {
+  const client = new Redis(port, '127.0.0.1')
+  await until('the replica is in step', async () => (await client.info('replication')).includes('master_link_status:up'), 20)
+  client.disconnect()
 }
 
 interface Running { readonly child: ChildProcess, readonly exited: Promise<void> }

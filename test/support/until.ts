@@ -5,11 +5,11 @@ import type { CacheManager } from '../../lib/cache-manager.ts'
 const PATIENCE_MS = 60_000
 
 /** Resolves once the condition holds. */
-export async function until (what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+export async function until (what: string, condition: () => boolean | Promise<boolean>, everyMs = 2): Promise<void> {
   const endAt = performance.now() + PATIENCE_MS
   while (!await condition()) {
     if (performance.now() > endAt) throw new Error('never came: ' + what)
-    await sleep(2)
+    await sleep(everyMs)
   }
 }
 

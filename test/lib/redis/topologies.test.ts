@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { Cluster, Redis } from 'ioredis'
 import t from 'tap'
 
@@ -14,7 +15,8 @@ import { startCluster } from '../../support/redis-cluster.ts'
 import { tapTest } from '../../support/tap-test.ts'
 import { freePort } from '../../support/redis-server.ts'
 import { unhurried } from '../../support/unhurried-redis.ts'
-import { holds } from '../../support/until.ts'
+import { programRoot, scriptArgs } from '../../support/program.ts'
+import { holds, until } from '../../support/until.ts'
 
 // Most of the time is spent waiting for servers to agree.
 t.jobs = 4
@@ -82,6 +84,19 @@ t.test('Cluster', async (t) => {
       t.equal(client.status, 'ready')
     }
     t.equal(await plain.get('shared'), 'v')
+  })
+
+  await t.test('a program that closes its caches while they ask who has which slots ends by itself', async (t) => {
+    const program = `
+      const { CacheManager } = await import('fastify-response-cache')
+      const caches = Array.from({ length: 10 }, () => new CacheManager({ strategy: 'redis', redisRequired: true }, { redis: { cluster: ${JSON.stringify(cluster.nodes)}, options: { slotsRefreshInterval: 1 } } }))
+      await Promise.all(caches.map((cache) => cache.initialize()))
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      await Promise.all(caches.map((cache) => cache.close()))`
+    const child = spawn(process.execPath, scriptArgs(program), { cwd: programRoot, stdio: ['ignore', 'ignore', 'inherit'] })
+    t.teardown(() => { child.kill('SIGKILL') })
+    await until('the program ends', () => child.exitCode !== null)
+    t.equal(child.exitCode, 0)
   })
 
   await t.test('messages published on any node arrive, and a lost node is a gap that is told', async (t) => {
