@@ -3,15 +3,13 @@ import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Clock } from '../lib/clock.ts'
 import { errors } from '../lib/errors.ts'
 import type { CacheEvents } from '../lib/events.ts'
-import { saysReadOnly, saysRefused } from '../lib/redis/permission.ts'
-
-/** How Redis says that it is there, and that we may not in. */
-const LOCKED = /\b(?:WRONGPASS|NOAUTH)\b|invalid password/
-/** The trouble itself says what to do about it. */
-const OTHER_DATABASE = /cannot be selected/
+import { keyTo, saysReadOnly, saysRefused } from '../lib/redis/permission.ts'
 
 /** Faults of which somebody has to be told. */
-const TOLD = [errors.FST_ERR_CACHE_PURGES_LOST, errors.FST_ERR_CACHE_REDIS_PERMISSION, errors.FST_ERR_CACHE_REDIS_READ_ONLY] as const
+const TOLD = [errors.FST_ERR_CACHE_PURGES_LOST, errors.FST_ERR_CACHE_REDIS_LOCKED, errors.FST_ERR_CACHE_REDIS_PERMISSION, errors.FST_ERR_CACHE_REDIS_READ_ONLY] as const
+
+/** That Redis is there and refuses something is a fault, which says what to do about it. */
+const isToldAsFault = (trouble: string): boolean => saysRefused(trouble) || saysReadOnly(trouble) || keyTo(trouble) !== undefined
 
 /** A node of a Cluster that hangs makes the connection come and go for as long as it does. */
 const QUIET_MS = 60_000
@@ -20,8 +18,7 @@ const QUIET_MS = 60_000
 export function logConnection (log: FastifyBaseLogger, manager: CacheManager): void {
   const say = ({ ready, where, trouble }: CacheEvents['connection']): void => {
     if (ready) log.info(`cache: Redis at ${where} answers; the cache is shared from now on`)
-    // That it refuses something is a fault, and told as one.
-    else if (!saysRefused(trouble) && !saysReadOnly(trouble)) log.warn(`cache: Redis at ${where} does not answer (${trouble}); the cache goes on without it and looks for it in the background`)
+    else if (!isToldAsFault(trouble)) log.warn(`cache: Redis at ${where} does not answer (${trouble}); the cache goes on without it and looks for it in the background`)
   }
   manager.on('connection', seldom(manager.parts.clock, say, ({ ready, where, trouble }, changes) => {
     log.warn(`cache: Redis at ${where} comes and goes: it has changed ${changes} times within the last ${QUIET_MS / 1000} s; now it ${ready ? 'answers' : `does not answer (${trouble})`}`)
@@ -60,9 +57,7 @@ function seldom (clock: Clock, say: (event: CacheEvents['connection']) => void, 
 
 /** The one line for a start without Redis, with the cure. */
 export function sayIfAlone (log: FastifyBaseLogger, { parts: { connection }, config }: CacheManager): void {
-  if (connection === undefined || connection.ready || saysRefused(connection.trouble)) return
+  if (connection === undefined || connection.ready || isToldAsFault(connection.trouble)) return
   const meanwhile = config.strategy === 'hybrid' ? 'serving from the memory of this process alone' : 'nothing is cached'
-  if (LOCKED.test(connection.trouble)) log.warn(`cache: Redis at ${connection.where} refuses us (${connection.trouble}); ${meanwhile} until it lets us in. Check redisPassword, and the user in redisUrl`)
-  else if (OTHER_DATABASE.test(connection.trouble)) log.warn(`cache: Redis at ${connection.where} cannot be used (${connection.trouble}); ${meanwhile}`)
-  else log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${meanwhile} until it comes. Start it, name another with redisUrl, or choose strategy: 'memory'`)
+  log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${meanwhile} until it comes. Start it, name another with redisUrl, or choose strategy: 'memory'`)
 }
