@@ -2,7 +2,7 @@
 // Runs the tests, all of them or those that are named: node scripts/test.mjs test/lib/http/freshness.test.ts
 // What they need is compiled into .cache/built first, once for all, and each file runs in a plain process. The loaders by which
 // tap's own command compiles and measures coverage would cost every process more than most tests do.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -94,6 +94,9 @@ t.jobs = JOBS
 t.setTimeout(0)
 // What is about Redis says so, and has one of its own; nothing talks to whatever listens on 6379.
 const env = { ...process.env, CACHE_STRATEGY: 'memory', TAP_TIMEOUT: String(PATIENCE_SECONDS) }
+// The server that is there may be called otherwise, or stand where no PATH leads.
+const server = spawnSync(process.execPath, ['scripts/ensure-redis.mjs'], { encoding: 'utf8', env: { ...process.env, ENSURE_REDIS_NO_APT: '1' } }).stdout.trim()
+if (server !== '') env.REDIS_SERVER_BIN = server
 for (const name of files) {
   // By NODE_OPTIONS tap asks for the loader that measures coverage.
   t.spawn('env', ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', compiled(name)], { name, env, buffered: files.length > 1, timeout: PATIENCE_SECONDS * 1000 })
