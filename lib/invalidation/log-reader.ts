@@ -60,6 +60,8 @@ export class LogReader {
   #number = 0
   #beatAt: Position = { epoch: 0, seq: 0 }
   #thawedAtMs = -Infinity
+  /** At the last beat, and since. */
+  #wasAlone = true
   #closed = false
 
   constructor (parts: LogReaderParts) {
@@ -69,9 +71,13 @@ export class LogReader {
       clock,
       intervalMs: heartbeatMs,
       patienceMs,
-      beat: () => { this.#beat() },
+      beat: () => {
+        this.#wasAlone = this.#stateNow() === 'alone'
+        this.#beat()
+      },
       onThaw: () => {
-        this.#thawedAtMs = clock.now()
+        // Whoever was alone before has missed no more than without it.
+        if (!this.#wasAlone) this.#thawedAtMs = clock.now()
         this.doubt()
       },
       onSilence: () => {
@@ -152,6 +158,7 @@ export class LogReader {
 
   #tellState (): void {
     const state = this.#stateNow()
+    this.#wasAlone &&= state === 'alone'
     if (state === this.#toldState || this.#closed) return
     this.#toldState = state
     this.#parts.onState(state)

@@ -283,7 +283,13 @@ t.test('a process that stood still looks at the log before it serves', async (t)
   t.equal(b.log.state, 'behind', 'who wakes up without a connection may have missed anything')
   frozenMs += 3000
   t.equal(b.log.state, 'alone')
+  for (let beat = 1; beat <= 5; beat++) inner.advance(1000)
+  frozenMs += 10_000
+  t.equal(b.log.state, 'alone', 'who was cut off before has missed no more than without it')
   proxy.mode = 'pass'
+  await isCurrent(b)
+  frozenMs += 10_000
+  t.equal(b.log.state, 'behind', 'and who has Redis again is asked again')
   await isCurrent(b)
   frozenMs -= 8000
   t.equal(b.log.state, 'behind', 'a clock that is set back tells nothing either')
