@@ -1,6 +1,7 @@
 /*
- * What does the monitor cost, and the sketch that the learned warming keeps of what is hot? Nanoseconds of CPU for each lookup event, with and without it, for a memory of the default size;
- * and what that is of a hit over HTTP, whose CPU time is measured in the same run. Ratios are of the same run.
+ * What does the monitor cost, and the sketch that the learned warming keeps of what is hot? Nanoseconds of CPU for each lookup
+ * event, with and without it, for a memory of the default size; and what that is of a hit over HTTP, whose CPU time is measured
+ * in the same run. Ratios are of the same run.
  */
 import { CacheManager } from '../lib/cache-manager.ts'
 import { CacheMonitor } from '../lib/engine/monitor/cache-monitor.ts'

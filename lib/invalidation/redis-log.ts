@@ -32,7 +32,10 @@ export interface RedisLogOptions {
   readonly patienceMs?: Milliseconds
   /** Told of each change of `state`. */
   readonly onState?: (state: LogState) => void
-  /** Told what Redis says when its user may not do all that the log needs, or when it has been read-only for `patienceMs`; and `undefined` when all is well. */
+  /**
+   * Told what Redis says when its user may not do all that the log needs, or when it has been read-only for `patienceMs`; and
+   * `undefined` when all is well.
+   */
   readonly onRefusal?: (why: string | undefined) => void
   /** Told at the end what this process has purged of which no other will hear: `2 names, 1 pattern`. */
   readonly onLost?: (purges: string) => void
@@ -40,7 +43,10 @@ export interface RedisLogOptions {
 
 export interface RedisLog extends InvalidationLog {
   readonly health: () => RedisLogHealth
-  /** What Redis said to something that its user may not do, or, for long, to every purge as it is read-only; until that ends, purges travel late or not at all. */
+  /**
+   * What Redis said to something that its user may not do, or, for long, to every purge as it is read-only; until that ends,
+   * purges travel late or not at all.
+   */
   readonly refusal: string | undefined
 }
 

@@ -27,7 +27,8 @@ const WHERE_IN_SCRIPT = / script: [0-9a-f]{40}, on @user_script:\d+\.?$/
 
 /**
  * Whether this process shares its purges with others. That Redis answers is not enough: the log must have been read up to
- * its end, and Redis must take our purges and let us do all that the log needs. Of what it refuses, each kind is told once, until nothing is refused any more.
+ * its end, and Redis must take our purges and let us do all that the log needs. Of what it refuses, each kind is told once,
+ * until nothing is refused any more.
  */
 export class Sharing {
   readonly #parts: SharingParts

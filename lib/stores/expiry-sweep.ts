@@ -32,7 +32,8 @@ export interface SweepParts {
 
 /**
  * Walks over everything held, a slice at a time, so that expired and purged entries give their memory back without a
- * pause that the event loop can feel. What it leaves is valid, so the log may forget what lies behind a complete pass. There is no timer while nothing is held.
+ * pause that the event loop can feel. What it leaves is valid, so the log may forget what lies behind a complete pass. There is
+ * no timer while nothing is held.
  */
 export class ExpirySweep {
   readonly #target: Sweepable

@@ -173,7 +173,7 @@ export async function chaos ({ seed, forMs, members, immortals = 0, killRedis = 
   }
   // Where news have to arrive by themselves nobody may ask for them, or their loss would not be noticed.
   const isCurrent = async ({ member, strict }: Place): Promise<boolean> => (!strict || await member.do({ op: 'sync' })) && (await member.do({ op: 'tell' })).logState === 'current'
-  const allCurrent = async (): Promise<void> => { while (!(await Promise.all(places.map(isCurrent))).every(Boolean)) await sleep(50) }
+  const allCurrent = async (): Promise<void> => { await until('all are in step', async () => (await Promise.all(places.map(isCurrent))).every(Boolean), 50) }
   const failOver = async (fate: Fate): Promise<void> => {
     const left = pair.master
     doubtful = new Map()
@@ -250,7 +250,7 @@ export async function chaos ({ seed, forMs, members, immortals = 0, killRedis = 
     await Promise.all(customers)
     await allCurrent()
     // Nobody can keep a promise that died with its process; whoever was not told "everywhere" says it again.
-    for (const key of unacknowledged) while (await places[0]?.member.do({ op: 'purge', purge: { tags: [`tag:${key}`] } }) !== 'everywhere') await sleep(50)
+    for (const key of unacknowledged) await until('a purge is told everywhere', async () => await places[0]?.member.do({ op: 'purge', purge: { tags: [`tag:${key}`] } }) === 'everywhere', 50)
     await allCurrent()
     const outdated = async (whose: readonly Place[]): Promise<string[]> => (await Promise.all(whose.flatMap(({ member }) => keys.flatMap((key) => (['response', 'data'] as const).map(async (kind) => {
       const got = await readVersion(member, kind, key)
@@ -269,6 +269,8 @@ export async function chaos ({ seed, forMs, members, immortals = 0, killRedis = 
     violations.push(...accounts.flatMap(({ unhandled }) => unhandled.map((error) => `unhandled: ${error}`)))
     await weigh()
     return { ...report, violations }
+  } catch (cause) {
+    throw violations.length === 0 ? cause : new Error(violations.join('\n'), { cause })
   } finally {
     open.abort()
     await Promise.all(places.map(async ({ member, ways }) => {
