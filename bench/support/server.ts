@@ -28,12 +28,30 @@ function list (): unknown {
 }
 
 /** What a search costs in a catalogue of some size: text of every product is looked at. `PRODUCTS_FILE` names another. */
-const shop = existsSync(productsFile) ? new ProductDatabase(await readCatalogue(productsFile)) : database
-const search = (): unknown => ({ items: shop.search('phone', 20) })
+const products = await readCatalogue(existsSync(productsFile) ? productsFile : ownCatalogue)
+function searchIn (times: number): () => unknown {
+  const shop = new ProductDatabase(Array.from({ length: times }, (_, part) => products.map((one) => ({ ...one, id: one.id + part * 100_000 }))).flat())
+  return () => ({ items: shop.search('phone', 20) })
+}
 
 const cachedRoute = (options: RouteCacheOptions, plugin = {}): Variant => async (app) => {
   await app.register(cache, { strategy: 'memory', ...plugin })
   app.get('/product', { schema: productSchema, config: { cache: options } }, async () => product)
+}
+
+function uncachedSearch (times: number): Variant {
+  return (app) => {
+    const search = searchIn(times)
+    app.get('/product', async () => search())
+  }
+}
+
+function missedSearch (times: number): Variant {
+  return async (app) => {
+    const search = searchIn(times)
+    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000 })
+    app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => search())
+  }
 }
 
 const variants: Record<string, Variant> = {
@@ -72,13 +90,10 @@ const variants: Record<string, Variant> = {
     await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000, trackDependencies: false })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
   },
-  'search, uncached': (app) => {
-    app.get('/product', async () => search())
-  },
-  'search, missed': async (app) => {
-    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000 })
-    app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => search())
-  },
+  'search, uncached': uncachedSearch(1),
+  'search, missed': missedSearch(1),
+  'search in ten times as many, uncached': uncachedSearch(10),
+  'search in ten times as many, missed': missedSearch(10),
   'large, bare': async (app) => {
     app.get('/product', async () => large)
   },
