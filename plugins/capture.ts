@@ -181,10 +181,11 @@ export class Capture {
     // What we told browsers about their own copies says nothing about ours, and our tag tells the handler nothing.
     const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream) && !(name === 'etag' && etag !== undefined))
     let final: ReplyHeaders = ours
+    let connection: string | undefined
     // The handler of a stream has gone on while it flowed: what it read meanwhile counts as well.
     const finish = (kept: Buffer, judgement: Storing): void => {
-      // A hook behind ours may have withdrawn fields of the handler (RFC 9111 §5.2.2.4, §5.2.2.7).
-      const storable = judgement === first ? headers : stripUnstorable(headers, { cacheControl: judgement.freshness.cacheControl, keepSetCookie: miss.policy.http.storeSetCookie })
+      // A hook behind ours may have withdrawn fields of the handler, or bound them to the connection (RFC 9111 §3.1, §5.2.2.4, §5.2.2.7).
+      const storable = judgement === first ? headers : stripUnstorable(headers, { connection, cacheControl: judgement.freshness.cacheControl, keepSetCookie: miss.policy.http.storeSetCookie })
       if (bytes !== undefined) {
         this.#ends.keep(miss, request, { status, headers: storable, body: kept }, judgement, marks, loadMs)
         return
@@ -199,6 +200,7 @@ export class Capture {
       const raw = downstream === undefined ? undefined : reply.raw.getHeader('cache-control')
       if (raw !== undefined && raw !== downstream && finalHeaders['cache-control'] === downstream) finalHeaders['cache-control'] = raw as string
       if (bytes === undefined) final = { ...finalHeaders }
+      connection = finalHeaders.connection?.toString()
       if (finalStatus !== status && finalStatus !== 304) decided = { store: false, reason: `status; ${finalStatus}` }
       else decided = headersUnchanged(ours, finalHeaders) ? first : judge(theirs(finalHeaders))
       if (!decided.store) {
@@ -208,7 +210,10 @@ export class Capture {
       }
     }, (late) => {
       if (decided?.store !== true) return
-      if (late !== undefined) decided = judge(theirs(late))
+      if (late !== undefined) {
+        decided = judge(theirs(late))
+        connection = late.connection?.toString()
+      }
       if (!decided.store) refuse(decided.reason)
       else if (whole !== undefined) finish(whole, decided)
     })

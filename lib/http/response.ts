@@ -25,14 +25,15 @@ const CONNECTION_BOUND: ReadonlySet<string> = new Set([
 ])
 
 /** The names that the Connection field declares to be bound to this connection (RFC 9110 §7.6.1). */
-function connectionOptions (headers: HeaderList): readonly string[] {
-  const value = headerOf(headers, 'connection')
+function connectionOptions (value: string | undefined): readonly string[] {
   return value === undefined ? [] : value.split(',').map((name) => name.trim().toLowerCase())
 }
 
 export interface StripOptions {
   /** The Cache-Control of the response, where the caller has read it already. */
   readonly cacheControl?: CacheControl
+  /** The Connection field, where it came later than the others. */
+  readonly connection?: string | undefined
   /** Keep Set-Cookie (RFC 9111 §7.3 allows it). @default false */
   readonly keepSetCookie?: boolean
 }
@@ -42,7 +43,7 @@ export interface StripOptions {
  * response itself withdraws by `no-cache="…"` or `private="…"` (§5.2.2.4, §5.2.2.7), and Set-Cookie, which is one user's.
  */
 export function stripUnstorable (headers: HeaderList, options: StripOptions = {}): HeaderList {
-  const bound = connectionOptions(headers)
+  const bound = connectionOptions(options.connection ?? headerOf(headers, 'connection'))
   const cacheControl = options.cacheControl ?? parseCacheControl(linesOf(headers, 'cache-control'))
   const withdrawn = [...cacheControl.fields('no-cache') ?? [], ...cacheControl.fields('private') ?? []]
   return headers.filter(([name]) => !CONNECTION_BOUND.has(name) && !bound.includes(name) && !withdrawn.includes(name) &&

@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import { PassThrough, Readable } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import compress from '@fastify/compress'
@@ -472,6 +473,34 @@ t.test('fields that the response withdraws are not stored, however late it says 
       const hit = await app.inject('/')
       t.match(cacheStatus(hit), /^hit/, where)
       t.match(hit.headers, { 'x-user': undefined, 'x-token': undefined, 'x-other': '2', 'cache-control': withdrawing }, where)
+      await app.close()
+    }
+  }
+})
+
+t.test('fields that belong to the connection are not stored, however late the response says so', async (t) => {
+  for (const where of ['handler', 'onSend', 'writeHead'] as const) {
+    for (const streamed of [false, true]) {
+      const { app } = await cachedApp()
+      const say = (place: typeof where, reply: FastifyReply): void => { if (where === place) reply.header('connection', 'x-hop') }
+      app.get('/', {
+        config: { cache: true },
+        onSend: async (_request, reply, payload) => {
+          say('onSend', reply)
+          return payload
+        }
+      }, async (_request, reply) => {
+        reply.headers({ 'x-hop': 'here', 'x-other': '2' })
+        say('handler', reply)
+        const { raw } = reply
+        const { writeHead } = raw
+        if (where === 'writeHead') raw.writeHead = ((status: number, headers: OutgoingHttpHeaders) => writeHead.call(raw, status, { ...headers, connection: 'x-hop' })) as typeof writeHead
+        return await reply.send(streamed ? Readable.from(['page']) : 'page')
+      })
+      t.match((await app.inject('/')).headers, { 'x-hop': 'here', connection: 'x-hop' }, where)
+      const hit = await app.inject('/')
+      t.match(cacheStatus(hit), /^hit/, where)
+      t.match(hit.headers, { 'x-hop': undefined, 'x-other': '2' }, where)
       await app.close()
     }
   }
