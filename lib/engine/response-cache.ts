@@ -138,9 +138,8 @@ export class ResponseCache {
   #entryOf (keep: Keep, nowMs: EpochMs): Entry<StoredResponse> {
     // Its birth, so that its age is the time since then, in every process.
     const storedAtMs = nowMs - keep.initialAgeMs
-    const expiresMs = nowMs + keep.freshForMs
-    // What is not fresh now never was: another instance, whose clock is a little behind, would take it for fresh.
-    const freshUntilMs = keep.freshForMs > 0 ? expiresMs : storedAtMs
+    // What may not be used now never could: for another instance, whose clock is a little behind, now is still to come.
+    const usableFor = (ms: Milliseconds): EpochMs => ms > 0 ? nowMs + ms : storedAtMs
     let bytes = OVERHEAD_BYTES + keep.response.body.length
     for (const [name, value] of keep.response.headers) bytes += 64 + 2 * (name.length + value.length)
     for (const { body } of keep.response.encoded ?? []) bytes += OVERHEAD_BYTES + body.length
@@ -148,10 +147,10 @@ export class ResponseCache {
       kind: 'response',
       value: keep.response,
       storedAtMs,
-      freshUntilMs,
-      staleWhileRevalidateUntilMs: expiresMs + keep.staleWhileRevalidateMs,
-      staleIfErrorUntilMs: expiresMs + keep.staleIfErrorMs,
-      keptUntilMs: keep.keptForMs !== undefined && keep.keptForMs > 0 ? expiresMs + keep.keptForMs : undefined,
+      freshUntilMs: usableFor(keep.freshForMs),
+      staleWhileRevalidateUntilMs: usableFor(keep.freshForMs + keep.staleWhileRevalidateMs),
+      staleIfErrorUntilMs: usableFor(keep.freshForMs + keep.staleIfErrorMs),
+      keptUntilMs: keep.keptForMs !== undefined && keep.keptForMs > 0 ? nowMs + keep.freshForMs + keep.keptForMs : undefined,
       marks: keep.marks,
       asOf: keep.ticket.asOf,
       bytes,
