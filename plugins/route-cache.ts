@@ -132,13 +132,16 @@ export class RouteCache implements Lookup {
     return true
   }
 
-  /** Runs the handler for all who wait, in this process and, where there are leases, in the others. */
-  #lead (visit: Visit, found: Found, flight: ResponseFlight | undefined): MaybePromise<boolean> {
-    if (this.#parts.leases?.available === true) return this.#leadFleet(visit, found, flight)
-    return this.#miss(visit, found, flight === undefined ? {} : { flight })
+  /**
+   * Runs the handler for all who wait, in this process and, where there are leases, in the others.
+   * @param collapsed whether the request has waited in vain itself
+   */
+  #lead (visit: Visit, found: Found, flight: ResponseFlight | undefined, collapsed = false): MaybePromise<boolean> {
+    if (this.#parts.leases?.available === true) return this.#leadFleet(visit, found, flight, collapsed)
+    return this.#miss(visit, found, flight === undefined ? {} : { flight, collapsed })
   }
 
-  async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined): Promise<boolean> {
+  async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined, collapsed: boolean): Promise<boolean> {
     const { clock } = this.#parts
     const look = async (): Promise<Sight> => {
       const { key, entry } = await this.#responses.lookAgain(visit.key, visit.request.headers)
@@ -159,7 +162,7 @@ export class RouteCache implements Lookup {
       },
       land (outcome) { flight?.land(outcome) }
     }
-    return this.#miss(visit, found, { flight: leased, ticket })
+    return this.#miss(visit, found, { flight: leased, ticket, collapsed })
   }
 
   /**
@@ -194,7 +197,7 @@ export class RouteCache implements Lookup {
         break
       }
       // What was stored may be the variant of others: ours has a key of its own, by which we wait now.
-      if (!this.#flights.has(found.key)) return await this.#lead(visit, found, this.#flights.lead(found.key))
+      if (!this.#flights.has(found.key)) return await this.#lead(visit, found, this.#flights.lead(found.key), true)
     }
     return this.#miss(look.visit, look.found, { collapsed: true })
   }
