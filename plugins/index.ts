@@ -26,7 +26,7 @@ export type { HistoryPoint, Quantiles, WindowFigures } from '../lib/engine/monit
 export { CacheWarmingService, type WarmCacheOptions, type WarmingDeps, type WarmLearnedOptions, type WarmRoutesOptions } from '../lib/engine/warming-service.ts'
 export type { WarmingJob, WarmingListener, WarmingOutcome, WarmingProgress, WarmingReport } from '../lib/engine/warming-job.ts'
 export type { LoopMonitor } from '../lib/engine/warming-pace.ts'
-export type { InjectRequest, WarmingRequest, WarmingTarget } from '../lib/engine/warming-routes.ts'
+export type { InjectRequest, WarmedResponse, WarmingRequest, WarmingTarget } from '../lib/engine/warming-routes.ts'
 export type { WarmingRow, WarmingRows, WarmingSource } from '../lib/engine/warming-rows.ts'
 export { HotList, type HotListOptions, type HotTop } from '../lib/engine/hot-list.ts'
 export { createTextInCache } from '../lib/engine/text-in-cache.ts'

@@ -3,7 +3,7 @@ import { backoffMs } from '../resilience/backoff.ts'
 import type { EngineParts } from './parts.ts'
 import type { WarmingJob, WarmingOutcome } from './warming-job.ts'
 import { pauseFor, type Pace } from './warming-pace.ts'
-import { warmingRequest, type InjectRequest, type WarmingRequest, type WarmingTarget } from './warming-routes.ts'
+import { warmingRequest, type InjectRequest, type WarmedResponse, type WarmingRequest, type WarmingTarget } from './warming-routes.ts'
 
 export interface RouteWarming {
   readonly concurrency: number
@@ -58,6 +58,7 @@ export class RouteWarmer {
         if ('statusCode' in end) job.countStatus(end.statusCode)
         if ('error' in end) job.count('failed', { key, error: end.error })
         else if (end.statusCode >= 400) job.count('failed', { key, error: `status ${end.statusCode}` })
+        else if (end.refused !== undefined) job.count(end.refused === 'purged' ? 'skipped' : 'failed', { key, error: `not stored: ${end.refused}` })
         else job.count('stored')
         return
       }
@@ -69,7 +70,7 @@ export class RouteWarmer {
    * A handler that hangs, or a cancelled job, ends the wait for the answer. Each request has a signal of its own: whoever
    * is given one may listen to it for ever.
    */
-  async #ask (request: WarmingRequest): Promise<{ readonly statusCode: number } | { readonly error: unknown }> {
+  async #ask (request: WarmingRequest): Promise<WarmedResponse | { readonly error: unknown }> {
     const { clock, warming, defaults: { loadTimeoutMs } } = this.#parts
     const controller = new AbortController()
     const { signal } = controller

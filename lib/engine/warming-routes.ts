@@ -15,8 +15,15 @@ export interface WarmingRequest {
 /** What a warming does at the moment: a request, or reading the list of what to request. */
 export interface WarmingStep { readonly request: WarmingRequest | undefined }
 
+/** What came of a request. */
+export interface WarmedResponse {
+  readonly statusCode: number
+  /** Why the response is not stored, where that is known. @default undefined: it is */
+  readonly refused?: string | undefined
+}
+
 /** Runs a request through the application, hooks and serialisers included; `app.inject` does. */
-export type InjectRequest = (request: WarmingRequest) => Promise<{ readonly statusCode: number }>
+export type InjectRequest = (request: WarmingRequest) => Promise<WarmedResponse>
 
 /** A path, or one of a certain host and scheme, since these are part of the key of a response. */
 export interface WarmingTarget { readonly path: string, readonly host?: string, readonly encrypted?: boolean }

@@ -44,6 +44,21 @@ t.test('a warm-up', async (t) => {
     t.match((await app.inject('/a')).headers['cache-status'], /hit/)
     t.match((await app.inject({ url: '/b', headers: { host: 'shop.example' } })).headers['cache-status'], /miss|fwd/, 'another scheme is another response')
   })
+  t.test('counts as stored only what is, and says why the rest is not', async (t) => {
+    const { app, warmup } = await build(t, { paths: ['/kept', '/kept', '/language', '/login', '/private'], learn: false })
+    const cached = { config: { cache: { ttl: 60 } } }
+    app.get('/language', cached, async ({ headers }) => headers['accept-language'] ?? 'none')
+    app.get('/login', cached, async (_request, reply) => await reply.header('set-cookie', 'id=1').send('in'))
+    app.get('/private', cached, async (_request, reply) => await reply.header('cache-control', 'private').send('mine'))
+    await app.ready()
+    const [report] = await warmup.ended
+    t.match(report, { total: 5, stored: 2, failed: 3, skipped: 0, statuses: { 200: 5 } })
+    t.same(report?.faults.map(({ key, error }) => `${key} ${String(error)}`).sort(), [
+      '"/language" not stored: unkeyed-input; accept-language',
+      '"/login" not stored: set-cookie',
+      '"/private" not stored: private'
+    ])
+  })
   t.test('learns what is asked for, and fetches it after a restart', async (t) => {
     const storage = memoryStorage()
     const first = await build(t, { storage })
