@@ -28,16 +28,18 @@ export function logConnection (log: FastifyBaseLogger, manager: CacheManager): v
   })
 }
 
-/** Tells the first change to each state at once, and what follows within a minute as one. */
+/** Tells that Redis is there at the start, and later the first change to each state at once, and what follows within a minute as one. */
 function seldom (clock: Clock, say: (event: CacheEvents['connection']) => void, sayMany: (last: CacheEvents['connection'], changes: number) => void): (event: CacheEvents['connection']) => void {
   const told = new Set<boolean>()
   let untold = 0
   let last: CacheEvents['connection'] | undefined
+  let begun = false
   const beQuiet = (): void => {
     clock.after(QUIET_MS, () => {
       told.clear()
       if (untold === 0 || last === undefined) return
-      sayMany(last, untold)
+      if (untold === 1) say(last)
+      else sayMany(last, untold)
       untold = 0
       told.add(true).add(false)
       beQuiet()
@@ -45,6 +47,12 @@ function seldom (clock: Clock, say: (event: CacheEvents['connection']) => void, 
   }
   return (event) => {
     last = event
+    const first = !begun
+    begun = true
+    if (first && event.ready) {
+      say(event)
+      return
+    }
     if (told.has(event.ready)) {
       untold++
       return
