@@ -10,7 +10,7 @@ import type { Miss } from './exchange.ts'
 import type { ObservedInput } from './observed-request.ts'
 import type { PluginSettings } from './options.ts'
 import type { RoutePolicy } from './route-options.ts'
-import { unkeyedInput } from './unkeyed-input.ts'
+import { howToKey, unkeyedInput } from './unkeyed-input.ts'
 
 /** Why a response is not stored, or how it would be. */
 export type Judgement =
@@ -139,6 +139,6 @@ export class StoringJudge {
   #warn (request: FastifyRequest, route: string, input: ObservedInput): void {
     if (this.#warned.has(route)) return
     this.#warned.add(route)
-    request.log.warn({ route, input }, `responses of ${route} are not cached: the handler reads ${input === '*' ? 'all request headers' : `"${input}"`}, which is neither in the key nor in Vary. Name it in config.cache.headers or in a Vary header, or, if it does not change the response, in config.cache.harmlessHeaders`)
+    request.log.warn({ route, input }, `responses of ${route} are not cached: the handler reads ${howToKey(input)}`)
   }
 }

@@ -380,7 +380,7 @@ t.test('who asks: credentials, cookies, headers and partitions', async (t) => {
 })
 
 t.test('a response built from something outside the key is not stored, with one warning a route', async (t) => {
-  const warnings: Array<{ route?: string, input?: string }> = []
+  const warnings: Array<{ route?: string, input?: string, msg?: string }> = []
   const stream = { write (line: string) { warnings.push(JSON.parse(line) as object) } }
   const { app } = await cachedApp({ harmlessHeaders: ['X-Trace'] }, { logger: { level: 'warn', stream } })
   const routes: Record<string, [RouteCacheOptions, (request: FastifyRequest, reply: FastifyReply) => unknown, string]> = {
@@ -404,6 +404,7 @@ t.test('a response built from something outside the key is not stored, with one 
     if (reason === '') t.match(cacheStatus(await app.inject(path)), /^hit/, path)
   }
   t.same(warnings.map(({ route, input }) => [route, input]), [['/ip', '@ip'], ['/agent', 'user-agent'], ['/all', '*'], ['/has', 'x-a']])
+  t.match(warnings.map(({ msg }) => msg), [/address of the client.*config\.cache\.partition/, /"user-agent".*config\.cache\.headers/, /all request headers.*harmlessHeaders: \['\*'\]/, /"x-a"/], 'with a cure that can be had')
   await app.close()
 })
 
