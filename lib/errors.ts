@@ -1,4 +1,4 @@
-import createError from '@fastify/error'
+import { createError } from '@fastify/error'
 
 /**
  * Every error that this package creates. The README lists each code (a test compares), and a retired code is never
