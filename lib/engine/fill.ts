@@ -3,10 +3,10 @@ import { checkDataKey } from '../keyspace/name.ts'
 import { refused, type Fill as StoreFill, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { DataLoads } from './data-loads.ts'
+import { purgeNames } from './data-writes.ts'
 import { DependencyScope } from './dependencies.ts'
 import type { StoreOptions } from './load-options.ts'
 import type { EngineParts } from './parts.ts'
-import { nameRecord } from './purge-record.ts'
 
 /** What became of one value; `invalid` ones cannot be cached at all, as `error` says. */
 export type FillVerdict = WriteVerdict
@@ -64,14 +64,14 @@ export class Fill {
     return verdicts
   }
 
-  /** Stores one value as a change: what was built from the key before is purged. */
+  /** Stores one value as a change: what was built from the key before is purged. Refuses what was purged, softly or not, since the fill began. */
   async replace<T> (key: string, value: T, options: FillOptions<T>): Promise<FillVerdict> {
     const { log, store } = this.#parts
     const made = this.#entryOf(key, value, options, this.#ticket)
     if ('stored' in made) return made
-    if (log.judge(key, made.marks, this.#ticket.at) === 'purged') return refused('purged')
-    await log.append(nameRecord([key]))
-    const ticket = log.ticket()
+    // The value is younger than its own purge, and that one only: a soft purge may be news to it as well.
+    if (log.judge(key, made.marks, this.#ticket.at) !== 'valid') return refused('purged')
+    const ticket = await purgeNames(log, [key])
     const verdict = await store.write(key, { ...made, asOf: ticket.asOf }, ticket)
     this.#loads.account(key, made, verdict)
     return verdict

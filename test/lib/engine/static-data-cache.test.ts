@@ -4,7 +4,9 @@ import type { Test } from 'tap'
 import { CacheManager } from '../../../lib/cache-manager.ts'
 import type { CacheConfig } from '../../../lib/config.ts'
 import { StaticDataCache } from '../../../lib/engine/static-data-cache.ts'
+import type { Purge } from '../../../lib/purge.ts'
 import { fakeClock } from '../../support/fake-clock.ts'
+import { startRedis } from '../../support/redis-server.ts'
 
 const DAY_MS = 86_400_000
 
@@ -90,6 +92,55 @@ t.test('a refresh', async (t) => {
     t.equal(await statics.refreshStaticData('rates', restless), false, 'but not for ever')
     t.equal(readings, 5)
     t.equal(await statics.getStaticData('rates'), undefined)
+  })
+  t.test('reads again what was purged softly while it was read', async (t) => {
+    const { cache, statics } = setUp(t)
+    let now = 1
+    await statics.refreshStaticData('rates', () => now)
+    now = 2
+    await statics.refreshStaticData('rates', async () => {
+      const read = now
+      if (read === 2) {
+        now = 3
+        await cache.invalidate({ keys: ['static:rates'], soft: true })
+      }
+      return read
+    })
+    t.equal(await statics.getStaticData('rates'), 3)
+  })
+  t.test('stores nothing over a purge that comes when the source has been read, however soon or late', async (t) => {
+    const redis = await startRedis()
+    t.teardown(async () => { await redis.stop() })
+    const shared = new CacheManager({ strategy: 'hybrid', redisUrl: redis.url })
+    t.teardown(async () => { await shared.close() })
+    await shared.initialize()
+    const { cache } = setUp(t)
+    const microtasks = (count: number) => async (): Promise<void> => { for (let n = 0; n < count; n++) await undefined }
+    const moments = [{ cache: shared, moment: async () => { await turn() } }, ...Array.from({ length: 20 }, (_, count) => ({ cache, moment: microtasks(count) }))]
+    const purges: Purge[] = [{ keys: ['static:rates'] }, { tags: ['finance'] }, { patterns: ['static:*'] }, { everything: true }]
+    for (const [index, { cache, moment }] of moments.entries()) {
+      for (const purge of purges) {
+        const statics = new StaticDataCache(cache)
+        let now = 1
+        let purged: Promise<unknown> | undefined
+        statics.addSource('rates', () => {
+          const read = now
+          if (read === 2) {
+            purged = moment().then(async () => {
+              now = 3
+              await cache.invalidate(purge)
+            })
+          }
+          return read
+        }, { tags: ['finance'] })
+        await statics.refreshStaticData('rates')
+        now = 2
+        await statics.refreshStaticData('rates')
+        await purged
+        t.equal(await statics.getStaticData('rates'), 3, `${JSON.stringify(purge)}, moment ${index}`)
+        await statics.close()
+      }
+    }
   })
   t.test('depends on what the source read through the cache', async (t) => {
     const { cache, statics } = setUp(t)
