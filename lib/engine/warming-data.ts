@@ -51,9 +51,12 @@ export class DataWarmer<T> {
     job.signal.addEventListener('abort', () => { this.#giveUp() }, { once: true })
   }
 
-  /** Rejects with what the source throws, when the rows before that are stored. */
-  async run (source: WarmingSource<T>): Promise<WarmingOutcome> {
-    const opened = await this.#open(source)
+  /**
+   * Rejects with what the source throws, when the rows before that are stored.
+   * @param atCall began when the source was handed in: what is no function may hold what was read by then
+   */
+  async run (source: WarmingSource<T>, atCall: Fill): Promise<WarmingOutcome> {
+    const opened = await this.#open(source, atCall)
     if (opened === undefined) return this.#job.outcome
     this.#job.expect(opened.rows.expected)
     const storing = new Set<Promise<void>>()
@@ -70,9 +73,9 @@ export class DataWarmer<T> {
     return this.#job.outcome
   }
 
-  async #open (source: WarmingSource<T>): Promise<{ fill: Fill, rows: OpenedRows<T> } | undefined> {
+  async #open (source: WarmingSource<T>, atCall: Fill): Promise<{ fill: Fill, rows: OpenedRows<T> } | undefined> {
     for (let attempt = 1; !this.#job.signal.aborted; attempt++) {
-      const fill = new Fill(this.#parts)
+      const fill = typeof source === 'function' ? new Fill(this.#parts) : atCall
       try {
         const rows = typeof source === 'function' ? await this.#unlessAborted(fill.read(() => source({ signal: this.#job.signal }))) : source
         return rows === 'aborted' ? undefined : { fill, rows: openRows(rows) }

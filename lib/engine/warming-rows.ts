@@ -7,8 +7,9 @@ export type WarmingRow<T> = readonly [key: string | number, value: T]
 export type WarmingRows<T> = Readonly<Record<string, T>> | ReadonlyMap<string | number, T> | Iterable<WarmingRow<T>> | AsyncIterable<WarmingRow<T>>
 
 /**
- * Where rows come from. Prefer a function: the cache then knows when the reading began, and a purge that comes in between
- * is not overwritten. An async generator is read row by row, so that a million rows are never held.
+ * Where rows come from. A purge that comes after their reading began is not overwritten: of a function, that is when it is
+ * called; whatever else is handed in, a generator too, may hold what was read before, so that every purge after the call of
+ * the warming counts. Prefer a function: it leaves out fewer rows. An async generator is read row by row, so that a million rows are never held.
  */
 export type WarmingSource<T> = WarmingRows<T> | ((context: { readonly signal: AbortSignal }) => WarmingRows<T> | Promise<WarmingRows<T>>)
 

@@ -4,6 +4,7 @@ import type { Leases } from '../ports/leases.ts'
 import { refuseUnknown } from '../unknown-option.ts'
 import type { HotList } from './hot-list.ts'
 import type { CacheHost } from './host.ts'
+import { Fill } from './fill.ts'
 import { FleetTurns, type FleetWork } from './fleet-turn.ts'
 import { durationMs, type StoreOptions } from './load-options.ts'
 import { checkDataWarming, DataWarmer } from './warming-data.ts'
@@ -112,7 +113,8 @@ export class CacheWarmingService {
     const warming = { batchSize: config.warmingBatchSize, concurrency: 2, retries: 2, jitter: parts.defaults.jitter, ...given }
     checkDataWarming(keyPattern, warming)
     const leaves = { keyPattern, lifeMs: typeof warming.ttl === 'number' ? toMs(warming.ttl) : parts.defaults.ttlMs }
-    return this.#start(name, { signal, onProgress, force, leaves }, async (job, pace) => await new DataWarmer(job, parts, pace, keyPattern, warming).run(source))
+    const atCall = new Fill(parts)
+    return this.#start(name, { signal, onProgress, force, leaves }, async (job, pace) => await new DataWarmer(job, parts, pace, keyPattern, warming).run(source, atCall))
   }
 
   /**

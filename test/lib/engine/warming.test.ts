@@ -127,6 +127,29 @@ t.test('what is warmed', async (t) => {
     t.match(report, { stored: 2, skipped: 2, failed: 0 })
     t.same(await cache.getMany(['p:1', 'p:2', 'p:3', 'p:4']), ['old', 'new', undefined, 'old'])
   })
+  t.test('is no older than a purge that came after its rows were handed in', async (t) => {
+    const rows: ReadonlyArray<readonly [string, string]> = [['1', 'old'], ['2', 'unchanged']]
+    const sources: Record<string, () => Parameters<CacheWarmingService['warmCache']>[0]> = {
+      list: () => rows,
+      object: () => Object.fromEntries(rows),
+      map: () => new Map(rows),
+      generator: () => (function * () { yield * rows })(),
+      'async generator': () => (async function * () { yield * rows })()
+    }
+    for (const [kind, source] of Object.entries(sources)) {
+      let granted = (): void => {}
+      const turnGranted = new Promise<void>((resolve) => { granted = resolve })
+      const { cache, warming } = setUp(t, {}, { leases: { acquire: async () => { await turnGranted; return 'unavailable' } } })
+      const report = warming.warmCache(source(), 'p')
+      await cache.invalidate({ keys: ['p:1'] })
+      granted()
+      t.match(await report, { stored: 1, skipped: 1 }, kind)
+      t.same(await cache.getMany(['p:1', 'p:2']), [undefined, 'unchanged'], kind)
+    }
+    const { cache, warming } = setUp(t)
+    const [report] = await Promise.all([warming.warmCache(() => rows, 'p'), cache.invalidate({ keys: ['p:1'] })])
+    t.match(report, { stored: 2 }, 'a function is asked later')
+  })
   t.test('purges nothing that was built from it', async (t) => {
     const { cache, warming } = setUp(t)
     await cache.set('p:1', 1)
