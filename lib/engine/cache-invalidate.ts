@@ -8,7 +8,10 @@ import { parsePurgeTemplate, parseTemplate } from './name-template.ts'
 /** Names that follow from a call: templates, or a function of what the call answered and of its arguments. */
 export type NamesOfCall<This, Args extends readonly unknown[], Value> = readonly string[] | ((this: This, value: Value, ...args: Args) => readonly string[])
 
-/** What a successful call has made untrue. At least one of `keys` and `tags`. */
+/**
+ * What a successful call has made untrue. At least one of `keys` and `tags`. Where a function fails, or answers what is no name,
+ * the change has been made all the same: everything is purged, and the call rejects with what went wrong.
+ */
 export interface CacheInvalidateOptions<This = unknown, Args extends readonly unknown[] = readonly unknown[], Value = unknown> {
   /**
    * Keys: `product:{productId}`, `product:{0}`, or with wildcards `catalog:*`. Only wildcards that are written here count,
@@ -56,11 +59,25 @@ function wrapInvalidating (method: AnyMethod, options: CacheInvalidateOptions, f
     const tagged = tags.map((tag) => checkTag(tag(args)))
     const engine = await findEngine(options.manager, this, fallback)
     const value: unknown = await Reflect.apply(method, this, args)
-    if (typeof options.keys === 'function') exact.push(...Reflect.apply(options.keys, this, [value, ...args]))
-    if (typeof options.tags === 'function') tagged.push(...Reflect.apply(options.tags, this, [value, ...args]))
-    if (exact.length + patterns.length + tagged.length > 0) await engine.invalidate({ keys: exact, patterns, tags: tagged, soft: options.soft === true })
+    try {
+      exact.push(...answered('keys', options.keys, this, value, args))
+      tagged.push(...answered('tags', options.tags, this, value, args))
+      if (exact.length + patterns.length + tagged.length > 0) await engine.invalidate({ keys: exact, patterns, tags: tagged, soft: options.soft === true })
+    } catch (error) {
+      // The change has been made, and nobody can tell to what: everything goes, and the caller learns why.
+      await engine.invalidate({ everything: true, soft: options.soft === true })
+      throw error
+    }
     return value
   }
+}
+
+/** What a function answers to a call; templates answer nothing here. */
+function answered (option: string, names: NamesOfCall<unknown, readonly unknown[], unknown> | undefined, self: unknown, value: unknown, args: readonly unknown[]): readonly string[] {
+  if (typeof names !== 'function') return []
+  const answer: unknown = Reflect.apply(names, self, [value, ...args])
+  if (!Array.isArray(answer)) throw new errors.FST_ERR_CACHE_OPTION(option, `a function that answered ${answer instanceof Promise ? 'a promise' : shown(answer)}`, 'a function that answers an array of names')
+  return answer
 }
 
 function templatesOf<Template> (option: string, names: unknown, parse: (name: unknown) => Template): Template[] {

@@ -148,6 +148,26 @@ t.test('an invalidating method', async (t) => {
     t.equal(await service.trim(5), 5)
     t.equal(await cache.exists('page'), false)
   })
+  t.test('purges everything when its function fails or answers no names, for the change has been made', async (t) => {
+    const failures: Array<[answer: () => unknown, message: RegExp]> = [
+      [() => { throw new Error('no names') }, /^no names$/],
+      [() => undefined, /answered undefined/],
+      [() => 'list', /answered "list"/],
+      [async () => ['list'], /answered a promise/],
+      [() => [''], /1 to 1024 characters/]
+    ]
+    for (const [answer, message] of failures) {
+      for (const names of [{ keys: answer as () => string[], tags: ['catalog'] }, { keys: ['list'], tags: answer as () => string[] }]) {
+        await cache.setMany([['list', 1], ['beside', 1]], { staleWhileRevalidate: 60 })
+        await t.rejects(cacheInvalidate({ ...names, manager: cache })(() => 1)(), { message })
+        t.same(await cache.getMany(['list', 'beside']), [undefined, undefined])
+      }
+    }
+    await cache.set('soft', 1, { staleWhileRevalidate: 60 })
+    await t.rejects(cacheInvalidate({ keys: () => { throw new Error('no names') }, soft: true, manager: cache })(() => 1)(), { message: 'no names' })
+    t.equal(await cache.exists('soft'), false)
+    t.equal(await cache.getOrSet('soft', () => 2), 1, 'stale, where it is soft')
+  })
   t.test('takes wildcards in arguments, and those that a function answers, for what they are', async (t) => {
     await cache.setMany([['product:1', 1], ['product:1:reviews', 1], ['product:*', 1], ['p:ab', 1]])
     const byTemplate = cacheInvalidate({ keys: ['product:{0}', 'p:{0}*'], manager: cache })((_id: string) => {})
