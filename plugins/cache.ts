@@ -10,7 +10,6 @@ import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
 import { isOwnRoute } from '../routes/route-shape.ts'
 import { BootAudit } from './audit/boot-audit.ts'
-import { isStream } from './body-capture.ts'
 import { Capture } from './capture.ts'
 import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
@@ -18,6 +17,7 @@ import { nothingBetween } from './route-hooks.ts'
 import { groupPolicy } from './http-options.ts'
 import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
+import { LatePurges } from './late-purges.ts'
 import type { Lookup } from './lookup.ts'
 import { Observer } from './observer.ts'
 import { logConnection, sayIfAlone } from './log-connection.ts'
@@ -107,13 +107,12 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   const posted = new Posted(shared, cache, capture)
   const partial = new Parts(shared, cache)
   const groups = groupPolicy(settings.http.cacheGroups)
-  const purged = new WeakSet<FastifyRequest>()
   const purgeAfter = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups)
   }
+  const late = new LatePurges(purgeAfter)
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
-    if (![route.method].flat().every(isSafeMethod) && !isOwnRoute(route.config)) route.onResponse = [...[route.onResponse ?? []].flat(), purgeLate(purged, purgeAfter)]
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
     if (given === undefined || given === false || isOwnRoute(route.config)) {
       audit?.note(route, undefined)
@@ -134,12 +133,19 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler), ...hooks]
   })
 
+  // After the other, so that its hook comes first: between an arrival and the handler it would count as somebody's.
+  app.addHook('onRoute', (route) => {
+    if (![route.method].flat().every(isSafeMethod) && !isOwnRoute(route.config)) route.onRequest = [late.hook, ...[route.onRequest ?? []].flat()]
+  })
+
   // Registered with the plugin, so that it runs before the onSend hooks of whatever is registered later.
   app.addHook('onSend', function cacheCapture (request, reply, payload, done) {
     const miss = missOf(request)
     if (miss !== null && miss.owner === cache) {
-      if (miss.forward === 'method') posted.take(miss, request, reply, payload, async () => { purged.add(request); await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
-      else cache.handlers.leave(miss, done, capture.take(miss, request, reply, payload))
+      if (miss.forward === 'method') {
+        late.note(request, reply, payload, miss)
+        posted.take(miss, request, reply, payload, async () => { await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
+      } else cache.handlers.leave(miss, done, capture.take(miss, request, reply, payload))
       return
     }
     cache.status.restate(request, reply)
@@ -147,8 +153,7 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       done(null, payload)
       return
     }
-    // Who answers with a stream may go on to change things until it ends.
-    if (!isStream(payload)) purged.add(request)
+    late.note(request, reply, payload)
     purgeAfter(request, reply).then(() => { done(null, payload) }, done)
   })
 }
@@ -162,14 +167,6 @@ function lookupEarly (cache: RouteCache, lookups: Lookup, policy: RoutePolicy): 
       return
     }
     answered.then((served) => { if (!served) cache.handlers.goOn(request, done) }, done)
-  }
-}
-
-/** What was answered past `reply.send` no onSend hook has seen, and a stream has only seen its begin: a purge comes when all is sent. */
-function purgeLate (purged: WeakSet<FastifyRequest>, purge: (request: FastifyRequest, reply: FastifyReply) => Promise<void>): onResponseHookHandler {
-  return function cachePurgeLate (request, reply, done) {
-    if (purged.has(request)) done()
-    else purge(request, reply).then(() => { done() }, done)
   }
 }
 

@@ -1,12 +1,13 @@
 import { connect as connect2 } from 'node:http2'
 import { connect } from 'node:net'
-import { PassThrough } from 'node:stream'
+import { PassThrough, Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import cache from '../../plugins/index.ts'
 import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { abandonedRequest, listening, rawRequest } from '../support/raw-http.ts'
+import { until } from '../support/until.ts'
 
 t.test('a thousand requests for one response are one run of the handler', async (t) => {
   const { app } = await cachedApp()
@@ -483,6 +484,125 @@ t.test('a change that is made while its answer streams is felt once it has ended
   await changing
   await turns(10)
   t.equal((await app.inject('/x')).body, 'page 2')
+})
+
+t.test('a client that leaves keeps no change from being felt, not even one that is made afterwards', async (t) => {
+  type Change = (reply: FastifyReply, begun: () => void, change: () => Promise<void>) => unknown
+  const changes: Readonly<Record<string, Change>> = {
+    'answered by hijack, begun': async (reply, begun, change) => {
+      reply.hijack().raw.write('working')
+      begun()
+      await change()
+      reply.raw.end('done')
+    },
+    'answered by hijack, at the end': async (reply, begun, change) => {
+      reply.hijack()
+      begun()
+      await change()
+      reply.raw.end('done')
+    },
+    'answered by raw.end': async (reply, begun, change) => {
+      begun()
+      await change()
+      reply.raw.end('done')
+      return reply
+    },
+    'sent as a stream that makes it': async (_reply, begun, change) => Readable.from((async function * () {
+      yield 'working'
+      begun()
+      await change()
+      yield 'done'
+    })()),
+    'sent as a stream that is written into': async (_reply, begun, change) => {
+      const stream = new PassThrough()
+      stream.write('working')
+      begun()
+      change().then(() => { stream.end('done') }, t.threw)
+      return stream
+    },
+    'sent as a stream when nobody is there any more': async (_reply, begun, change) => {
+      begun()
+      await change()
+      return Readable.from(['done'])
+    },
+    'sent as text': async (_reply, begun, change) => {
+      begun()
+      await change()
+      return 'done'
+    }
+  }
+  for (const [name, answer] of Object.entries(changes)) {
+    const { app } = await cachedApp()
+    let version = 1
+    const [begun, left, go] = [deferred(), deferred(), deferred()]
+    app.get('/x', { config: { cache: true } }, async () => `page ${version}`)
+    app.put('/x', async (_request, reply) => {
+      reply.raw.once('close', left.resolve)
+      return await answer(reply, begun.resolve, async () => { await go.promise; version = 2 })
+    })
+    const port = await listening(app)
+    const page = async (): Promise<string> => (await rawRequest(port, ['GET /x HTTP/1.1', 'Host: a.example'])).body
+    await abandonedRequest(port, '/x', begun.promise, 'PUT')
+    await left.promise
+    t.equal(await page(), 'page 1', `${name}: stored after the client has left`)
+    t.equal(await page(), 'page 1')
+    go.resolve()
+    await until(`${name}: the change is felt`, async () => await page() === 'page 2')
+    await app.close()
+  }
+})
+
+t.test('a client that leaves before it has been let in purges nothing', async (t) => {
+  const { app } = await cachedApp()
+  let n = 0
+  const [asked, left, go, refused] = [deferred(), deferred(), deferred(), deferred()]
+  app.get('/x', { config: { cache: true } }, async () => `page ${++n}`)
+  app.put('/x', {
+    onRequest: async (_request, reply) => {
+      reply.raw.once('close', left.resolve)
+      asked.resolve()
+      await go.promise
+      setImmediate(refused.resolve)
+      return await reply.code(401).send('who are you?')
+    }
+  }, async () => 'done')
+  const port = await listening(app)
+  const page = async (): Promise<string> => (await rawRequest(port, ['GET /x HTTP/1.1', 'Host: a.example'])).body
+  await page()
+  await abandonedRequest(port, '/x', asked.promise, 'PUT')
+  await left.promise
+  t.equal(await page(), 'page 1')
+  go.resolve()
+  await refused.promise
+  t.equal(await page(), 'page 1')
+  await app.close()
+})
+
+t.test('an onResponse hook that fails keeps no change from being felt', async (t) => {
+  for (const place of ['app', 'route']) {
+    for (const way of ['hijack', 'stream']) {
+      const { app } = await cachedApp()
+      let version = 1
+      const fails = async (request: FastifyRequest): Promise<void> => { if (request.method === 'PUT') throw new Error('the journal is away') }
+      if (place === 'app') app.addHook('onResponse', fails)
+      app.get('/x', { config: { cache: true } }, async () => `page ${version}`)
+      const [begun, go] = [deferred(), deferred()]
+      app.put('/x', place === 'app' ? {} : { onResponse: fails }, async (_request, reply) => {
+        const stream = new PassThrough()
+        go.promise.then(() => { version = 2; (way === 'hijack' ? reply.raw : stream).end('done') }, t.threw)
+        begun.resolve()
+        return way === 'hijack' ? reply.hijack() : stream
+      })
+      const changing = app.inject({ method: 'PUT', url: '/x' })
+      await begun.promise
+      await turns()
+      t.equal((await app.inject('/x')).body, 'page 1')
+      go.resolve()
+      await changing
+      t.equal((await app.inject('/x')).body, 'page 2', `${way}, a hook of the ${place}`)
+      await app.close()
+    }
+  }
 })
 
 t.test('a purge by key, path or pattern takes all variants, and a soft one leaves them for a while', async (t) => {

@@ -32,8 +32,8 @@ export async function rawRequest (port: number, lines: readonly string[], body =
 }
 
 /** Sends a request and leaves as soon as `when` says so, without waiting for the answer. */
-export async function abandonedRequest (port: number, path: string, when: Promise<unknown>): Promise<void> {
-  const socket = connect(port, '127.0.0.1', () => { socket.write(`GET ${path} HTTP/1.1\r\nHost: a.example\r\n\r\n`) })
+export async function abandonedRequest (port: number, path: string, when: Promise<unknown>, method = 'GET'): Promise<void> {
+  const socket = connect(port, '127.0.0.1', () => { socket.write(`${method} ${path} HTTP/1.1\r\nHost: a.example\r\n\r\n`) })
   await when
   await new Promise<void>((resolve) => {
     socket.on('close', () => { resolve() })
