@@ -114,7 +114,8 @@ export class Capture {
     const body = captureBody(unwrapResponse(reply, sent), settings.maxBodyBytes)
     const marks = responseMarks(miss, request, reply, body.kind === 'bytes' ? body.body : undefined)
     // The answer is younger than its own purge, and that one only: what else touches it, before or after, may be news to it.
-    const isValid = (since: number): boolean => log.judge(miss.key, marks ?? [], since) === 'valid'
+    // By what names a stream is reached is not known before it has ended: nothing may have been purged.
+    const isValid = (since: number): boolean => body.kind === 'stream' ? log.tip === since : log.judge(miss.key, marks ?? [], since) === 'valid'
     const validBefore = isValid(miss.ticket.at)
     const purged = purge()
     const purgedAt = log.tip
