@@ -18,7 +18,7 @@ declare module 'fastify' {
     readonly cache: CacheOutcome
   }
   interface FastifyReply {
-    /** Adds tags to the response, should it be stored. */
+    /** Adds tags to the response, should it be stored; also in an `onSend` hook. */
     cacheTags: (...tags: string[]) => FastifyReply
   }
   interface FastifyContextConfig {

@@ -13,7 +13,7 @@ import { effectiveVary } from '../lib/http/vary.ts'
 import { addedHeaders, headersNow, headersUnchanged, ownCacheControl, setBack, varyOnKey, withEtag } from './added-headers.ts'
 import { captureBody, unwrapResponse, type BodyTee, type CapturedBody } from './body-capture.ts'
 import { sendGroups } from './cache-groups.ts'
-import { noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
+import { noteOutcome, tagsOfReply, type Miss, type ReplyHeaders } from './exchange.ts'
 import { onFinalHeaders } from './final-headers.ts'
 import { MissEnds, type Storing } from './miss-ends.ts'
 import type { ObservedInput, ObservedRequest } from './observed-request.ts'
@@ -44,6 +44,8 @@ interface Answer {
   readonly handlerStatus: number
   readonly loadMs: Milliseconds
   readonly nowMs: EpochMs
+  /** Where the log stood when the handler of a POST began, which has purged something itself since then. */
+  readonly postedAt?: number
 }
 
 /** A stored response that its handler has confirmed, and what it was built from. */
@@ -125,8 +127,9 @@ export class Capture {
       this.#ends.giveUp(miss, request, reply, refusal ?? 'opaque-body')
       return body.payload
     }
+    const postedAt = miss.ticket.at
     miss.ticket = log.ticket()
-    return this.#hold({ miss, request, reply, body, observed: miss.observed, inputs, confirmed: undefined, handlerStatus: reply.statusCode, loadMs: performance.now() - miss.startedAt, nowMs: clock.now() })
+    return this.#hold({ postedAt, miss, request, reply, body, observed: miss.observed, inputs, confirmed: undefined, handlerStatus: reply.statusCode, loadMs: performance.now() - miss.startedAt, nowMs: clock.now() })
   }
 
   /** Lets an answer to a POST go on that is for its client alone. */
@@ -137,11 +140,12 @@ export class Capture {
   }
 
   /** Prepares what is stored, if it is, once the head has been written. */
-  #hold ({ miss, request, reply, body, observed, inputs, confirmed, handlerStatus, loadMs, nowMs }: Answer): unknown {
+  #hold ({ miss, request, reply, body, observed, inputs, confirmed, handlerStatus, loadMs, nowMs, postedAt }: Answer): unknown {
     const { parts, settings } = this.#parts
     const status = reply.statusCode
     const bytes = body.kind === 'bytes' ? body.body : undefined
     const marks = responseMarks(miss, request, reply, bytes, confirmed?.marks)
+    const tags = tagsOfReply(reply)
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
     const response: JudgedResponse = { status, nowMs, failed: wasError(reply), url: `${schemeOf(request, reply)}://${request.host}${request.raw.url ?? ''}`, bytes, inputs, vary: effectiveVary(answered, miss.policy.keyed), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
@@ -183,16 +187,19 @@ export class Capture {
     const theirs = (all: ReplyHeaders): HeaderList => headerListOf(all).filter(([name, value]) => name !== 'content-length' && !(name === 'cache-control' && value === downstream) && !(name === 'etag' && etag !== undefined))
     let final: ReplyHeaders = ours
     let connection: string | undefined
+    // Tags that were not there yet when an answer to a POST was held against what was purged meanwhile.
+    const judgeLate = (names: readonly Mark[]): Judgement | undefined => postedAt !== undefined && parts.log.judge(miss.key, names.filter((mark) => !marks.includes(mark)), postedAt) !== 'valid' ? { store: false, reason: 'purged' } : undefined
     // The handler of a stream has gone on while it flowed: what it read meanwhile counts as well.
     const finish = (kept: Buffer, judgement: Storing): void => {
       // A hook behind ours may have withdrawn fields of the handler, or bound them to the connection (RFC 9111 §3.1, §5.2.2.4, §5.2.2.7).
       const storable = judgement === first ? headers : stripUnstorable(headers, { connection, cacheControl: judgement.freshness.cacheControl, keepSetCookie: miss.policy.http.storeSetCookie })
-      if (bytes !== undefined) {
+      // Hooks behind ours may have added tags.
+      if (bytes !== undefined && tagsOfReply(reply) === tags) {
         this.#ends.keep(miss, request, { status, headers: storable, body: kept }, judgement, marks, loadMs)
         return
       }
-      const names = responseMarks(miss, request, reply, kept)
-      const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : this.#judge.judge(miss, request, { ...response, bytes: kept }, theirs(final))
+      const names = responseMarks(miss, request, reply, kept, confirmed?.marks)
+      const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : bytes !== undefined ? judgeLate(names) ?? judgement : this.#judge.judge(miss, request, { ...response, bytes: kept }, theirs(final))
       if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, storable, marks, names) ?? storable, status, kept), body: kept }, last, names, loadMs)
       else refuse(last.store ? 'tags-failed' : last.reason)
     }
@@ -208,7 +215,10 @@ export class Capture {
         if (downstream !== undefined && finalHeaders['cache-control'] === downstream) delete finalHeaders['cache-control']
         this.#ends.status(miss, reply, { stored: false, detail: decided.reason }, finalHeaders)
         refuse(decided.reason)
+        return
       }
+      const tagged = tagsOfReply(reply)
+      if (tagged !== tags && untouched === undefined) this.#surrogateKeys?.putLate(request, finalHeaders, tagged.slice(tags.length))
     }, (late) => {
       if (decided?.store !== true) return
       if (late !== undefined) {

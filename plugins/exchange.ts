@@ -115,7 +115,10 @@ export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { 
 /** What a success of the route invalidates in this cache; also for a route that was there before the plugin. */
 export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as Record<string, { invalidates?: NamesOf } | undefined>)[cacheName]?.invalidates
 
-export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? []
+const NO_TAGS: readonly string[] = Object.freeze([])
+
+/** The tags that a reply has been given. It is another list whenever some have been added. */
+export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? NO_TAGS
 
 export function addReplyTags (reply: FastifyReply, tags: readonly string[]): void {
   const held = reply as unknown as NotedReply

@@ -2,7 +2,9 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { TagHeader } from '../lib/engine/cdn-options.ts'
 import { headerOf, type HeaderList } from '../lib/http/headers.ts'
 import { surrogateKeys, type SurrogateField } from '../lib/http/surrogate-keys.ts'
-import { keysOf, tagsOf, type Mark } from '../lib/keyspace/mark.ts'
+import { keysOf, tagMark, tagsOf, type Mark } from '../lib/keyspace/mark.ts'
+import { isName } from '../lib/keyspace/name.ts'
+import type { ReplyHeaders } from './exchange.ts'
 
 /** Tells a CDN in front by what names a purge reaches a response. */
 export class SurrogateKeys {
@@ -17,6 +19,12 @@ export class SurrogateKeys {
   put (request: FastifyRequest, reply: FastifyReply, marks: readonly Mark[]): void {
     const value = this.#named(request, marks, reply.getHeader(this.#field)?.toString())
     if (value !== undefined) reply.header(this.#field, value)
+  }
+
+  /** Adds to a head that is about to be written what hooks behind ours have tagged the response with. */
+  putLate (request: FastifyRequest, headers: ReplyHeaders, tags: readonly string[]): void {
+    const value = this.#named(request, tags.filter(isName).map(tagMark), headers[this.#field]?.toString())
+    if (value !== undefined) headers[this.#field] = value
   }
 
   /** Adds what a stream was built from while it flowed. Its own head has gone out without; that of its hits has it. */

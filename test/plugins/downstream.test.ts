@@ -200,11 +200,17 @@ t.test('a CDN is told what responses are made of', async (t) => {
       yield String(await app.cache.getOrSet('late', () => 'late'))
     })()))
   })
+  for (const streams of [false, true]) {
+    app.get(`/late/${streams}`, { config: { cache: { tags: ['catalog'] } }, onSend: async (_request, reply) => { reply.cacheTags('from a hook') } }, async () => streams ? Readable.from(['page']) : 'page')
+  }
   app.get('/tagged', { config: { cache: { tags: Array.from({ length: 900 }, (_, n) => `tag-${n}-of-many-tags`) } } }, async () => 'page')
   const expected = 'their-own catalog two%20words%2c%20and%20%c3%bcn%c3%afcode product:42'
   for (const turn of ['miss', 'hit']) t.equal((await app.inject('/page')).headers['surrogate-key'], expected, turn)
   t.equal((await app.inject('/stream')).headers['surrogate-key'], 'catalog', 'the head of a stream names what is known when it goes out')
   t.equal((await app.inject('/stream')).headers['surrogate-key'], 'catalog late', 'its hits name all')
+  for (const turn of ['miss', 'hit']) {
+    for (const path of ['/late/false', '/late/true']) t.equal((await app.inject(path)).headers['surrogate-key'], 'catalog from%20a%20hook', `${path}, ${turn}`)
+  }
 
   for (let turn = 0; turn < 2; turn++) t.ok(String((await app.inject({ url: '/tagged', query: { turn: String(turn) } })).headers['surrogate-key']).length <= 16 * 1024)
   t.equal(lines.length, 1, 'one warning a route')

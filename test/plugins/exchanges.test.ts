@@ -672,6 +672,42 @@ t.test('what a response was built from takes it along, however it was read', asy
   await app.close()
 })
 
+t.test('tags that an onSend hook gives a response count, whoever has added it', async (t) => {
+  for (const place of ['route', 'context', 'app'] as const) {
+    for (const streams of [false, true]) {
+      const { app } = await cachedApp()
+      let given: string[] = []
+      let n = 0
+      const tag = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => { reply.cacheTags(...given) }
+      if (place === 'app') app.addHook('onSend', tag)
+      await app.register(async (context) => {
+        if (place === 'context') context.addHook('onSend', tag)
+        context.get('/x', { config: { cache: true }, ...(place === 'route' && { onSend: tag }) }, async (_request, reply) => {
+          reply.cacheTags('early')
+          const page = `page ${++n}`
+          return streams ? Readable.from([page]) : page
+        })
+      })
+      const page = async (): Promise<string> => (await app.inject('/x')).body
+      const what = `${place}${streams ? ', a stream' : ''}`
+      given = ['late', 'later']
+      for (const purged of ['late', 'early', 'later']) {
+        const known = await page()
+        t.equal(await page(), known, `${what}: stored`)
+        await app.cache.invalidate({ tags: [purged] })
+        t.not(await page(), known, `${what}: ${purged}`)
+      }
+      for (const [why, tags] of [['none', [1 as unknown as string]], ['too many', Array.from({ length: 1000 }, (_, i) => `t${i}`)]] as const) {
+        given = [...tags]
+        await app.cache.invalidate({ tags: ['early'] })
+        const known = await page()
+        t.not(await page(), known, `${what}: not stored with ${why}`)
+      }
+      await app.close()
+    }
+  }
+})
+
 t.test('a response overtaken by a purge reaches its client and is not stored; those who came later get a newer one', async (t) => {
   for (const soft of [false, true]) {
     const { app } = await cachedApp()

@@ -501,6 +501,28 @@ t.test('the answer to a POST that is also one to a GET is kept, where the route 
   }
 })
 
+t.test('a tag that an onSend hook gives an answer to a POST counts for the time of its handler as well', async (t) => {
+  for (const purged of ['product', 'another']) {
+    const { app } = await cachedApp({ http: { storePost: true } })
+    app.route({
+      method: ['GET', 'POST'],
+      url: '/x',
+      config: { cache: { ttl: 60 } },
+      onSend: async (_request, reply) => { reply.cacheTags('product') },
+      handler: async ({ method }, reply) => {
+        if (method === 'GET') return 'got'
+        await app.cache.invalidate({ tags: [purged] })
+        return await reply.headers({ 'content-location': '/x', 'cache-control': 'max-age=60' }).send('posted')
+      }
+    })
+    await app.inject({ method: 'POST', url: '/x' })
+    t.match(await ask(app), purged === 'product' ? { says: /^fwd=uri-miss/, body: 'got' } : { says: /^hit/, body: 'posted' }, purged)
+    await app.cache.invalidate({ tags: ['product'] })
+    t.match((await ask(app)).says, /^fwd=uri-miss/)
+    await app.close()
+  }
+})
+
 t.test('a streamed answer to a POST whose names are known at its end is not stored over a purge of one of them', async (t) => {
   for (const how of ['entities', 'tags']) {
     const { app } = await cachedApp({ http: { storePost: true } })
