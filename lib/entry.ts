@@ -36,6 +36,11 @@ export function staleUntilMs (entry: Entry): EpochMs {
   return Math.max(entry.freshUntilMs, entry.staleWhileRevalidateUntilMs, entry.staleIfErrorUntilMs, entry.keptUntilMs ?? 0)
 }
 
+/** Whether so much of its ttl is over that a hit starts a refresh. @param refreshAhead part of the ttl; 0 is never */
+export function isDue ({ storedAtMs, freshUntilMs }: Entry, refreshAhead: number, nowMs: EpochMs): boolean {
+  return refreshAhead > 0 && nowMs >= storedAtMs + (freshUntilMs - storedAtMs) * refreshAhead
+}
+
 /**
  * The entry after a soft purge at `atMs`: no longer fresh, its stale windows counted from the purge instead of
  * from the end of its freshness.

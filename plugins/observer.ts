@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EpochMs } from '../lib/clock.ts'
+import { isDue } from '../lib/entry.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import type { WouldBe } from '../lib/events.ts'
 import { clientConditions } from '../lib/http/revalidation.ts'
@@ -71,7 +72,7 @@ export class Observer implements Lookup {
   #judge ({ policy, request, key, askedAt }: Visit, { entry }: Found, nowMs: EpochMs): MissOptions & { would: WouldBe } {
     const { flights, parts: { events } } = this.#shared
     if (entry !== undefined && nowMs < entry.freshUntilMs) {
-      const renewed = policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead
+      const renewed = isDue(entry, policy.refreshAhead, nowMs)
       if (renewed || request.method === 'HEAD' || !events.heard('compare')) return { would: 'hit', storable: renewed }
       return { would: 'hit', storable: false, answered: (answer) => { void this.#compare({ key, route: policy.route, entry, askedAt, answer, answeredAtMs: this.#shared.parts.clock.now() }) } }
     }

@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Milliseconds } from '../lib/clock.ts'
+import type { Entry } from '../lib/entry.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
+import type { Found } from '../lib/engine/response-cache.ts'
 import { isFailure } from '../lib/http/staleness.ts'
 import { OwnRequests } from './own-requests.ts'
 import { repeatableHeaders } from './repeatable-headers.ts'
@@ -9,11 +11,16 @@ import type { RoutePolicy } from './route-options.ts'
 /** A request that this plugin makes of its own app to renew what is stored. */
 export interface RefreshJob {
   readonly key: string
+  /** What was found, and is to be renewed. */
+  readonly renewed: Entry | undefined
   /** Whether the new response has been stored. */
   kept: boolean
   /** Whether the handler failed, whatever stood in for it. */
   failed: boolean
 }
+
+/** The request by which somebody came upon what is to be renewed. */
+export interface Asker { readonly key: string, readonly request: FastifyRequest, readonly policy: RoutePolicy }
 
 /** How a refresh ended: stored; failed, so that what is stale may stand in; or answered with something that is not stored. */
 export type RefreshEnd = 'kept' | 'failed' | 'refused'
@@ -40,12 +47,12 @@ export class Refresher {
     return this.#requests.purposeOf(request)
   }
 
-  /** Renews what is stored under `key`, once however many ask. Never rejects. */
-  refresh (key: string, request: FastifyRequest, policy: RoutePolicy): Promise<RefreshEnd> {
+  /** Renews what a request has found under the key of its URL, once however many ask. Never rejects. */
+  refresh ({ key, request, policy }: Asker, found: Found): Promise<RefreshEnd> {
     const running = this.#running.get(key)
     if (running !== undefined) return running
     if (this.#closed) return Promise.resolve('failed')
-    const done = this.#run({ key, kept: false, failed: false }, request, policy).finally(() => { this.#running.delete(key) })
+    const done = this.#run({ key, renewed: found.entry, kept: false, failed: false }, request, policy).finally(() => { this.#running.delete(key) })
     this.#running.set(key, done)
     return done
   }

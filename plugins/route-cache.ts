@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, RouteHandlerMethod } from 'fastify'
 import type { EpochMs, Milliseconds } from '../lib/clock.ts'
-import type { Entry } from '../lib/entry.ts'
-import { beginFleetLoad, type Sight } from '../lib/engine/fleet-load.ts'
+import { isDue, type Entry } from '../lib/entry.ts'
+import { beginFleetLoad } from '../lib/engine/fleet-load.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Found, ResponseCache } from '../lib/engine/response-cache.ts'
 import type { ResponseFlight, ResponseFlights } from '../lib/engine/response-flights.ts'
@@ -109,10 +109,10 @@ export class RouteCache implements Lookup {
     }
     if (entry !== undefined) {
       if (nowMs < entry.freshUntilMs) {
-        if (policy.refreshAhead > 0 && nowMs >= entry.storedAtMs + (entry.freshUntilMs - entry.storedAtMs) * policy.refreshAhead) void this.#refresher.refresh(key, request, policy)
+        if (isDue(entry, policy.refreshAhead, nowMs)) void this.#refresher.refresh(visit, found)
         return this.serve(visit, entry, nowMs, 'hit', 'fresh')
       }
-      if (nowMs < entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, entry, nowMs)
+      if (nowMs < entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found, entry, nowMs)
       if (policy.softTimeoutMs !== undefined && nowMs < entry.staleIfErrorUntilMs) return this.#refreshWithin(visit, found, policy.softTimeoutMs)
     }
     if (request.method === 'HEAD' || this.#flights.isUncacheable(key)) return this.#miss(visit, found, {})
@@ -143,11 +143,8 @@ export class RouteCache implements Lookup {
 
   async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined, collapsed: boolean): Promise<boolean> {
     const { clock } = this.#parts
-    const look = async (): Promise<Sight> => {
-      const { key, entry } = await this.#responses.lookAgain(visit.key, visit.request.headers)
-      return { key, entry: entry !== undefined && clock.now() < entry.freshUntilMs ? entry : undefined }
-    }
-    const start = await beginFleetLoad(this.#parts, found.key, { look, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
+    const look = (): MaybePromise<Found> => this.#responses.findShared(visit.key, visit.request.headers)
+    const start = await beginFleetLoad(this.#parts, found.key, { look, renewed: visit.job?.renewed, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
     if (start.found !== undefined) {
       flight?.end('stored')
       if (visit.job !== undefined) visit.job.kept = true
@@ -186,11 +183,11 @@ export class RouteCache implements Lookup {
       const { visit, found } = look
       const nowMs = clock.now()
       if (found.entry !== undefined && nowMs < found.entry.freshUntilMs) return this.serve(visit, found.entry, nowMs, 'hit', 'coalesced', before)
-      if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found.entry, nowMs)
+      if (found.entry !== undefined && nowMs < found.entry.staleWhileRevalidateUntilMs) return this.#serveAndRefresh(visit, found, found.entry, nowMs)
       if (end === 'failed' && found.entry !== undefined && nowMs < found.entry.staleIfErrorUntilMs) return this.serve(visit, found.entry, nowMs, 'stale', 'stale-if-error')
       if (end !== 'stored' && end !== 'overtaken') break
       if (end === 'overtaken' && this.#cannotStore(request)) {
-        await within(this.#refresher.refresh(key, request, policy), first.arrivedAtMs + this.#settings.coalesceTimeoutMs, clock, undefined)
+        await within(this.#refresher.refresh(look.visit, look.found), first.arrivedAtMs + this.#settings.coalesceTimeoutMs, clock, undefined)
         look = await this.#lookAgain(first, look.spentMs) ?? look
         const { visit, found: { entry } } = look
         if (entry !== undefined && clock.now() < entry.freshUntilMs) return this.serve(visit, entry, clock.now(), 'hit', 'coalesced', before)
@@ -232,11 +229,10 @@ export class RouteCache implements Lookup {
   /** A stale response may stand in for a slow handler: renew it, and serve it as it is when that fails or takes too long. */
   async #refreshWithin (first: Visit, before: Found, softTimeoutMs: Milliseconds): Promise<boolean> {
     const { clock } = this.#parts
-    const { key, request, policy } = first
     const spentMs = clock.now() - first.askedAtMs
     let timer = { cancel: (): void => {} }
     const tooSlow = new Promise<'too-slow'>((resolve) => { timer = clock.after(softTimeoutMs, () => { resolve('too-slow') }) })
-    const end = await Promise.race([this.#refresher.refresh(key, request, policy), tooSlow])
+    const end = await Promise.race([this.#refresher.refresh(first, before), tooSlow])
     timer.cancel()
     // A purge may have come while we waited: what it took must not be served from the copy in our hands.
     const look = await this.#lookAgain(first, spentMs)
@@ -250,8 +246,8 @@ export class RouteCache implements Lookup {
     return this.#miss(visit, found, {})
   }
 
-  #serveAndRefresh (visit: Visit, entry: Entry<StoredResponse>, nowMs: EpochMs): true {
-    void this.#refresher.refresh(visit.key, visit.request, visit.policy)
+  #serveAndRefresh (visit: Visit, found: Found, entry: Entry<StoredResponse>, nowMs: EpochMs): true {
+    void this.#refresher.refresh(visit, found)
     return this.serve(visit, entry, nowMs, 'stale', 'stale-while-revalidate')
   }
 

@@ -1,5 +1,5 @@
 import type { EpochMs } from '../clock.ts'
-import type { Entry } from '../entry.ts'
+import { isDue, type Entry } from '../entry.ts'
 import { errors, shown } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
 import { checkDataKey, checkKey, checkNamespace } from '../keyspace/name.ts'
@@ -148,12 +148,12 @@ export class CacheEngine {
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) decided()
     if (found !== undefined && nowMs < found.freshUntilMs) {
       this.#told(name, 'hit', startedAt, nowMs)
-      if (options.refreshAhead !== undefined && options.refreshAhead > 0 && nowMs >= found.storedAtMs + (found.freshUntilMs - found.storedAtMs) * options.refreshAhead) this.#refresh(name, loader, options)
+      if (isDue(found, options.refreshAhead ?? 0, nowMs)) this.#refresh(name, loader, options, found)
       return this.#handOut(name, found)
     }
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) {
       this.#told(name, 'stale', startedAt, nowMs)
-      this.#refresh(name, loader, options)
+      this.#refresh(name, loader, options, found)
       return this.#handOut(name, found, true)
     }
     this.#open('loading')
@@ -270,9 +270,9 @@ export class CacheEngine {
     if (events.heard('lookup')) events.emit('lookup', { key, result, atMs, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
   }
 
-  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, askedAtMs: EpochMs): { at: number, result: Promise<Loaded> } {
+  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, askedAtMs: EpochMs, renewed?: Entry): { at: number, result: Promise<Loaded> } {
     const ticket = this.#shared.parts.log.ticket()
-    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket, askedAtMs) }
+    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket, askedAtMs, renewed) }
   }
 
   async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, arrivedAt: number, askedAtMs: EpochMs, decided: () => void): Promise<Loaded> {
@@ -288,10 +288,10 @@ export class CacheEngine {
   }
 
   /** One load in the background, of which the caller learns nothing. */
-  #refresh<T> (name: string, loader: Loader<T>, options: LoadOptions<T>): void {
+  #refresh<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, renewed: Entry): void {
     const { parts, flights, background } = this.#shared
     if (this.#shared.closed || flights.has(name)) return
-    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options, parts.clock.now())))
+    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options, parts.clock.now(), renewed)))
       .catch((error: unknown) => { parts.events.emit('fault', { where: 'background refresh', error }) })
       .finally(() => { background.delete(job) })
     background.add(job)

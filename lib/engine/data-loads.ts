@@ -32,14 +32,15 @@ export class DataLoads {
    * Loads and stores the value of a key, or waits for another process that is doing so. Who asked gets the value when it
    * is stored for all, or when their patience with Redis is used up: then the storing ends without them.
    * @param askedAtMs when the caller first asked Redis for the value
+   * @param renewed the value that is to be renewed before its time
    */
-  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket, askedAtMs: EpochMs): Promise<Loaded> {
+  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket, askedAtMs: EpochMs, renewed?: Entry): Promise<Loaded> {
     if (this.#parts.leases?.available !== true) {
       const { loaded, stored } = await this.#loadHere(key, tagName, loader, options, ticket)
       if (stored instanceof Promise) await stored
       return loaded
     }
-    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#fresh(key) }), askedAtMs })
+    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#parts.store.readShared(key) }), renewed, askedAtMs })
     if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
     const load = this.#loadHere(key, tagName, loader, options, start.ticket)
     const storing: Promise<unknown> = load.then(async ({ stored }) => { await stored }, () => {}).finally(() => {
@@ -51,11 +52,6 @@ export class DataLoads {
     const { loaded } = await load
     await within(storing, this.#parts.clock.now() + start.patienceMs, this.#parts.clock, undefined)
     return loaded
-  }
-
-  async #fresh (key: string): Promise<Entry | undefined> {
-    const entry = await this.#parts.store.read(key, false)
-    return entry !== undefined && this.#parts.clock.now() < entry.freshUntilMs ? entry : undefined
   }
 
   async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<{ readonly loaded: Loaded, readonly stored: MaybePromise<void> }> {

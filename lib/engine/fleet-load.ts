@@ -14,12 +14,14 @@ export type FleetStart =
   | { readonly found: Entry }
   | { readonly found: undefined, readonly ticket: Ticket, readonly release: () => Promise<void>, readonly patienceMs: Milliseconds }
 
-/** What there is by now. A response that is not there has the key of its variant, once it is known that there are any. */
+/** What there is by now, fresh or not. A response that is not there has the key of its variant, once it is known that there are any. */
 export interface Sight { readonly key: string, readonly entry: Entry | undefined }
 
 export interface FleetLoadOptions {
-  /** Looks again: under which key the entry is, or would be, by now, and the entry if it is fresh. */
+  /** Looks again, past the copies of this process: under which key the entry is, or would be, by now. */
   readonly look: () => MaybePromise<Sight>
+  /** What the load is to renew, fresh as it may be: only what was stored after it is somebody else's renewal. */
+  readonly renewed?: Entry | undefined
   /** When the caller began to ask Redis: its patience has been running since. */
   readonly askedAtMs: EpochMs
   /** How long this process waits for the load of another before it loads by itself. @default 5000 */
@@ -32,12 +34,16 @@ const nothingToRelease = async (): Promise<void> => {}
  * Asks the fleet for the right to load a key. Whoever gets it loads; the others wait for the entry, and load for
  * themselves alone when that takes too long. Without leases (one process, or Redis away) everybody has the right.
  */
-export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, first: string, { look, askedAtMs, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
+export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, first: string, { look, renewed, askedAtMs, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
   const untilMs = clock.now() + waitMs
   let patientUntilMs = askedAtMs + patienceMs
   const begin = (ticket: Ticket, release = nothingToRelease): FleetStart => ({ found: undefined, ticket, release, patienceMs: Math.max(0, patientUntilMs - clock.now()) })
   if (leases === undefined) return begin(log.ticket())
-  const inTime = async (): Promise<Sight | undefined> => await within(Promise.resolve(look()), patientUntilMs, clock, undefined)
+  const isDone = (entry: Entry): boolean => clock.now() < entry.freshUntilMs && (renewed === undefined || entry.storedAtMs > renewed.storedAtMs)
+  const inTime = async (): Promise<Sight | undefined> => {
+    const seen = await within(Promise.resolve(look()), patientUntilMs, clock, undefined)
+    return seen?.entry === undefined || isDone(seen.entry) ? seen : { key: seen.key, entry: undefined }
+  }
   let key = first
   for (;;) {
     const answer = await acquireWithin(leases, key, patientUntilMs, clock)

@@ -45,6 +45,8 @@ export interface Keep {
 /** Map entry, header pairs and object overhead of a kept response, beside its body. */
 const OVERHEAD_BYTES = 200
 
+type ReadEntry = (key: string) => MaybePromise<Entry | undefined>
+
 /** What a shared store holds under the key of a response need not be one. */
 const responseIn = (entry: Entry | undefined): Entry<StoredResponse> | undefined => entry?.kind === 'response' ? entry as Entry<StoredResponse> : undefined
 
@@ -68,27 +70,33 @@ export class ResponseCache {
    * had to come from Redis leaves the variant what remains of the caller's patience.
    */
   find (key: string, request: RequestHeaders): MaybePromise<Found> {
-    return this.#find(key, request, this.#parts.warming.current === undefined)
+    const counted = this.#parts.warming.current === undefined
+    return this.#find(key, request, (name) => this.#parts.store.read(name, counted))
   }
 
   /** The same for another look in the course of one lookup, and for one that nobody has asked for: tiers do not count it. */
   lookAgain (key: string, request: RequestHeaders): MaybePromise<Found> {
-    return this.#find(key, request, false)
+    return this.#find(key, request, (name) => this.#parts.store.read(name, false))
   }
 
-  #find (key: string, request: RequestHeaders, counted: boolean): MaybePromise<Found> {
-    const { store, clock, patienceMs } = this.#parts
-    const read = store.read(key, counted)
-    if (!isPromise(read)) return this.#foundIn(key, read, request, counted)
+  /** What the fleet has by now, past the copies of this process. */
+  findShared (key: string, request: RequestHeaders): MaybePromise<Found> {
+    return this.#find(key, request, (name) => this.#parts.store.readShared(name))
+  }
+
+  #find (key: string, request: RequestHeaders, readIn: ReadEntry): MaybePromise<Found> {
+    const { clock, patienceMs } = this.#parts
+    const read = readIn(key)
+    if (!isPromise(read)) return this.#foundIn(key, read, request, readIn)
     const untilMs = clock.now() + patienceMs
-    return read.then((entry) => this.#foundIn(key, entry, request, counted, untilMs))
+    return read.then((entry) => this.#foundIn(key, entry, request, readIn, untilMs))
   }
 
-  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, counted: boolean, untilMs?: EpochMs): MaybePromise<Found> {
+  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, readIn: ReadEntry, untilMs?: EpochMs): MaybePromise<Found> {
     if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
-    const { store, clock } = this.#parts
+    const { clock } = this.#parts
     const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
-    const read = store.read(variant, counted)
+    const read = readIn(variant)
     return chain(untilMs !== undefined && isPromise(read) ? within(read, untilMs, clock, undefined) : read, (found) => {
       const stored = responseIn(found)
       return { key: variant, entry: stored, varyMiss: stored === undefined }

@@ -108,6 +108,11 @@ export abstract class BaseCache {
     return undefined
   }
 
+  /** What the fleet has by now: `read` past a copy of this process that may be older. Not counted in `usage()`. */
+  readShared (key: string): MaybePromise<Entry | undefined> {
+    return this.read(key, false)
+  }
+
   /**
    * What is left of an entry: itself, `softened` after a soft purge, or why it is good for nothing any more.
    * @param since the `at` of the ticket it was written with, or the `tip` of the log when it was last found valid

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../clock.ts'
 import type { Entry } from '../entry.ts'
-import type { MaybePromise } from '../maybe-promise.ts'
+import { chain, type MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, STORED, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
@@ -60,6 +60,17 @@ export class HybridCache extends BaseCache {
   readMany (keys: readonly string[], counted = true): MaybePromise<Array<Entry | undefined>> {
     if (this.#mayLag()) return this.#readManyCaughtUp(keys, counted)
     return this.#complete(keys, keys.map((key) => this.#readHere(key, counted)), counted)
+  }
+
+  override readShared (key: string): MaybePromise<Entry | undefined> {
+    const { tip } = this.log
+    return chain(this.#redis.read(key, false), (far) => {
+      const near = this.#near(key)
+      // An answer from Redis has brought the log up to date.
+      if (far === undefined) return this.#mayLag() ? undefined : near
+      // What Redis could not be given is newer than what it has.
+      return near !== undefined && near.storedAtMs >= far.storedAtMs ? near : this.#promoted(key, far, tip)
+    })
   }
 
   write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict> {
