@@ -75,6 +75,7 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
     log: handedOn(stores.log, config, deps.cdn, { clock, events, random }),
     stats: new StatsCounter(config.enableStats),
     patienceMs: toMs(config.redisTimeout),
+    strict: isStrict(config),
     dependencies: new DependencyTracker(config.trackDependencies),
     warming: new Ambient(),
     random,
@@ -87,6 +88,11 @@ export function compose (config: Readonly<CacheConfig>, deps: CacheDeps = {}): E
       loadTimeoutMs: toMs(config.loadTimeout)
     }
   }
+}
+
+/** In one process every purge is known. */
+function isStrict ({ consistency, strategy }: Readonly<CacheConfig>): boolean {
+  return consistency === 'strict' && strategy !== 'memory'
 }
 
 /** The log, and behind it the CDN, where there is one. */
@@ -122,7 +128,7 @@ function inProcess (config: Readonly<CacheConfig>, common: Common, makeStore: St
 function shared (config: Readonly<CacheConfig>, common: Common, { redis: source, compression = {} }: CacheDeps): Stores {
   const { clock, serializer } = common
   const prefix = config.redisPrefix ?? prefixOf(applicationName(process.argv[1], process.cwd()))
-  const strict = config.consistency === 'strict'
+  const strict = isStrict(config)
   const client = openRedis(source ?? { url: addressOf(config), db: config.redisDb }, { clock, deadlineMs: toMs(config.redisTimeout), onRefusal: ({ message }) => { sharing.refused(message) } })
   const log = createRedisLog({
     client,

@@ -9,6 +9,7 @@ import type { CacheStats, StatsCounter } from '../stats.ts'
 import { DataLoads, type Loaded } from './data-loads.ts'
 import { writeValues } from './data-writes.ts'
 import { Flights } from './flights.ts'
+import { tipOnceHeard } from './heard.ts'
 import { describeEntries, previewPurge, type EntriesOptions, type EntryInfo, type PurgePreview } from './listing.ts'
 import { checkLoader, checkLoadOptions, storeOptionsOf, type Loader, type LoadOptions, type StoreOptions } from './load-options.ts'
 import { loadMany, pairsOf, type ManyLoader } from './many.ts'
@@ -19,7 +20,6 @@ import { nameRecord, purgeKinds, toPurgeRecord, type Naming } from './purge-reco
 export interface Shared { readonly parts: EngineParts, readonly loads: DataLoads, readonly flights: Flights<Loaded>, readonly background: Set<Promise<unknown>>, closed: boolean }
 
 const nobody = (): void => {}
-
 const isFreshAt = (nowMs: EpochMs, entry: Entry | undefined): boolean => entry !== undefined && nowMs < entry.freshUntilMs
 
 /**
@@ -135,15 +135,13 @@ export class CacheEngine {
 
   /** @param decided told as soon as it is known whether this call loads, waits for another's load, or needs none */
   async #getOrSet<T> (key: string, loader: Loader<T>, options: LoadOptions<T>, decided: () => void): Promise<T> {
-    const { parts } = this.#shared
+    const { parts, flights: { begun } } = this.#shared
     const name = this.#asked(key)
     const startedAt = performance.now()
     const askedAt = parts.log.tip
     const askedAtMs = parts.clock.now()
     const read = parts.store.read(name, parts.warming.current === undefined)
     const found = read instanceof Promise ? await read : read
-    // Under strict consistency the read has just learned of purges that were complete before this call.
-    const arrivedAt = parts.log.tip
     const nowMs = read instanceof Promise ? parts.clock.now() : askedAtMs
     if (found !== undefined && nowMs < found.staleWhileRevalidateUntilMs) decided()
     if (found !== undefined && nowMs < found.freshUntilMs) {
@@ -158,7 +156,7 @@ export class CacheEngine {
     }
     this.#open('loading')
     try {
-      const loaded = await this.#load(name, loader, options, arrivedAt, askedAtMs, decided)
+      const loaded = await this.#load(name, loader, options, begun, askedAtMs, decided)
       this.#told(name, 'miss', startedAt)
       parts.dependencies.note(name, loaded.marks, loaded.stale)
       return parts.serializer.view(loaded.value) as T
@@ -275,16 +273,18 @@ export class CacheEngine {
     return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket, askedAtMs, renewed) }
   }
 
-  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, arrivedAt: number, askedAtMs: EpochMs, decided: () => void): Promise<Loaded> {
+  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, since: number, askedAtMs: EpochMs, decided: () => void): Promise<Loaded> {
     const { parts, flights } = this.#shared
-    return await flights.join(name, arrivedAt,
-      () => this.#begin(name, loader, options, askedAtMs),
-      (loaded, at) => parts.log.judge(name, loaded.marks, at) !== 'valid',
-      () => {
+    return await flights.join(name, () => this.#begin(name, loader, options, askedAtMs), {
+      since,
+      heard: () => tipOnceHeard(parts, askedAtMs),
+      overtaken: (loaded, at) => parts.log.judge(name, loaded.marks, at) !== 'valid',
+      onWait: () => {
         decided()
         this.#stats.add('coalescedLoads')
         if (parts.events.heard('coalesced')) parts.events.emit('coalesced', { key: name })
-      })
+      }
+    })
   }
 
   /** One load in the background, of which the caller learns nothing. */

@@ -25,6 +25,8 @@ export interface EngineParts {
   readonly leases: Leases | undefined
   /** How long one caller waits for Redis in all, however many questions there are, before it goes on without it. */
   readonly patienceMs: Milliseconds
+  /** Whether nothing is used of which it is not known that no other process has purged it. */
+  readonly strict: boolean
   readonly clock: Clock
   /** A number from 0 up to 1, for jitter. */
   readonly random: () => number

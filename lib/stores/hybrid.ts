@@ -4,6 +4,7 @@ import { chain, type MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, STORED, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
+import { catchUpWith, mayLag } from '../ports/purge-knowledge.ts'
 import { within } from '../resilience/within.ts'
 import { resolveHybridOptions, type HybridCacheOptions, type ResolvedHybridOptions } from './hybrid-options.ts'
 import type { MemoryCache } from './memory.ts'
@@ -144,9 +145,8 @@ export class HybridCache extends BaseCache {
     this.#redis.close()
   }
 
-  /** Whether purges may exist of which this process has not heard, although it could. */
   #mayLag (): boolean {
-    return this.#options.strict || this.log.state === 'behind'
+    return mayLag(this.log, this.#options.strict)
   }
 
   #near (key: string): Entry | undefined {
@@ -212,8 +212,8 @@ export class HybridCache extends BaseCache {
     return trusted ? await within(Promise.resolve(this.#complete(keys, found, counted)), untilMs, this.clock, found) : found
   }
 
-  /** Whether memory may be served: the log is up to date, or out of reach where a bounded staleness is agreed to. */
+  /** Whether memory may be served. */
   async #trusted (): Promise<boolean> {
-    return await this.log.sync() || (!this.#options.strict && this.log.state === 'alone')
+    return await catchUpWith(this.log, this.#options.strict)
   }
 }

@@ -4,6 +4,7 @@ import t from 'tap'
 import { deferred, turns, type Deferred } from '../support/cached-app.ts'
 import { fakeClock, type FakeClock } from '../support/fake-clock.ts'
 import { startRedis } from '../support/redis-server.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
 import { onRedis } from '../support/until.ts'
 
 /*
@@ -254,6 +255,40 @@ t.test('strict: who asks after a purge elsewhere does not share a load that bega
     t.equal(await late, 'new')
     await here.invalidate({ keys: ['price'] })
   }
+})
+
+t.test('strict: who is cut off shares no load that began before they asked, and what they load themselves is shared', async (t) => {
+  const proxy = await startTcpProxy(server.port)
+  const settings = { strategy: 'hybrid', consistency: 'strict', redisPrefix: 'patience-cut-off:', redisTimeout: 10 } as const
+  const [here, there] = [new CacheManager({ ...settings, redisUrl: proxy.url }), new CacheManager({ ...settings, redisUrl: server.url })]
+  await Promise.all([here.initialize(), there.initialize()])
+  await onRedis(here, there)
+  t.teardown(async () => {
+    await Promise.all([here.close(), there.close()])
+    await proxy.close()
+  })
+  let price = 'old'
+  let loads = 0
+  const gates = [deferred(), deferred()]
+  const load = async (): Promise<string> => {
+    const read = price
+    await gates[loads++]?.promise
+    return read
+  }
+  const early = here.getOrSet('price', load)
+  await until(() => loads === 1)
+  proxy.mode = 'refuse'
+  await until(() => here.parts.connection?.ready === false)
+  price = 'new'
+  t.same(await there.invalidate({ keys: ['price'] }), { reach: 'everywhere' })
+  const late = [here.getOrSet('price', load), here.getOrSet('price', load), here.getOrSetMany(['price'], async () => [await load()])]
+  await until(() => here.getStats().coalescedLoads === 3)
+  gates[0]?.resolve()
+  t.equal(await early, 'old')
+  await until(() => loads === 2)
+  gates[1]?.resolve()
+  t.same((await Promise.all(late)).flat(), ['new', 'new', 'new'])
+  t.equal(loads, 2)
 })
 
 t.test('a list of variants and the variant itself share one deadline', async (t) => {

@@ -379,7 +379,8 @@ t.test('a flight is forgotten when it ends, also by an error, and never before',
   const flights = new Flights<string>()
   const call = deferred<string>()
   const begin = (): { at: number, result: Promise<string> } => ({ at: 1, result: call.promise })
-  const joined = [flights.join('a', 1, begin, () => true, () => {}), flights.join('a', 1, begin, () => true, () => {})]
+  const join = async (): Promise<string> => await flights.join('a', begin, { since: 0, heard: () => 1, overtaken: () => true, onWait: () => {} })
+  const joined = [join(), join()]
   t.equal(flights.size, 1)
   call.reject(new Error('down'))
   for (const each of joined) await t.rejects(each, { message: 'down' })
