@@ -47,13 +47,13 @@ export class Refresher {
     return this.#requests.purposeOf(request)
   }
 
-  /** Renews what a request has found under the key of its URL, once however many ask. Never rejects. */
+  /** Renews what a request has found, of the variants of its URL its own, once however many ask. Never rejects. */
   refresh ({ key, request, policy }: Asker, found: Found): Promise<RefreshEnd> {
-    const running = this.#running.get(key)
+    const running = this.#running.get(found.key)
     if (running !== undefined) return running
     if (this.#closed) return Promise.resolve('failed')
-    const done = this.#run({ key, renewed: found.entry, kept: false, failed: false }, request, policy).finally(() => { this.#running.delete(key) })
-    this.#running.set(key, done)
+    const done = this.#run({ key, renewed: found.entry, kept: false, failed: false }, request, policy).finally(() => { this.#running.delete(found.key) })
+    this.#running.set(found.key, done)
     return done
   }
 

@@ -4,7 +4,7 @@ import { PassThrough, Readable } from 'node:stream'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import t from 'tap'
 import cache from '../../plugins/index.ts'
-import { cachedApp, cacheStatus, deferred, turns } from '../support/cached-app.ts'
+import { cachedApp, cacheStatus, deferred, turns, type Deferred } from '../support/cached-app.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 import { abandonedRequest, listening, rawRequest } from '../support/raw-http.ts'
 import { until } from '../support/until.ts'
@@ -381,6 +381,33 @@ t.test('stale-if-error: thrown, sent, and slow; for all who wait; never after a 
   clock.advance(80_000)
   mode = 'throw'
   t.equal((await app.inject('/x')).statusCode, 500, 'not after the window')
+  await app.close()
+})
+
+t.test('each variant of a URL is renewed for itself', async (t) => {
+  const { app, clock } = await cachedApp()
+  let broken = ''
+  const gates: Record<string, Deferred<void>> = {}
+  app.get('/x', { config: { cache: { ttl: 10, staleIfError: 60, softTimeout: 1 } } }, async (request, reply) => {
+    const language = String(request.headers['accept-language'])
+    reply.header('vary', 'accept-language')
+    const gate = gates[language] = deferred()
+    if (broken === '') gate.resolve()
+    await gate.promise
+    if (language === broken) throw new Error('down')
+    return broken === '' ? 'old' : 'new'
+  })
+  const ask = async (language: string): Promise<string> => (await app.inject({ url: '/x', headers: { 'accept-language': language } })).body
+  for (const language of ['de', 'en']) t.equal(await ask(language), 'old')
+  delete gates['en']
+  clock.advance(20_000)
+  broken = 'de'
+  const answers = [ask('de'), ask('en')]
+  await turns(20)
+  t.ok(gates['en'], 'nobody waits for the handler of another variant')
+  gates['de']?.resolve()
+  gates['en']?.resolve()
+  t.same(await Promise.all(answers), ['old', 'new'])
   await app.close()
 })
 
