@@ -28,6 +28,9 @@ export interface FleetLoadOptions {
   readonly waitMs?: Milliseconds
 }
 
+/** One entry has, in Redis and in memory, not quite the same age: the clock of the server is known no better. */
+const CLOCK_ERROR_MS: Milliseconds = 100
+
 const nothingToRelease = async (): Promise<void> => {}
 
 /**
@@ -39,7 +42,7 @@ export async function beginFleetLoad ({ leases, log, clock, patienceMs }: Engine
   let patientUntilMs = askedAtMs + patienceMs
   const begin = (ticket: Ticket, release = nothingToRelease): FleetStart => ({ found: undefined, ticket, release, patienceMs: Math.max(0, patientUntilMs - clock.now()) })
   if (leases === undefined) return begin(log.ticket())
-  const isDone = (entry: Entry): boolean => clock.now() < entry.freshUntilMs && (renewed === undefined || entry.storedAtMs > renewed.storedAtMs)
+  const isDone = (entry: Entry): boolean => clock.now() < entry.freshUntilMs && (renewed === undefined || entry.storedAtMs > renewed.storedAtMs + CLOCK_ERROR_MS)
   const inTime = async (): Promise<Sight | undefined> => {
     const seen = await within(Promise.resolve(look()), patientUntilMs, clock, undefined)
     return seen?.entry === undefined || isDone(seen.entry) ? seen : { key: seen.key, entry: undefined }

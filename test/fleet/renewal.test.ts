@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance } from 'fastify'
 import cache from 'fastify-response-cache'
 import t from 'tap'
+import { systemClock, type Clock } from '../../lib/clock.ts'
 import { deferred, type Deferred } from '../support/cached-app.ts'
 import { startRedis } from '../support/redis-server.ts'
 import { onRedis, until } from '../support/until.ts'
@@ -8,6 +9,11 @@ import { onRedis, until } from '../support/until.ts'
 /** Of a ttl of an hour that is less than a millisecond: whatever is found is due. */
 const AT_ONCE = 1e-9
 const HOUR = 3600
+
+/** The real one, but that a second can pass at once: what is hardly younger is not told from what was there. */
+let passedMs = 0
+const clock: Clock = { now: () => systemClock.now() + passedMs, after: systemClock.after }
+const passSecond = (): void => { passedMs += 1000 }
 
 type Test = Parameters<Parameters<typeof t.test>[0]>[0]
 
@@ -22,7 +28,7 @@ async function pair (t: Test, strategy: 'redis' | 'hybrid'): Promise<[Instance, 
   const open = async (): Promise<Instance> => {
     const runs: Array<Deferred<void>> = []
     const app = Fastify()
-    await app.register(cache, { strategy, redisUrl: server.url, redisPrefix: `renewal-${t.name.replaceAll(/\W/g, '-')}:`, redisTimeout: 10, coalesceTimeout: 60, ttlJitter: 0, metrics: false })
+    await app.register(cache, { clock, strategy, redisUrl: server.url, redisPrefix: `renewal-${t.name.replaceAll(/\W/g, '-')}:`, redisTimeout: 10, coalesceTimeout: 60, ttlJitter: 0, metrics: false })
     const run = async (): Promise<number> => {
       const gate = deferred()
       runs.push(gate)
@@ -55,6 +61,7 @@ for (const strategy of ['redis', 'hybrid'] as const) {
       one.runs[0]?.resolve()
       t.equal(await first, '1')
       await until('it is stored', () => stored(one) === 1)
+      passSecond()
 
       t.equal(await ask(two), '1', 'nobody waits for the renewal')
       await until('the renewal', () => two.runs.length === 1)
@@ -67,6 +74,7 @@ for (const strategy of ['redis', 'hybrid'] as const) {
       await until('the other one waits for it', () => waiting)
       two.runs[0]?.resolve()
       await until('the renewal is stored', () => stored(two) === 1)
+      passSecond()
       if (strategy === 'redis') {
         // It does not close before its own renewal has come to an end.
         await one.app.close()
