@@ -10,6 +10,9 @@ import { cpuOfProcesses, printCosts } from './support/load.ts'
 const PROCESSES = Number(process.env['PROCESSES'] ?? 6)
 const REQUESTS = Number(process.env['REQUESTS'] ?? 10_000)
 
-const names = ['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'search in ten times as many, uncached', 'search in ten times as many, missed', 'nothing, uncached', 'nothing, missed']
+/** Only the servers with this in their names. */
+const ONLY = process.env['ONLY'] ?? ''
+
+const names = ['list, uncached', 'list, missed', 'list, missed, no dependencies', 'search, uncached', 'search, missed', 'search in ten times as many, uncached', 'search in ten times as many, missed', 'nothing, uncached', 'nothing, missed'].filter((name) => name.includes(ONLY))
 const costs = await cpuOfProcesses(names, { processes: PROCESSES, requests: REQUESTS, pathOf: (n) => `/product?n=${n}` })
-printCosts(costs, 'list, uncached', `${PROCESSES} processes of each, ${REQUESTS} requests; median (best)`)
+printCosts(costs, names[0] ?? '', `${PROCESSES} processes of each, ${REQUESTS} requests; median (best)`)

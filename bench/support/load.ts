@@ -74,7 +74,7 @@ export const median = (numbers: readonly number[]): number => quantile(numbers, 
 export interface Cost { readonly median: number, readonly quiet: number }
 
 /** Requests until the compiler has nothing more to do. */
-const WARM_UP = 20_000
+const WARM_UP = Number(process.env['WARM_UP'] ?? 20_000)
 
 /**
  * CPU time per request of each target. The targets take short turns, many of them, in changing order: what else the machine
