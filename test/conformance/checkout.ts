@@ -5,12 +5,13 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { listening } from '../support/raw-http.ts'
+import { freePort } from '../support/redis-server.ts'
+import { until } from '../support/until.ts'
 import { createCachingProxy } from './caching-proxy.ts'
 import { CONFIGURATIONS, type Configuration } from './configurations.ts'
 import { outcomesOf, scoreOf, type JudgedTest, type Result } from './outcome.ts'
@@ -61,21 +62,11 @@ async function resultsOf (base: string): Promise<Readonly<Record<string, Result 
   return JSON.parse(text.slice(text.indexOf('{'))) as Record<string, Result>
 }
 
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
-
 async function untilOpen (port: number): Promise<void> {
-  for (let tries = 0; tries < 100; tries++) {
+  await until('the origin of the suite listens', async () => {
     const socket = connect(port, '127.0.0.1')
-    const open = await new Promise((resolve) => { socket.once('connect', () => { resolve(true) }).once('error', () => { resolve(false) }) })
+    const open = await new Promise<boolean>((resolve) => { socket.once('connect', () => { resolve(true) }).once('error', () => { resolve(false) }) })
     socket.destroy()
-    if (open === true) return
-    await sleep(100)
-  }
-  throw new Error('the origin of the suite does not start')
+    return open
+  }, 100)
 }
