@@ -4,42 +4,14 @@
  *
  *   npm run build && node --import=tsx bench/miss-without-sockets.ts
  */
-import { IncomingMessage, ServerResponse } from 'node:http'
-import { Socket } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import cache, { type CachePluginOptions } from 'fastify-response-cache'
 import { median } from './support/load.ts'
 import { product, productSchema } from './support/product.ts'
+import { askWithoutSockets, type Handler } from './support/without-sockets.ts'
 
 const ROUNDS = Number(process.env['ROUNDS'] ?? 20)
 const REQUESTS = 4000
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => void
-
-class Sink extends Socket {
-  override write (...args: unknown[]): boolean {
-    const told = args.at(-1)
-    if (typeof told === 'function') process.nextTick(told as () => void)
-    return true
-  }
-
-  override cork (): void {}
-  override uncork (): void {}
-}
-const sinks = Array.from({ length: 16 }, () => new Sink())
-let n = 0
-function ask (handler: Handler, sink: Sink): void {
-  const request = new IncomingMessage(sink)
-  Object.assign(request, { method: 'GET', url: Buffer.from(`/product?n=${n++}`).toString('latin1'), httpVersion: '1.1', httpVersionMajor: 1, httpVersionMinor: 1, headers: { host: 'localhost' }, rawHeaders: ['Host', 'localhost'], complete: true })
-  const response = new ServerResponse(request)
-  response.assignSocket(sink)
-  response.shouldKeepAlive = true
-  response.once('finish', () => {
-    response.detachSocket(sink)
-    response.emit('close')
-  })
-  handler(request, response)
-}
 
 async function handlerOf (options: CachePluginOptions | undefined, config: unknown = { ttl: 3600 }): Promise<Handler> {
   const app: FastifyInstance = Fastify()
@@ -65,10 +37,7 @@ for (let round = 0; round < ROUNDS; round++) {
   for (const [name, handler] of Object.entries(handlers)) {
     if (only !== undefined && only !== name) continue
     const start = process.cpuUsage()
-    for (let done = 0; done < REQUESTS; done += 16) {
-      for (let i = 0; i < 16; i++) ask(handler, sinks[i] as Sink)
-      await new Promise(setImmediate)
-    }
+    await askWithoutSockets(handler, REQUESTS)
     const { user, system } = process.cpuUsage(start)
     if (round >= ROUNDS / 4) costs.get(name)?.push((user + system) / REQUESTS)
   }

@@ -16,7 +16,7 @@ const TRACES: ReadonlySet<string> = new Set(['request-id', 'x-request-id', 'corr
 export function addedHeaders (before: ReplyHeaders, after: ReplyHeaders): HeaderList {
   return headerListOf(after)
     .filter(([name, value]) => !OWN_FIELDS.has(name) && !TRACES.has(name) && String(before[name]) !== String(value))
-    .map(([name, value]) => name === 'set-cookie' ? [name, cookiesBeside(before[name], value)] : [name, value])
+    .map((pair) => pair[0] === 'set-cookie' ? [pair[0], cookiesBeside(before['set-cookie'], pair[1])] : pair)
 }
 
 /** The headers of a reply as they are now. Fastify puts the cookies that come later into the array that it has. */

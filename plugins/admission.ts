@@ -3,6 +3,7 @@ import { errors, shown } from '../lib/errors.ts'
 import { isCleanTarget, requestKey, validHost, type KeyDimension } from '../lib/keyspace/request-key.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { canonicalQuery, dropsCredential } from './closed-query.ts'
+import type { KnownKeys } from './known-keys.ts'
 import { cookieNames, cookieValue } from './request-cookies.ts'
 import type { CacheRequest, RoutePolicy } from './route-options.ts'
 import type { FastifyReply } from 'fastify'
@@ -11,7 +12,7 @@ import type { FastifyReply } from 'fastify'
 export type BypassReason = 'method' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition' | 'moved'
 
 export type Admission =
-  | { readonly admitted: true, readonly key: string, /** It carries credentials, and may only get what says that it is for everybody. */ readonly credentialed: boolean }
+  | { readonly admitted: true, readonly key: string, /** It carries credentials, and may only get what says that it is for everybody. */ readonly credentialed: boolean, /** Where the key may be remembered, if that is of use. */ readonly unknownTo: KnownKeys | undefined }
   | { readonly admitted: false, readonly reason: BypassReason }
 
 const refusal = (reason: BypassReason): Admission => Object.freeze({ admitted: false, reason })
@@ -40,7 +41,7 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   if (isAmbiguous(request)) return HOST
   const knownKeys = request.originalUrl === target ? policy.knownKeys : undefined
   const known = knownKeys?.of(protocol, host, target)
-  if (known !== undefined) return { admitted: true, key: known, credentialed }
+  if (known !== undefined) return { admitted: true, key: known, credentialed, unknownTo: undefined }
   if (!isCleanTarget(target)) return TARGET
   // The handler sees the host as it was written, so one that is written otherwise is another; and a proxy's word for the
   // scheme is only a word.
@@ -53,8 +54,7 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   if (policy.query !== undefined && partition === undefined && !policy.public && dropsCredential(policy.query, target)) return CREDENTIALS
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
   const key = requestKey(protocol, host, counted, dimensions(request, policy, partition))
-  knownKeys?.note(protocol, host, target, key)
-  return { admitted: true, key, credentialed }
+  return { admitted: true, key, credentialed, unknownTo: knownKeys }
 }
 
 /** HTTP/2 names host and scheme twice; a handler that looks at the other one would see what is not in the key. */

@@ -19,6 +19,7 @@ import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } fr
 import { Explainer } from './explain.ts'
 import { LatePurges } from './late-purges.ts'
 import type { Lookup } from './lookup.ts'
+import { watchSymbol } from './observed-request.ts'
 import { Observer } from './observer.ts'
 import { logConnection, sayIfAlone } from './log-connection.ts'
 import { Parts } from './parts.ts'
@@ -88,6 +89,7 @@ function decorateExchanges (app: FastifyInstance): void {
   app.decorateRequest(noteSymbols.outcome, null)
   app.decorateRequest(noteSymbols.miss, null)
   app.decorateRequest(noteSymbols.arrival, null)
+  app.decorateRequest(watchSymbol, null)
   app.decorateReply(noteSymbols.tags, null)
   app.decorateRequest('cache', { getter (this: FastifyRequest) { return outcomeOf(this) } })
   app.decorateReply('cacheTags', function (this: FastifyReply, ...tags: string[]) {

@@ -24,7 +24,7 @@ import { putNotModified } from './serve-stored.ts'
 import { schemeOf } from './scheme.ts'
 import { putStandIn, standInFor } from './stand-in.ts'
 import { SurrogateKeys } from './surrogate-keys.ts'
-import { StoringJudge, type JudgedResponse, type Judgement } from './storing-judge.ts'
+import { JudgedResponse, StoringJudge, type Judgement } from './storing-judge.ts'
 import { wasError } from './was-error.ts'
 import { judgeAnswer, putConfirmed } from './validation.ts'
 
@@ -147,7 +147,7 @@ export class Capture {
     const marks = responseMarks(miss, request, reply, bytes, confirmed?.marks)
     const tags = tagsOfReply(reply)
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
-    const response: JudgedResponse = { status, nowMs, failed: wasError(reply), url: `${schemeOf(request, reply)}://${request.host}${request.raw.url ?? ''}`, bytes, inputs, vary: effectiveVary(answered, miss.policy.keyed), routeTtlMs: this.#judge.ttlMs(miss.policy, status) }
+    const response = new JudgedResponse({ status, nowMs, failed: wasError(reply), url: `${schemeOf(request, reply)}://${request.host}${request.raw.url ?? ''}`, bytes, inputs, vary: effectiveVary(answered, miss.policy.keyed), routeTtlMs: this.#judge.ttlMs(miss.policy, status) })
     const judge = (headers: HeaderList): Judgement => this.#judge.judge(miss, request, response, headers)
     const refusal = miss.scope.ended ? 'broken-body' : marks === undefined ? 'tags-failed' : marks.length > MAX_MARKS ? 'too-many-tags' : bytes !== undefined && bytes.length > settings.maxBodyBytes ? 'too-large' : undefined
     const first: Judgement = refusal === undefined ? judge(answered) : { store: false, reason: refusal }

@@ -25,6 +25,8 @@ export interface Answer extends Pick<StoredResponse, 'status' | 'body'> {
   readonly location: string | undefined
 }
 
+const NO_TAGS: readonly string[] = Object.freeze([])
+
 export type ReplyHeaders = Record<string, number | HeaderValue | undefined>
 
 /** A stored response that the handler is asked about: it may answer that nothing has changed (RFC 9111 §4.3). */
@@ -41,8 +43,11 @@ interface MissedPart { readonly key: string, readonly earlier: Entry<StoredRespo
 /** A stored response that a request could not be served from. */
 interface Outgrown { readonly key: string, readonly response: StoredResponse }
 
-/** A request that goes on to the handler, and all that is needed to keep what comes back. */
-export interface Miss {
+/**
+ * A request that goes on to the handler, and all that is needed to keep what comes back. A class, because the engine takes literals of
+ * which it has once seen many survive straight into its old generation, and there this one would hold all of its request.
+ */
+export class Miss {
   /** Whose miss it is, where several caches are registered. */
   readonly owner: object
   readonly policy: RoutePolicy
@@ -70,14 +75,14 @@ export interface Miss {
   readonly validation: Validation | undefined
   /** What the handler sees in place of the conditions of the client. */
   readonly conditions: Conditions | undefined
-  observed: ObservedRequest | undefined
+  observed: ObservedRequest | undefined = undefined
   /** The scope of the hooks behind ours, where they run while a handler goes on: what they read is not part of the response. */
-  behind: DependencyScope | undefined
+  behind: DependencyScope | undefined = undefined
   /** Our member of Cache-Status, as far as it was known by then. */
-  said: string | undefined
-  entityTags: readonly string[]
+  said: string | undefined = undefined
+  entityTags: readonly string[] = NO_TAGS
   /** The response is on its way into the store, which will say what became of it. */
-  keeping: boolean
+  keeping = false
   readonly job: RefreshJob | undefined
   /** It runs for this request as no other would ask: what becomes of it tells nothing of the others with its key. */
   readonly alone: boolean
@@ -87,7 +92,35 @@ export interface Miss {
   readonly would: WouldBe | undefined
   /** Told what the handler has answered, as far as its body could be kept. */
   readonly answered: ((answer: Answer) => void) | undefined
+
+  constructor (begun: MissBegun) {
+    this.owner = begun.owner
+    this.policy = begun.policy
+    this.key = begun.key
+    this.ticket = begun.ticket
+    this.scope = begun.scope
+    this.startedAt = begun.startedAt
+    this.requestTimeMs = begun.requestTimeMs
+    this.before = begun.before
+    this.forward = begun.forward
+    this.collapsed = begun.collapsed
+    this.storable = begun.storable
+    this.outgrown = begun.outgrown
+    this.stale = begun.stale
+    this.staleAt = begun.staleAt
+    this.flight = begun.flight
+    this.validation = begun.validation
+    this.conditions = begun.conditions
+    this.job = begun.job
+    this.alone = begun.alone
+    this.part = begun.part
+    this.would = begun.would
+    this.answered = begun.answered
+  }
 }
+
+/** What is known of a miss before its handler runs. */
+export type MissBegun = Omit<Miss, 'observed' | 'behind' | 'said' | 'entityTags' | 'keeping'>
 
 const kOutcome: unique symbol = Symbol('fastify-response-cache.outcome')
 const kMiss: unique symbol = Symbol('fastify-response-cache.miss')
@@ -114,8 +147,6 @@ export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { 
 
 /** What a success of the route invalidates in this cache; also for a route that was there before the plugin. */
 export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as Record<string, { invalidates?: NamesOf } | undefined>)[cacheName]?.invalidates
-
-const NO_TAGS: readonly string[] = Object.freeze([])
 
 /** The tags that a reply has been given. It is another list whenever some have been added. */
 export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? NO_TAGS

@@ -6,7 +6,7 @@ import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
 import type { WouldBe } from '../lib/events.ts'
 import { headersNow } from './added-headers.ts'
-import { arrivalOf, noteMiss, type Answer, type Miss } from './exchange.ts'
+import { arrivalOf, Miss, noteMiss, type Answer } from './exchange.ts'
 import type { Conditions } from './observed-request.ts'
 import { onReplyEnd } from './reply-end.ts'
 import { beginValidation } from './validation.ts'
@@ -47,7 +47,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
   // A purge that came since it was found, while this waited for a lease, has taken what would be validated. One that
   // comes from now on is after the ticket, and keeps what is confirmed out of the store.
   const validation = storable && would === undefined && policy.http.revalidateMs > 0 && found.entry !== undefined && log.judge(key, found.entry.marks, visit.askedAt) !== 'purged' ? beginValidation(found.entry) : undefined
-  const miss: Miss = {
+  const miss = new Miss({
     owner,
     policy,
     key,
@@ -68,14 +68,9 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     job,
     alone,
     part,
-    observed: undefined,
-    behind: undefined,
-    said: undefined,
-    entityTags: [],
-    keeping: false,
     would,
     answered
-  }
+  })
   noteMiss(request, miss)
   endWithReply(miss, visit, arrival === null ? dependencies.hold(miss.scope) : undefined)
   return miss

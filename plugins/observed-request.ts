@@ -68,7 +68,7 @@ export class ObservedRequest {
     this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
     this.#forgetDistinct()
     if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(inputs, 'cookie'))
-    watched.set(this.#request, inputs)
+    this.#request[watchSymbol] = inputs
     if (this.#url !== undefined) watchUrl(this.#raw, inputs)
   }
 
@@ -92,7 +92,7 @@ export class ObservedRequest {
     this.#raw.headers = this.#headers
     this.#raw.rawHeaders = this.#rawHeaders
     if (this.#cookies !== undefined) this.#request.cookies = this.#cookies
-    watched.delete(this.#request)
+    this.#request[watchSymbol] = null
     if (this.#url !== undefined) Object.defineProperty(this.#raw, 'url', { value: this.#url, configurable: true, enumerable: true, writable: true })
     return this.#inputs
   }
@@ -185,10 +185,12 @@ export type Conditions = Readonly<Record<string, string>>
 const NO_CONDITIONS: Conditions = {}
 
 /** A request as the cookie plugin leaves it. */
-interface WithCookies { cookies?: object | null }
+interface WithCookies extends Watchable { cookies?: object | null }
 
-/** What is read of each request that is watched now. */
-const watched = new WeakMap<object, Inputs>()
+/** Where a request that is watched now has what is read of it. */
+export const watchSymbol: unique symbol = Symbol('fastify-response-cache.watch')
+
+interface Watchable { [watchSymbol]?: Inputs | null }
 
 /** By class of requests: getters that each request needs of its own, or `null` where the class has them. */
 const gettersOf = new WeakMap<object, PropertyDescriptorMap | null>()
@@ -218,7 +220,7 @@ function telling (prototype: object, name: string, inputOf: (request: FastifyReq
     get (this: FastifyRequest): unknown {
       const value = inherited?.call(this)
       const input = inputOf(this, value)
-      if (input !== undefined) watched.get(this)?.add(input)
+      if (input !== undefined) (this as Watchable)[watchSymbol]?.add(input)
       return value
     }
   }

@@ -94,7 +94,7 @@ export class RouteCache implements Lookup {
     // What the response depends on may have changed since the refresh was asked for, the user who is logged in above all.
     if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
-    const visit: Visit = { policy, request, reply, key: admission.key, credentialed: admission.credentialed, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
+    const visit: Visit = { policy, request, reply, key: admission.key, credentialed: admission.credentialed, unknownTo: admission.unknownTo, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
     const found = job === undefined ? this.#responses.find(visit.key, request.headers) : this.#responses.lookAgain(visit.key, request.headers)
     return isPromise(found) ? found.then((later) => this.#decide(visit, later, clock.now())) : this.#decide(visit, found, nowMs)
   }
@@ -256,8 +256,9 @@ export class RouteCache implements Lookup {
    * @param collapsed what was found before the request waited for another one
    */
   serve (visit: Visit, entry: Entry<StoredResponse>, nowMs: number, result: 'hit' | 'stale', reason: string, collapsed?: Found): true {
-    const { request, reply, policy, startedAt, key } = visit
+    const { request, reply, policy, startedAt, key, unknownTo } = visit
     this.tell(request, result, reason, policy, startedAt, nowMs, key)
+    unknownTo?.note(request, key)
     const response = responseFor(request, entry)
     const member = this.status.ofStored(key, (entry.freshUntilMs - nowMs) / 1000, reason, collapsed)
     if (policy.outlet.send(request, reply, response, String(ageSeconds(0, entry.storedAtMs, nowMs)), member)) return true

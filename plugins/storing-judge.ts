@@ -28,8 +28,8 @@ const SAYS_NOTHING: ReadonlySet<string> = new Set(['purged', 'broken-body', 'bui
 
 const isNotFound = (status: number): boolean => NOT_FOUND.has(status)
 
-/** What does not change between the handler's answer and the moment it is written. */
-export interface JudgedResponse {
+/** What does not change between the handler's answer and the moment it is written. A class as `Miss` is. */
+export class JudgedResponse {
   readonly status: number
   readonly nowMs: number
   /** An error handler has answered. */
@@ -47,6 +47,17 @@ export interface JudgedResponse {
    * to each answer (compression, above all), and they do it to hits as well.
    */
   readonly vary: EffectiveVary
+
+  constructor (given: JudgedResponse) {
+    this.status = given.status
+    this.nowMs = given.nowMs
+    this.failed = given.failed
+    this.url = given.url
+    this.bytes = given.bytes
+    this.routeTtlMs = given.routeTtlMs
+    this.inputs = given.inputs
+    this.vary = given.vary
+  }
 }
 
 const NONCE = /'nonce-([^']+)'/g

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EpochMs } from '../lib/clock.ts'
 import type { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { Ticket } from '../lib/ports/invalidation-log.ts'
+import type { KnownKeys } from './known-keys.ts'
 import type { RefreshJob } from './refresh.ts'
 import type { RoutePolicy } from './route-options.ts'
 
@@ -22,6 +23,8 @@ export interface Visit {
   readonly key: string
   /** It carries credentials, and may only get what says that it is for everybody. */
   readonly credentialed: boolean
+  /** Where its key is worth to be remembered once it is a hit. */
+  readonly unknownTo?: KnownKeys | undefined
   /** For measuring; 0 when nobody listens. */
   readonly startedAt: number
   /** When the request came: its patience with other requests has been running since, however many it waits for. */

@@ -4,9 +4,11 @@ import { keyMark, type Mark } from '../keyspace/mark.ts'
 /** More marks than this on one entry, and it is not stored: a purge has to look at each of them. */
 export const MAX_MARKS = 1000
 
+const NO_MARKS: ReadonlySet<Mark> = new Set()
+
 /** What was read through the cache while one value or response was being built. */
 export class DependencyScope {
-  readonly #marks = new Set<Mark>()
+  #marks: Set<Mark> | undefined
   /** Something that was read was already stale, so what is built from it must not be kept as if it were fresh. */
   stale = false
 
@@ -27,14 +29,16 @@ export class DependencyScope {
   }
 
   get marks (): ReadonlySet<Mark> {
-    return this.#marks
+    return this.#marks ?? NO_MARKS
   }
 
   get tooMany (): boolean {
-    return this.#marks.size > MAX_MARKS
+    return this.marks.size > MAX_MARKS
   }
 
   add (mark: Mark): void {
+    // Most of what is built reads nothing through the cache.
+    this.#marks ??= new Set()
     if (this.#marks.size <= MAX_MARKS) this.#marks.add(mark)
   }
 

@@ -11,6 +11,7 @@ import { refused, type WriteVerdict } from '../ports/base-cache.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
 import { within } from '../resilience/within.ts'
 import type { EngineParts } from './parts.ts'
+import { SharedPairs } from './shared-pairs.ts'
 
 /** Under the key of a URL that has variants: on which request fields they depend, and which there are. */
 export interface Variants { readonly names: readonly string[], readonly keys: readonly string[] }
@@ -59,6 +60,7 @@ export interface ResponseCacheOptions extends VaryKeyOptions {
 export class ResponseCache {
   readonly #parts: EngineParts
   readonly #options: ResponseCacheOptions
+  readonly #pairs = new SharedPairs()
 
   constructor (parts: EngineParts, options: ResponseCacheOptions) {
     this.#parts = parts
@@ -153,7 +155,7 @@ export class ResponseCache {
     for (const { body } of keep.response.encoded ?? []) bytes += OVERHEAD_BYTES + body.length
     return {
       kind: 'response',
-      value: keep.response,
+      value: { ...keep.response, headers: this.#pairs.share(keep.response.headers) },
       storedAtMs,
       freshUntilMs: usableFor(keep.freshForMs),
       staleWhileRevalidateUntilMs: usableFor(keep.freshForMs + keep.staleWhileRevalidateMs),

@@ -14,11 +14,6 @@ export interface ResponseFlight {
   readonly land: (how: FlightEnd) => void
 }
 
-interface Flight extends ResponseFlight {
-  /** For those who wait. Most flights end before anybody does, and need no promise. */
-  readonly ended: () => Promise<FlightEnd>
-}
-
 /** How many uncacheable URLs are remembered. */
 const MAX_REMEMBERED = 10_000
 
@@ -27,7 +22,7 @@ const MAX_REMEMBERED = 10_000
  * shared, and is remembered for a while, so that requests for it do not queue behind each other again ("hit for miss").
  */
 export class ResponseFlights {
-  readonly #flights = new Map<string, Flight>()
+  #flights = new Map<string, Flight>()
   readonly #uncacheable = new Map<string, EpochMs>()
   readonly #clock: Clock
   readonly #rememberMs: Milliseconds
@@ -52,17 +47,10 @@ export class ResponseFlights {
 
   /** Takes the lead, so that others can wait. */
   lead (key: string): ResponseFlight {
-    let settle: (how: FlightEnd) => void = () => {}
-    let promise: Promise<FlightEnd> | undefined
-    const ended = (): Promise<FlightEnd> => {
-      promise ??= new Promise((resolve) => { settle = resolve })
-      return promise
-    }
-    const end = (how: FlightEnd): void => {
-      if (this.#flights.get(key) === flight) this.#flights.delete(key)
-      settle(how)
-    }
-    const flight: Flight = { end, land: end, ended }
+    // Garbage of a Map that grew or shrank keeps what came after it alive until the next full collection; that of one that
+    // was never emptied is the garbage of all flights.
+    if (this.#flights.size === 0) this.#flights = new Map()
+    const flight = new Flight(() => { if (this.#flights.get(key) === flight) this.#flights.delete(key) })
     this.#flights.set(key, flight)
     return flight
   }
@@ -71,7 +59,7 @@ export class ResponseFlights {
   async wait (key: string, forMs: Milliseconds): Promise<FlightEnd | 'timeout'> {
     const flight = this.#flights.get(key)
     if (flight === undefined) return 'not-stored'
-    return await within(flight.ended(), this.#clock.now() + forMs, this.#clock, 'timeout')
+    return await within(flight.ended, this.#clock.now() + forMs, this.#clock, 'timeout')
   }
 
   /** Responses for this key can be shared after all. */
@@ -88,5 +76,30 @@ export class ResponseFlights {
       if (oldest.done !== true) this.#uncacheable.delete(oldest.value)
     }
     this.#uncacheable.set(key, this.#clock.now() + this.#rememberMs)
+  }
+}
+
+class Flight implements ResponseFlight {
+  readonly #forget: () => void
+  #ended: Promise<FlightEnd> | undefined
+  #settle: ((how: FlightEnd) => void) | undefined
+
+  constructor (forget: () => void) {
+    this.#forget = forget
+  }
+
+  /** For those who wait. Most flights end before anybody does, and need no promise. */
+  get ended (): Promise<FlightEnd> {
+    this.#ended ??= new Promise((resolve) => { this.#settle = resolve })
+    return this.#ended
+  }
+
+  end (how: FlightEnd): void {
+    this.#forget()
+    this.#settle?.(how)
+  }
+
+  land (how: FlightEnd): void {
+    this.end(how)
   }
 }

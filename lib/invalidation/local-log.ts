@@ -1,5 +1,5 @@
 import type { Clock } from '../clock.ts'
-import type { InvalidationLog } from '../ports/invalidation-log.ts'
+import type { InvalidationLog, Ticket } from '../ports/invalidation-log.ts'
 import { refuseUnknown } from '../unknown-option.ts'
 import { InvalidationIndex } from './invalidation-index.ts'
 import { isEmptyScope, scopeOf } from './purge-scope.ts'
@@ -22,11 +22,17 @@ export function createLocalLog (options: LocalLogOptions): InvalidationLog {
   refuseUnknown(options, KNOWN)
   const { clock, ...limits } = options
   const index = new InvalidationIndex(limits)
+  // Every entry keeps the place of its own: one for all that began between two purges.
+  let ticket: Ticket = { at: 0, asOf: { epoch: 0, seq: 0 } }
   return {
     state: 'current',
     queued: 0,
     get tip () { return index.tip },
-    ticket: () => ({ at: index.tip, asOf: { epoch: 0, seq: index.tip } }),
+    ticket () {
+      const { tip } = index
+      if (ticket.at !== tip) ticket = { at: tip, asOf: { epoch: 0, seq: tip } }
+      return ticket
+    },
     judge: (key, marks, since) => index.judge(key, marks, since),
     judgeShared: (key, marks, asOf) => asOf.epoch === 0 && asOf.seq <= index.tip ? index.judge(key, marks, asOf.seq) : 'purged',
     softPurgedAtMs: (key, marks, since) => index.softPurgedAtMs(key, marks, since),

@@ -13,9 +13,12 @@ export type Mark = string
 export const tagMark = (tag: string): Mark => 't:' + tag
 export const keyMark = (key: string): Mark => 'k:' + key
 export const pathMark = (path: string): Mark => 'p:' + path
-export const originMark = (scheme: string, host: string, path: string): Mark => `u:${scheme}//${withoutDefaultPort(scheme, host)}${path}`
+export const originMark = (scheme: string, host: string, path: string): Mark => flat('u:', scheme, '//', withoutDefaultPort(scheme, host), path)
 
-export const routeMark = (scheme: string, host: string, route: string, parameters: string): Mark => `m:${withoutDefaultPort(scheme, host)} ${route} ${parameters}`
+export const routeMark = (scheme: string, host: string, route: string, parameters: string): Mark => flat('m:', withoutDefaultPort(scheme, host), ' ', route, ' ', parameters)
+
+/** One text, where a template would leave a tree of its parts in memory for as long as the entry lives. */
+const flat = (...parts: string[]): string => parts.join('')
 
 /** With its default port or without, it is the same origin (RFC 9110 §4.2.3). */
 function withoutDefaultPort (scheme: string, host: string): string {
