@@ -1,17 +1,19 @@
 /*
  * A server to be measured, in a process of its own. Tells its port to the parent, and on `cpu` the CPU time it has used.
  */
+import { hash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify'
 import compress from '@fastify/compress'
 import { createCache } from 'async-cache-dedupe'
 import { BentoCache, bentostore } from 'bentocache'
 import { memoryDriver } from 'bentocache/drivers/memory'
 import { Cacheable } from 'cacheable'
-import cache, { type RouteCacheOptions } from 'fastify-response-cache'
+import cache, { type CachePluginOptions, type RouteCacheOptions } from 'fastify-response-cache'
+import { LRUCache } from 'lru-cache'
 import { ownCatalogue, readCatalogue } from '../../example-app/catalogue.ts'
 import { ProductDatabase } from '../../example-app/database.ts'
 import { large, product, productSchema } from './product.ts'
@@ -46,13 +48,32 @@ function uncachedSearch (times: number): Variant {
   }
 }
 
-function missedSearch (times: number): Variant {
+function missedSearch (times: number, plugin: CachePluginOptions = {}): Variant {
   return async (app) => {
     const search = searchIn(times)
-    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000 })
+    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000, ...plugin })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => search())
   }
 }
+
+/** The least that a cache of responses does: it looks, and keeps body and headers under an entity-tag. It purges nothing, watches nothing. */
+function byHand (app: FastifyInstance): void {
+  const kept = new LRUCache<string, { readonly headers: unknown, readonly body: Buffer, readonly storedAt: number }>({ max: 1000 })
+  const keyOf = (request: FastifyRequest): string => 'http://' + request.host + (request.raw.url ?? '')
+  app.addHook('onSend', (request, reply, payload, done) => {
+    const body = Buffer.from(payload as string)
+    reply.header('etag', `W/"${hash('sha256', body, 'base64url')}"`)
+    kept.set(keyOf(request), { headers: reply.getHeaders(), body, storedAt: Date.now() })
+    done(null, payload)
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    const found = kept.get(keyOf(request))
+    if (found === undefined) done()
+    else reply.send(found.body)
+  })
+}
+
+const off = { metrics: false, monitor: false, enableStats: false, trackDependencies: false, cacheStatus: false } as const
 
 const variants: Record<string, Variant> = {
   bare: (app) => { app.get('/product', { schema: productSchema }, async () => product) },
@@ -94,6 +115,11 @@ const variants: Record<string, Variant> = {
   'search, missed': missedSearch(1),
   'search in ten times as many, uncached': uncachedSearch(10),
   'search in ten times as many, missed': missedSearch(10),
+  'search in ten times as many, missed, all off': missedSearch(10, off),
+  'search in ten times as many, by hand': async (app) => {
+    byHand(app)
+    await uncachedSearch(10)(app)
+  },
   'large, bare': async (app) => {
     app.get('/product', async () => large)
   },
