@@ -9,7 +9,7 @@ const MAX_GROUPS = 100
 interface Trial { storedAtMs: EpochMs, digest: string }
 
 /** What is remembered of a sampled key: its last store, and where it would stand with each longer life. */
-export interface StoreHistory { storedAtMs: EpochMs, freshForMs: Milliseconds, digest: string, trials: Trial[] }
+export interface StoreHistory { storedAtMs: EpochMs, freshForMs: Milliseconds, digest: string, /** Begun once it is loaded again: most are not. */ trials: Trial[] | undefined }
 
 /** What a longer life would have come to. */
 export interface TtlTrial {
@@ -43,15 +43,15 @@ export class TtlStudy {
 
   /** @returns what to remember of the key */
   stored (group: string, nowMs: EpochMs, freshForMs: Milliseconds, digest: string, before: StoreHistory | undefined): StoreHistory {
-    const fresh = (): Trial[] => FACTORS.map(() => ({ storedAtMs: nowMs, digest }))
     const counts = this.#countsOf(group)
     // Stored before its time: a purge, a change or a refresh ahead would have come to every longer life as well.
-    if (counts === undefined || before === undefined || nowMs < before.storedAtMs + before.freshForMs) return { storedAtMs: nowMs, freshForMs, digest, trials: fresh() }
+    if (counts === undefined || before === undefined || nowMs < before.storedAtMs + before.freshForMs) return { storedAtMs: nowMs, freshForMs, digest, trials: undefined }
     counts.ttlMs = Math.max(counts.ttlMs, freshForMs)
     counts.reloads++
     if (digest === before.digest) counts.unchanged++
+    const trials = before.trials ?? FACTORS.map(() => ({ storedAtMs: before.storedAtMs, digest: before.digest }))
     for (const [index, factor] of FACTORS.entries()) {
-      const trial = before.trials[index]
+      const trial = trials[index]
       if (trial === undefined) continue
       if (nowMs < trial.storedAtMs + factor * before.freshForMs) {
         counts.saved[index] = (counts.saved[index] ?? 0) + 1
@@ -61,7 +61,7 @@ export class TtlStudy {
         trial.digest = digest
       }
     }
-    return { storedAtMs: nowMs, freshForMs, digest, trials: before.trials }
+    return { storedAtMs: nowMs, freshForMs, digest, trials }
   }
 
   /** @param rate the share of keys that are sampled @param hours for how long it was counted */
