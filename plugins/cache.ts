@@ -21,6 +21,7 @@ import { LatePurges } from './late-purges.ts'
 import type { Lookup } from './lookup.ts'
 import { watchSymbol } from './observed-request.ts'
 import { Observer } from './observer.ts'
+import { readLogAside } from './log-reads.ts'
 import { logConnection, sayIfAlone } from './log-connection.ts'
 import { Parts } from './parts.ts'
 import { Posted } from './posted.ts'
@@ -47,6 +48,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   app.decorate(settings.name, manager)
   const release = settings.name === 'cache' ? adoptCacheManager(manager) : undefined
   decorateExchanges(app)
+  readLogAside(app.log)
   const monitor = beginWatch(app, manager, settings)
   const audit = settings.audit === false ? undefined : new BootAudit(app, { name: settings.name, manager, options: settings.audit, credentials: settings.credentials, tell: (findings) => { monitor?.noteFindings(findings) } })
   connectRoutes(app, settings, shared, audit)

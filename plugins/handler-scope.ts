@@ -5,7 +5,8 @@ import { pathOf } from '../lib/keyspace/request-path.ts'
 import { headersNow } from './added-headers.ts'
 import { canonicalQuery, type ClosedQuery } from './closed-query.ts'
 import { missOf, noteArrival, type Miss } from './exchange.ts'
-import { ID, ObservedRequest, type ObservedInput } from './observed-request.ts'
+import { readLogAside } from './log-reads.ts'
+import { ID, ObservedRequest, readAside, type ObservedInput } from './observed-request.ts'
 import { onReplyEnd } from './reply-end.ts'
 
 /** What surrounds the making of a response: the scope that notes what is read through the cache, and the watch over its inputs. */
@@ -44,7 +45,9 @@ export class HandlerScope {
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = headersNow(reply)
     miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idSourceOf(app, request), miss.conditions)
-    if (policy.ttlMs === 0) this.#letPassOn(miss.observed, reply)
+    // A route or a context may have serializers of its own.
+    readLogAside(request.log)
+    if (policy.ttlMs === 0) letPassOn(reply)
     const { dependencies } = this.#parts
     const result: unknown = dependencies.enter(miss.scope, () => handler.call(app, request, reply))
     if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
@@ -52,16 +55,6 @@ export class HandlerScope {
     const release = dependencies.hold(miss.scope)
     if (release !== undefined) queueMicrotask(() => { result.then(release, release) })
     return this.answerOf(request, result)
-  }
-
-  /**
-   * `reply.from` passes the request as a whole on to another HTTP server. Where the headers of the answer decide alone, its Vary
-   * says what of the request it depends on, as everywhere in HTTP; what the handler reads by itself counts all the same.
-   */
-  #letPassOn (observed: ObservedRequest, reply: FastifyReply): void {
-    const { from } = reply as { from?: unknown }
-    if (typeof from !== 'function') return
-    Object.defineProperty(reply, 'from', { configurable: true, value: (...args: unknown[]): unknown => observed.passOn(() => from.apply(reply, args) as unknown) })
   }
 
   /** Hands a payload on to the hooks behind ours; while the handler of a stream goes on, in a scope of their own. */
@@ -82,6 +75,16 @@ export class HandlerScope {
     const then = (answered: Settled, failed: Settled): unknown => promise.then(inside(answered), inside(failed))
     return { then } as PromiseLike<unknown>
   }
+}
+
+/**
+ * `reply.from` passes the request as a whole on to another HTTP server. Where the headers of the answer decide alone, its Vary
+ * says what of the request it depends on, as everywhere in HTTP; what the handler reads by itself counts all the same.
+ */
+function letPassOn (reply: FastifyReply): void {
+  const { from } = reply as { from?: unknown }
+  if (typeof from !== 'function') return
+  Object.defineProperty(reply, 'from', { configurable: true, value: (...args: unknown[]): unknown => readAside(() => from.apply(reply, args) as unknown) })
 }
 
 type Settled = (value: unknown) => unknown

@@ -17,6 +17,9 @@ export const IP = '@ip'
 /** The id of the request, where a function of the app has made it. */
 export const ID = '@id'
 
+/** What a response may be said not to depend on, beside headers. */
+export const HARMLESS_BESIDE_HEADERS: readonly ObservedInput[] = [IP, ID]
+
 /**
  * Watches which parts of the request a handler reads while it builds a response that is to be stored. A response built
  * from something that is not in the key would be served to requests that differ in it; a list of dangerous headers would
@@ -28,7 +31,7 @@ export const ID = '@id'
  * Node's own code is slow on requests of many shapes.
  */
 export class ObservedRequest {
-  readonly #inputs = new Set<ObservedInput>()
+  readonly #inputs = new Reads()
   readonly #request: WithCookies
   readonly #raw: IncomingMessage
   readonly #headers: IncomingHttpHeaders
@@ -77,16 +80,6 @@ export class ObservedRequest {
     if ('headersDistinct' in this.#raw) (this.#raw as { headersDistinct: unknown }).headersDistinct = undefined
   }
 
-  /** Runs what passes the whole request on to another HTTP server: what it reads meanwhile, it reads for that. */
-  passOn<T> (run: () => T): T {
-    const before = new Set(this.#inputs)
-    try {
-      return run()
-    } finally {
-      for (const input of this.#inputs) if (!before.has(input)) this.#inputs.delete(input)
-    }
-  }
-
   /** Puts the request back as it was, and tells what was read. */
   end (): ReadonlySet<ObservedInput> {
     this.#raw.headers = this.#headers
@@ -95,6 +88,25 @@ export class ObservedRequest {
     this.#request[watchSymbol] = null
     if (this.#url !== undefined) Object.defineProperty(this.#raw, 'url', { value: this.#url, configurable: true, enumerable: true, writable: true })
     return this.#inputs
+  }
+}
+
+let aside = false
+
+/** Runs what reads a request for something else than the response: for the log, or for another HTTP server. */
+export function readAside<T> (run: () => T): T {
+  const before = aside
+  aside = true
+  try {
+    return run()
+  } finally {
+    aside = before
+  }
+}
+
+class Reads extends Set<ObservedInput> {
+  override add (input: ObservedInput): this {
+    return aside ? this : super.add(input)
   }
 }
 

@@ -11,7 +11,7 @@ import { errors, shown } from '../lib/errors.ts'
 import type { AdminOptions } from '../routes/guard.ts'
 import { refuseUnknown } from '../lib/unknown-option.ts'
 import { checkHttpOptions, type HttpOptions } from './http-options.ts'
-import { ID } from './observed-request.ts'
+import { HARMLESS_BESIDE_HEADERS } from './observed-request.ts'
 import { CACHE_MODES_ALLOWED, contentCodings, headerNames, isCacheMode, type CacheMode } from './route-options.ts'
 import { checkAudit, type AuditOptions } from './audit/boot-audit.ts'
 import { checkWarmup, type WarmupOptions } from './warmup-options.ts'
@@ -140,7 +140,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     hitForMissMs: durationMs('hitForMiss', given.hitForMiss ?? 120),
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
     credentials: headerNames('credentials', given.credentials ?? ['authorization', 'cookie']),
-    harmlessHeaders: headerNames('harmlessHeaders', given.harmlessHeaders ?? [], ID),
+    harmlessHeaders: headerNames('harmlessHeaders', given.harmlessHeaders ?? [], HARMLESS_BESIDE_HEADERS),
     http: checkHttpOptions(given.http),
     precompress: contentCodings('precompress', given.precompress ?? []),
     tagHeader: checkCdn(given.cdn).tagHeader,

@@ -10,7 +10,7 @@ import { isToken } from '../lib/http/token.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 import { KnownKeys } from './known-keys.ts'
-import { ID } from './observed-request.ts'
+import { HARMLESS_BESIDE_HEADERS } from './observed-request.ts'
 import { Outlet } from './outlet.ts'
 
 /** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
@@ -155,7 +155,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     headers,
     keyed: new Set([...headers, ...cookies.length > 0 ? ['cookie'] : [], ...options.partition === undefined ? [] : ['cookie', 'authorization']]),
     cookies,
-    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...headerNames('config.cache.harmlessHeaders', options.harmlessHeaders ?? [], ID)]),
+    harmlessHeaders: new Set([...defaults.harmlessHeaders, ...headerNames('config.cache.harmlessHeaders', options.harmlessHeaders ?? [], HARMLESS_BESIDE_HEADERS)]),
     statuses: statuses(options.statuses ?? (ttlMs === 0 ? 'any' : [...DEFAULT_STATUSES]), notFoundTtlMs),
     notFoundTtlMs,
     clientTtlSeconds: ms('clientTtl', 0) / 1000,
@@ -203,8 +203,8 @@ function strings (name: string, value: unknown, allowed = 'an array of strings')
  * @param besides what else may be named
  * @throws FST_ERR_CACHE_OPTION for a name that no header can have (RFC 9110 §5.1)
  */
-export function headerNames (option: string, value: unknown, besides?: string): readonly string[] {
-  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string' && (isToken(name) || name === besides))) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), 'an array of header names')
+export function headerNames (option: string, value: unknown, besides: readonly string[] = []): readonly string[] {
+  if (!Array.isArray(value) || !value.every((name) => typeof name === 'string' && (isToken(name) || besides.includes(name)))) throw new errors.FST_ERR_CACHE_OPTION(option, shown(value), 'an array of header names')
   return value.map((name: string) => name.toLowerCase())
 }
 

@@ -43,7 +43,7 @@ export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: Fasti
 export function howToKey (input: ObservedInput): string {
   switch (input) {
     case ALL_HEADERS: return 'all request headers, by listing or copying them. Read those that matter by their names, or, if none changes the response, set config.cache.harmlessHeaders: [\'*\']'
-    case IP: return 'the address of the client, which is not in the key. Put it there by config.cache.partition: ({ ip }) => ip'
+    case IP: return 'the address of the client, which is not in the key. Put it there by config.cache.partition: ({ ip }) => ip, or, if it is only logged, name "@ip" in config.cache.harmlessHeaders'
     case ID: return `the id of the request, which no other has. If it is only logged, name "${ID}" in config.cache.harmlessHeaders`
     case TARGET: return 'the path or query as it was sent, of which the key knows less. Read request.params and request.query, and let the schema close the query (additionalProperties: false) with a validator that removes the rest'
     default: return `"${input}", which is neither in the key nor in Vary. Name it in config.cache.headers or in a Vary header, or, if it does not change the response, in config.cache.harmlessHeaders`
