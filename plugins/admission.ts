@@ -1,11 +1,11 @@
 import type { FastifyRequest } from 'fastify'
-import { errors, shown } from '../lib/errors.ts'
 import { isCleanTarget, requestKey, validHost, type KeyDimension } from '../lib/keyspace/request-key.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { canonicalQuery, dropsCredential } from './closed-query.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { cookieNames, cookieValue } from './request-cookies.ts'
 import type { CacheRequest, RoutePolicy } from './route-options.ts'
+import { wrongAnswer } from './wrong-answer.ts'
 import type { FastifyReply } from 'fastify'
 
 /** Why a request passes the cache by. */
@@ -46,15 +46,20 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   // The handler sees the host as it was written, so one that is written otherwise is another; and a proxy's word for the
   // scheme is only a word.
   if (validHost(host) !== host || (protocol !== 'http' && protocol !== 'https')) return HOST
-  const partition = policy.partition?.(request as CacheRequest, reply)
-  if (policy.partition !== undefined) {
-    if (partition === undefined || partition === null || partition === '') return NO_PARTITION
-    if (typeof partition !== 'string') throw new errors.FST_ERR_CACHE_OPTION('config.cache.partition', `a function that answered ${shown(partition)}`, 'a function that answers a string, or undefined for requests that are not to be cached')
-  }
+  const partition = partitionOf(request, reply, policy)
+  if (policy.partition !== undefined && partition === undefined) return NO_PARTITION
   if (policy.query !== undefined && partition === undefined && !policy.public && dropsCredential(policy.query, target)) return CREDENTIALS
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
   const key = requestKey(protocol, host, counted, dimensions(request, policy, partition))
   return { admitted: true, key, credentialed, unknownTo: knownKeys }
+}
+
+/** Whom the response is for, if the route tells it apart. The number of a user is as good as its text. */
+export function partitionOf (request: FastifyRequest, reply: FastifyReply, { partition }: RoutePolicy): string | undefined {
+  const answer: unknown = partition?.(request as CacheRequest, reply)
+  if (answer === undefined || answer === null || answer === '') return undefined
+  if (typeof answer === 'string' || Number.isFinite(answer)) return String(answer as string | number)
+  throw wrongAnswer('partition', request, answer, 'a string or a number, or undefined for requests that are not to be cached')
 }
 
 /** HTTP/2 names host and scheme twice; a handler that looks at the other one would see what is not in the key. */

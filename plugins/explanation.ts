@@ -3,9 +3,9 @@ import type { EpochMs } from '../lib/clock.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import type { Explanation } from '../routes/explain.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
-import { dimensions, type BypassReason } from './admission.ts'
+import { dimensions, partitionOf, type BypassReason } from './admission.ts'
 import { canonicalQuery } from './closed-query.ts'
-import type { CacheRequest, RoutePolicy } from './route-options.ts'
+import type { RoutePolicy } from './route-options.ts'
 
 export const BYPASS_WORDS: Readonly<Record<BypassReason, string>> = {
   method: 'Only GET and HEAD are answered from the cache',
@@ -35,6 +35,6 @@ export function judgeFound ({ entry, varyMiss }: Found, nowMs: EpochMs, uncachea
 export function inputsOf (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): NonNullable<Explanation['inputs']> {
   const target = request.raw.url ?? ''
   const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
-  const rest = dimensions(request, policy, policy.partition?.(request as CacheRequest, reply)) ?? []
+  const rest = dimensions(request, policy, partitionOf(request, reply, policy)) ?? []
   return { scheme: request.protocol, host: request.host.toLowerCase(), target: counted, ...Object.fromEntries(rest.map(([name, value]) => [name, value ?? null])) }
 }

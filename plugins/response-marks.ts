@@ -1,5 +1,4 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { errors, shown } from '../lib/errors.ts'
 import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
 import { originMark, pathMark, routeMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
@@ -8,6 +7,7 @@ import { groupsOfReply } from './cache-groups.ts'
 import { tagsOfReply, type Miss } from './exchange.ts'
 import type { CacheRequest, NamesOf } from './route-options.ts'
 import { schemeOf } from './scheme.ts'
+import { wrongAnswer } from './wrong-answer.ts'
 
 /**
  * By what names a purge reaches a response: its path, the tags that the route, the reply and the payload name, and
@@ -20,7 +20,7 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
   const marks = new Set<Mark>([...earlier, pathMark(path), originMark(schemeOf(request, reply), request.host.toLowerCase(), path), markOfRoute(request, reply, policy.route)])
   try {
     const entities = miss.entityTags.length > 0 || policy.entities === undefined || body === undefined ? miss.entityTags : entitiesOfText(policy.entities, body)
-    for (const tag of [...resolveNames(policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
+    for (const tag of [...resolveNames('tags', policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
   } catch (error) {
     request.log.error({ err: error, route: policy.route }, `the response of ${policy.route} is not cached: its tags could not be made`)
     return undefined
@@ -39,9 +39,9 @@ export function markOfRoute (request: FastifyRequest, reply: FastifyReply, route
   return routeMark(schemeOf(request, reply), request.host.toLowerCase(), route, parameters)
 }
 
-export function resolveNames (names: NamesOf | undefined, request: FastifyRequest, reply: FastifyReply): readonly string[] {
+export function resolveNames (option: 'tags' | 'invalidates', names: NamesOf | undefined, request: FastifyRequest, reply: FastifyReply): readonly string[] {
   const resolved: unknown = typeof names === 'function' ? names(request as CacheRequest, reply) : names ?? []
-  if (!Array.isArray(resolved)) throw new errors.FST_ERR_CACHE_OPTION('config.cache', `a function of ${request.routeOptions.url ?? 'the route'} that answered ${resolved instanceof Promise ? 'a promise' : shown(resolved)}`, 'a function that answers an array of strings')
+  if (!Array.isArray(resolved)) throw wrongAnswer(option, request, resolved, 'an array of strings')
   return resolved as readonly string[]
 }
 

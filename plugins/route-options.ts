@@ -22,6 +22,8 @@ type OfRequest<T> = { of (request: CacheRequest, reply: FastifyReply): T }['of']
 /** Names as tags, or where to take them from. */
 export type NamesOf = readonly string[] | OfRequest<readonly string[]>
 
+type PartitionOf = OfRequest<string | number | null | undefined>
+
 /**
  * `serve`: answers come from the cache. `observe`: every answer comes from the handler; what the cache would have done is
  * told and counted, and responses are stored as they would be.
@@ -50,7 +52,7 @@ export interface RouteCacheOptions {
   /** Where hits are served from: `handler` lets every guard run first, `onRequest` is faster. @default 'onRequest' for public routes, else 'handler' */
   serveFrom?: 'handler' | 'onRequest'
   /** Whom the response is for, as a part of the key: a user, a tenant. `undefined` for a request is: do not cache. @default for everybody */
-  partition?: OfRequest<string | undefined>
+  partition?: PartitionOf
   /** Request headers that belong in the key. @default none */
   headers?: readonly string[]
   /** Cookies that belong in the key. A request whose cookies are all named here is not taken for one with credentials. @default none */
@@ -91,7 +93,7 @@ export interface RoutePolicy {
   readonly invalidates: NamesOf | undefined
   readonly public: boolean
   readonly serveFrom: 'handler' | 'onRequest'
-  readonly partition: OfRequest<string | undefined> | undefined
+  readonly partition: PartitionOf | undefined
   readonly headers: readonly string[]
   readonly cookies: readonly string[]
   /** The request headers whose share in the response is in the key, so that Vary may name them freely. */

@@ -28,7 +28,7 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
   const paths = untruePaths(request, reply)
   let names: readonly string[]
   try {
-    names = resolveNames(invalidates, request, reply).map(checkTag)
+    names = resolveNames('invalidates', invalidates, request, reply).map(checkTag)
   } catch (error) {
     // The change has been made, and nobody can tell to what: everything goes, whatever becomes of the answer.
     await purge(parts, { everything: true }, ['everything'])

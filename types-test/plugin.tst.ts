@@ -29,5 +29,7 @@ test('a route says how it is cached', () => {
   // Fastify takes the type of `config` from what is given, so an unknown name is for the start to refuse, unless it is asked for.
   expect(app.get).type.toBeCallableWith('/', { config: { cache: { tll: 60 } } }, handler)
   expect<RouteCacheOptions>().type.not.toBeAssignableFrom({ tll: 60 })
+  expect<RouteCacheOptions['partition']>().type.toBeAssignableFrom(({ ip }: { ip: string }): number | null => ip === '' ? null : 1)
+  expect<RouteCacheOptions['partition']>().type.not.toBeAssignableFrom(async () => 'anna')
   app.put('/:id', { config: { cache: { invalidates: (request) => [`product:${request.params.id}`] } } }, handler)
 })

@@ -1,0 +1,57 @@
+import t from 'tap'
+import type { RouteCacheOptions } from '../../plugins/index.ts'
+import { cachedApp, cacheStatus, turns } from '../support/cached-app.ts'
+
+t.test('the number of a user is a partition, the same as its text', async (t) => {
+  const { app } = await cachedApp({ admin: { onRequest: async () => {} } })
+  t.teardown(() => app.close())
+  const users: Record<string, unknown> = { one: 1, text: '1', two: 2, zero: 0, nobody: null }
+  app.get('/me', { config: { cache: { partition: ({ headers }) => users[String(headers['x-user'])] as number } } }, async ({ headers }) => `page of ${String(headers['x-user'])}`)
+  app.get('/us', { config: { cache: { partition: ({ headers }) => users[String(headers['x-user'])] as number } } }, async () => 'page')
+  const ask = async (user: string): Promise<string> => cacheStatus(await app.inject({ url: '/us', headers: { 'x-user': user } }))
+  t.match(await ask('one'), /;stored/)
+  t.match(await ask('text'), /^hit/)
+  t.match(await ask('two'), /;stored/)
+  t.match(await ask('zero'), /;stored/)
+  t.match(await ask('zero'), /^hit/)
+  t.match(await ask('nobody'), /no-partition/)
+  t.match(cacheStatus(await app.inject({ url: '/me', headers: { 'x-user': 'one' } })), /unkeyed-input; x-user/, 'though not the header that it was made of')
+  const explained = await app.inject({ url: '/cache/explain?url=/us', headers: { 'x-user': 'one' } })
+  t.match(explained.json(), { inputs: { partition: '1' } })
+})
+
+t.test('a function of a route that answers what it must not is told what, and of which route', async (t) => {
+  const lines: Array<{ err?: { message: string } }> = []
+  const { app } = await cachedApp({}, { logger: { level: 'error', stream: { write (line: string) { lines.push(JSON.parse(line) as { err?: { message: string } }) } } } })
+  t.teardown(() => app.close())
+  const unhandled: unknown[] = []
+  const listener = (reason: unknown): void => { unhandled.push(reason) }
+  process.on('unhandledRejection', listener)
+  t.teardown(() => { process.off('unhandledRejection', listener) })
+
+  const answers: Record<string, [() => unknown, string]> = {
+    promise: [async () => 'anna', 'a promise'],
+    failing: [async () => { throw new Error('no session') }, 'a promise'],
+    object: [() => ({ id: 1, password: 'secret' }), 'an object'],
+    nan: [() => Number.NaN, 'NaN'],
+    flag: [() => true, 'true']
+  }
+  for (const [name, [answer]] of Object.entries(answers)) {
+    const wrong = answer as () => never
+    app.get(`/partition/${name}`, { config: { cache: { partition: wrong } } }, async () => 'page')
+    app.get(`/tags/${name}`, { config: { cache: { tags: wrong } } }, async () => 'page')
+    app.put(`/invalidates/${name}`, { config: { cache: { invalidates: wrong } satisfies RouteCacheOptions } }, async () => 'done')
+  }
+  for (const [name, [, shown]] of Object.entries(answers)) {
+    const later = shown === 'a promise' ? ', at once: await in a hook before it, such as preHandler, what it takes, and leave that on the request' : ''
+    const message = (option: string, allowed: string): string => `Option config.cache.${option} is a function of /${option}/${name} that answered ${shown}, must be a function that answers ${allowed}${later}`
+
+    t.match((await app.inject(`/partition/${name}`)).json(), { code: 'FST_ERR_CACHE_OPTION', message: message('partition', 'a string or a number, or undefined for requests that are not to be cached') })
+    t.match((await app.inject({ method: 'PUT', url: `/invalidates/${name}` })).json(), { code: 'FST_ERR_CACHE_OPTION', message: message('invalidates', 'an array of strings') })
+    lines.splice(0)
+    t.match(cacheStatus(await app.inject(`/tags/${name}`)), /tags-failed/)
+    t.match(lines, [{ err: { message: message('tags', 'an array of strings') } }])
+  }
+  await turns()
+  t.same(unhandled, [], 'and a promise that fails takes nothing down')
+})
