@@ -18,6 +18,6 @@ export async function flush (call: Call): Promise<End> {
 }
 
 function linesOf ({ reach, touched, keys = [] }: Purged): string[] {
-  if (touched === undefined) return [reach === 'here' ? 'Purged here; the other instances follow when Redis is back' : 'Purged everywhere']
+  if (touched === undefined) return [reach === 'here' ? 'Purged here; the other instances follow when Redis is back' : 'Purged in all processes that share the cache']
   return [`Would touch ${count(touched)} ${touched === 1 ? 'entry' : 'entries'}`, ...keys.map((key) => `  ${printable(key)}`), ...touched > keys.length ? ['  …'] : []]
 }

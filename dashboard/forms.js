@@ -21,7 +21,7 @@ at('purge').addEventListener('submit', async (event) => {
   const dryRun = event.submitter instanceof HTMLButtonElement && event.submitter.value === 'try'
   await attempt('purged', async () => {
     const answer = await ask('/invalidate', { [at('what').value]: namesIn('names'), soft: at('soft').checked, dryRun })
-    if (!dryRun) say('purged', answer.reach === 'everywhere' ? 'Purged everywhere.' : 'Purged here; the others follow when the shared log can be reached.', 'good')
+    if (!dryRun) say('purged', answer.reach === 'everywhere' ? 'Purged in all processes that share the cache.' : 'Purged here; the others follow when the shared log can be reached.', 'good')
     else say('purged', `It would touch ${answer.touched}${answer.touched > 0 ? `: ${answer.keys.slice(0, 10).join(', ')}` : '.'}`)
   })
 })

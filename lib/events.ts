@@ -6,8 +6,9 @@ import { errors, shown } from './errors.ts'
 export type EvictionCause = 'entries' | 'bytes' | 'expired' | 'purged'
 
 /**
- * How far a purge got when its promise resolved. `everywhere`: the shared log has it, so every instance will honour it;
- * `here`: it holds in this process, and is queued until the shared log can be reached.
+ * How far a purge got when its promise resolved. `everywhere`: every process that shares the cache will
+ * honour it, for the shared log has it, or there is no other (strategy `memory`); `here`: it holds in this process, and is queued
+ * until the shared log can be reached.
  */
 export type PurgeReach = 'everywhere' | 'here'
 

@@ -20,6 +20,6 @@ export interface Purge {
 
 /** What became of a purge. */
 export interface PurgeResult {
-  /** `everywhere` when every instance will honour it from now on; `here` when it waits for the shared log. */
+  /** `everywhere` when every process that shares the cache will honour it from now on (with strategy `memory`, this one); `here` when it waits for the shared log. */
   reach: PurgeReach
 }

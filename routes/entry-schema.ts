@@ -35,7 +35,7 @@ export const ENTRY_REPORT_SCHEMA = {
 
 /** What became of a purge. */
 export const PURGE_RESULT = {
-  description: 'How far the purge got: everywhere, or here until the shared log can be reached.',
+  description: 'How far the purge got: everywhere (all processes that share the cache), or here until the shared log can be reached.',
   type: 'object',
   required: ['reach'],
   properties: { reach: { enum: ['everywhere', 'here'] } }

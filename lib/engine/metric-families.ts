@@ -108,7 +108,7 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
   {
     name: 'fastify_cache_invalidations_total',
     type: 'counter',
-    help: 'Purges by what they named, and how far they got: everywhere, or here for the time being.',
+    help: 'Purges by what they named, and how far they got: everywhere (all processes that share the cache), or here for the time being.',
     samples: ({ tally }) => [...tally.invalidations].map(([name, value]) => {
       const [kind = '', reach = ''] = name.split(' ')
       return { labels: { kind, reach }, value }

@@ -134,7 +134,7 @@ t.test('in a browser the dashboard', { skip: browserPath === undefined ? 'there 
     await page.click('button[value=try]')
     await page.locator('#purged').filter({ hasText: 'It would touch 2' }).waitFor()
     await page.click('button[value=do]')
-    await page.locator('#purged').filter({ hasText: 'Purged everywhere' }).waitFor()
+    await page.locator('#purged').filter({ hasText: 'Purged in all processes that share the cache' }).waitFor()
     t.match((await app.inject('/products/1')).headers['cache-status'], /uri-miss/)
     await page.fill('#names', '')
     t.equal(await page.textContent('#purged'), '', 'what was said of one purge does not stand beside the next')
