@@ -4,7 +4,7 @@ import { CacheManager } from '../lib/cache-manager.ts'
 import { adoptCacheManager } from '../lib/default-manager.ts'
 import { ResponseCache } from '../lib/engine/response-cache.ts'
 import { ResponseFlights } from '../lib/engine/response-flights.ts'
-import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
+import { findEntities, type EntityPaths } from '../lib/http/entity-path.ts'
 import { errors, shown } from '../lib/errors.ts'
 import { isSafeMethod } from '../lib/http/method.ts'
 import { addCacheRoutes } from '../routes/index.ts'
@@ -196,7 +196,7 @@ function noteArrivals (cache: RouteCache, validator: unknown): onRequestHookHand
 function noteEntities (cache: RouteCache, paths: EntityPaths): preSerializationHookHandler<unknown> {
   return function cacheEntities (request, _reply, payload, done) {
     const miss = missOf(request)
-    if (miss !== null && miss.owner === cache) miss.entityTags = entityTags(paths, payload)
+    if (miss !== null && miss.owner === cache) miss.entities = findEntities(paths, payload)
     done(null, payload)
   }
 }

@@ -4,6 +4,7 @@ import type { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
 import type { ResponseFlight } from '../lib/engine/response-flights.ts'
 import type { LookupResult, WouldBe } from '../lib/events.ts'
+import { NO_ENTITIES, type Entities } from '../lib/http/entity-path.ts'
 import type { ForwardReason } from '../lib/http/cache-status.ts'
 import type { HeaderValue } from '../lib/http/headers.ts'
 import type { Mark } from '../lib/keyspace/mark.ts'
@@ -80,7 +81,8 @@ export class Miss {
   behind: DependencyScope | undefined = undefined
   /** Our member of Cache-Status, as far as it was known by then. */
   said: string | undefined = undefined
-  entityTags: readonly string[] = NO_TAGS
+  /** What the payload holds of the entities that the route names. */
+  entities: Entities = NO_ENTITIES
   /** The response is on its way into the store, which will say what became of it. */
   keeping = false
   readonly job: RefreshJob | undefined
@@ -120,7 +122,7 @@ export class Miss {
 }
 
 /** What is known of a miss before its handler runs. */
-export type MissBegun = Omit<Miss, 'observed' | 'behind' | 'said' | 'entityTags' | 'keeping'>
+export type MissBegun = Omit<Miss, 'observed' | 'behind' | 'said' | 'entities' | 'keeping'>
 
 const kOutcome: unique symbol = Symbol('fastify-response-cache.outcome')
 const kMiss: unique symbol = Symbol('fastify-response-cache.miss')

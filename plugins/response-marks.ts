@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { entityTags, type EntityPaths } from '../lib/http/entity-path.ts'
+import { findEntities } from '../lib/http/entity-path.ts'
 import { originMark, pathMark, routeMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
@@ -19,8 +19,9 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
   const path = normalisePath(pathOf(request.raw.url ?? '/'))
   const marks = new Set<Mark>([...earlier, pathMark(path), originMark(schemeOf(request, reply), request.host.toLowerCase(), path), markOfRoute(request, reply, policy.route)])
   try {
-    const entities = miss.entityTags.length > 0 || policy.entities === undefined || body === undefined ? miss.entityTags : entitiesOfText(policy.entities, body)
-    for (const tag of [...resolveNames('tags', policy.tags, request, reply), ...tagsOfReply(reply), ...entities]) marks.add(tagMark(checkTag(tag)))
+    // Handlers that serialise by themselves send text. Throws for what is no JSON.
+    if (policy.entities !== undefined && miss.entities.tags.length === 0 && body !== undefined && body.length > 0) miss.entities = findEntities(policy.entities, JSON.parse(body.toString()))
+    for (const tag of [...resolveNames('tags', policy.tags, request, reply), ...tagsOfReply(reply), ...miss.entities.tags]) marks.add(tagMark(checkTag(tag)))
   } catch (error) {
     request.log.error({ err: error, route: policy.route }, `the response of ${policy.route} is not cached: its tags could not be made`)
     return undefined
@@ -43,9 +44,4 @@ export function resolveNames (option: 'tags' | 'invalidates', names: NamesOf | u
   const resolved: unknown = typeof names === 'function' ? names(request as CacheRequest, reply) : names ?? []
   if (!Array.isArray(resolved)) throw wrongAnswer(option, request, resolved, 'an array of strings')
   return resolved as readonly string[]
-}
-
-/** The entities in a body that was sent as text, for handlers that serialise by themselves. Throws for what is no JSON. */
-function entitiesOfText (paths: EntityPaths, body: Buffer): readonly string[] {
-  return body.length === 0 ? [] : entityTags(paths, JSON.parse(body.toString()))
 }

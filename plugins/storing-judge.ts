@@ -125,9 +125,13 @@ export class StoringJudge {
     if (vary === 'star') return { store: false, reason: 'vary-star' }
     if (bytes !== undefined && hasNonce(headers, bytes)) return { store: false, reason: 'csp-nonce' }
     const unkeyed = unkeyedInput(inputs, request, miss, vary.names, this.#settings.credentials)
-    if (unkeyed === undefined) return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
-    this.#warn(request, policy.route, unkeyed)
-    return { store: false, reason: `unkeyed-input; ${unkeyed}` }
+    if (unkeyed !== undefined) {
+      this.#warn(request, policy.route, 'input', unkeyed, `responses of ${policy.route} are not cached: the handler reads ${howToKey(unkeyed)}`)
+      return { store: false, reason: `unkeyed-input; ${unkeyed}` }
+    }
+    const { astray } = miss.entities
+    if (status === 200 && astray.length > 0) this.#warn(request, policy.route, 'entities', astray, `responses of ${policy.route} are cached without the tags of ${astray.join(' and ')}: they have no such member as config.cache.entities names. Correct its path, unless the member is there now and then`)
+    return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
   }
 
   /**
@@ -147,9 +151,10 @@ export class StoringJudge {
     return Math.round(policy.ttlMs * (1 - this.#parts.defaults.jitter * this.#parts.random()))
   }
 
-  #warn (request: FastifyRequest, route: string, input: ObservedInput): void {
-    if (this.#warned.has(route)) return
-    this.#warned.add(route)
-    request.log.warn({ route, input }, `responses of ${route} are not cached: the handler reads ${howToKey(input)}`)
+  #warn (request: FastifyRequest, route: string, kind: 'input' | 'entities', what: ObservedInput | readonly string[], message: string): void {
+    const warning = `${kind} ${route}`
+    if (this.#warned.has(warning)) return
+    this.#warned.add(warning)
+    request.log.warn({ route, [kind]: what }, message)
   }
 }

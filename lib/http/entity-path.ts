@@ -21,16 +21,36 @@ export function parseEntityPaths (given: Readonly<Record<string, string | readon
   }))
 }
 
-/** The tags `entity:id` of all entities that a payload holds. What is missing, or neither a string nor a number, names nothing. */
-export function entityTags (paths: EntityPaths, payload: unknown): string[] {
+export interface Entities {
+  /** `entity:id` for each that a payload holds. What is missing, or neither a string nor a number, names nothing. */
+  readonly tags: readonly string[]
+  /** The entities of which it holds none, because it has no such member: their paths are probably misspelt. */
+  readonly astray: readonly string[]
+}
+
+export const NO_ENTITIES: Entities = Object.freeze({ tags: Object.freeze([]), astray: Object.freeze([]) })
+
+/** An empty list is at its place, and has none; and an empty payload has nothing at any place. */
+export function findEntities (paths: EntityPaths, payload: unknown): Entities {
   const tags = new Set<string>()
+  const found = new Set<string>()
+  const missed = new Set<string>()
   for (const { entity, steps } of paths) {
     for (const id of follow(payload, steps, 0)) {
-      if ((typeof id === 'string' && id !== '') || typeof id === 'number') tags.add(`${entity}:${id}`)
+      if (id === ABSENT) missed.add(entity)
+      else if ((typeof id === 'string' && id !== '') || typeof id === 'number') {
+        tags.add(`${entity}:${id}`)
+        found.add(entity)
+      }
     }
   }
-  return [...tags]
+  return { tags: [...tags], astray: isEmpty(payload) ? [] : [...missed].filter((entity) => !found.has(entity)) }
 }
+
+const ABSENT = Symbol('absent')
+
+const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+const isEmpty = (payload: unknown): boolean => isObject(payload) && Object.keys(payload).length === 0
 
 function * follow (value: unknown, steps: readonly Step[], at: number): Generator<unknown, void, undefined> {
   const step = steps[at]
@@ -38,7 +58,13 @@ function * follow (value: unknown, steps: readonly Step[], at: number): Generato
     yield value
     return
   }
-  const inner: unknown = step.member === '' ? value : typeof value === 'object' && value !== null && Object.hasOwn(value, step.member) ? (value as Record<string, unknown>)[step.member] : undefined
+  if (value === undefined || value === null) return
+  if (step.member !== '' && !(isObject(value) && Object.hasOwn(value, step.member))) {
+    yield ABSENT
+    return
+  }
+  const inner = step.member === '' ? value : (value as Record<string, unknown>)[step.member]
   if (!step.each) yield * follow(inner, steps, at + 1)
   else if (Array.isArray(inner)) for (const item of inner) yield * follow(item, steps, at + 1)
+  else if (inner !== undefined && inner !== null) yield ABSENT
 }

@@ -1,0 +1,28 @@
+import t from 'tap'
+import { cachedApp, cacheStatus } from '../support/cached-app.ts'
+
+t.test('a path of entities that leads nowhere is told once for each route, and only of what is stored', async (t) => {
+  const warnings: Array<{ route?: string, entities?: string[], msg?: string }> = []
+  const { app } = await cachedApp({}, { logger: { level: 'warn', stream: { write (line: string) { warnings.push(JSON.parse(line) as object) } } } })
+  t.teardown(() => app.close())
+  const said = (): Array<[string?, string[]?]> => warnings.splice(0).map(({ route, entities }) => [route, entities])
+  const entities = { product: 'itms[].id', brand: 'brand.id' }
+  const page = { items: [{ id: 1 }], brand: { id: 2 } }
+  let stock: object[] = []
+  app.get('/payload', { config: { cache: { entities } } }, async () => page)
+  app.get('/text', { config: { cache: { entities } } }, async (_request, reply) => await reply.type('application/json').send(JSON.stringify(page)))
+  app.get('/right', { config: { cache: { entities: { product: 'items[].id' } } } }, async () => page)
+  app.get('/empty', { config: { cache: { entities: { product: 'items[].id' } } } }, async () => ({ items: stock }))
+  app.get('/nothing', { config: { cache: { entities } } }, async () => ({}))
+  app.get('/created', { config: { cache: { entities, statuses: [203] } } }, async (_request, reply) => await reply.code(203).send({ page: 1 }))
+  app.get('/refused', { config: { cache: { entities } } }, async (_request, reply) => await reply.header('cache-control', 'no-store').send(page))
+  app.get('/json', { config: { cache: { entities: { product: 'id' } } } }, async () => ({ toJSON: () => ({ id: 1 }) }))
+
+  for (const query of ['', '?again']) for (const path of ['/payload', '/text', '/right', '/empty', '/nothing', '/created', '/json']) t.match(cacheStatus(await app.inject(path + query)), /;stored/, path)
+  t.match(cacheStatus(await app.inject('/refused')), /no-store/)
+  t.match(warnings[0]?.msg, 'responses of /payload are cached without the tags of product: they have no such member as config.cache.entities names')
+  t.same(said(), [['/payload', ['product']], ['/text', ['product']]])
+  stock = [{ sku: 1 }]
+  await app.inject('/empty?now')
+  t.same(said(), [['/empty', ['product']]], 'an empty list says nothing of its items')
+})
