@@ -33,10 +33,9 @@ export async function buildApp ({ catalogue = ownCatalogue, database: file, host
   app.addHook('onClose', async () => { database.close() })
   const { CACHE_STRATEGY, REDIS_URL } = process.env
   // A database in the memory of this process is nobody else's, and so is what was cached of it.
-  const strategy = file === undefined && CACHE_STRATEGY === undefined ? { strategy: 'memory' } as const : {}
+  const where = file === undefined && CACHE_STRATEGY === undefined ? { strategy: 'memory' } as const : REDIS_URL === undefined ? {} : { redisUrl: REDIS_URL }
   await app.register(cache, {
-    ...strategy,
-    ...REDIS_URL !== undefined && { redisUrl: REDIS_URL },
+    ...where,
     admin: { token: adminToken },
     warmup: {
       paths: host === undefined ? [] : ['/products', '/categories'].map((path) => ({ path, host })),

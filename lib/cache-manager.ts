@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { CacheStrategy, resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
+import { CacheStrategy, DEFAULT_CACHE_CONFIG, resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
 import { compose, type CacheDeps } from './compose.ts'
 import { CacheEngine } from './engine/cache-engine.ts'
 import type { EngineParts } from './engine/parts.ts'
@@ -68,10 +68,15 @@ export class CacheManager extends CacheEngine {
   }
 }
 
-/** Where Redis is can be said once; the environment is asked only when the program says nothing. */
+const ADDRESSES = ['redisUrl', 'redisDb', 'redisPassword'] as const satisfies ReadonlyArray<keyof CacheConfig>
+
+/** Where Redis is can be said once, and where there is to be one; the environment is asked only when the program says nothing. */
 function checkAddresses (config: Partial<CacheConfig>, { redis }: CacheDeps): void {
-  const twice = (['redisUrl', 'redisDb', 'redisPassword'] as const).find((option) => config[option] !== undefined && config[option] !== null)
+  const twice = ADDRESSES.find((option) => config[option] !== undefined && config[option] !== null)
   if (redis !== undefined && twice !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('redis', twice, 'both say where Redis is, and how to get in')
+  if (config.strategy !== CacheStrategy.MEMORY) return
+  const idle = redis !== undefined ? 'redis' : ([...ADDRESSES, 'redisRequired'] as const).find((option) => config[option] !== undefined && config[option] !== DEFAULT_CACHE_CONFIG[option])
+  if (idle !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`strategy: ${shown(config.strategy)}`, idle, 'memory knows no Redis; "hybrid" and "redis" do')
 }
 
 /** What says something of Redis, or of a memory that is not made. `redisTimeout` is not here: it bounds the wait for any store that answers by promise. */

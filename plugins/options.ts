@@ -2,7 +2,7 @@ import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import type { CacheDeps } from '../lib/compose.ts'
 import type { ContentCoding } from '../lib/codec/content-coding.ts'
-import { CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
+import { CacheStrategy, CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
 import { checkCdn, type TagHeader } from '../lib/engine/cdn-options.ts'
 import { durationMs, fraction } from '../lib/engine/load-options.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
@@ -124,6 +124,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
   if (given.manager !== undefined && part !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', part, 'the manager has been made with its own')
   if (given.manager !== undefined && given.cdn?.purge !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('manager', 'cdn.purge', 'the manager hands its own purges on')
   if (given.store !== undefined && given.redisNamespace !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('store', 'redisNamespace', 'a store of your own has no connection to lend')
+  if (given.strategy === CacheStrategy.MEMORY && given.redisNamespace !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`strategy: ${shown(given.strategy)}`, 'redisNamespace', 'memory has no connection to lend')
   return {
     name,
     manager: check<CacheManager | undefined>('manager', undefined, 'a CacheManager', (value) => value === undefined || isManager(value)),

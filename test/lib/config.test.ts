@@ -6,7 +6,7 @@ import t from 'tap'
 import { applicationName } from '../../lib/application-name.ts'
 import { CacheManager } from '../../lib/cache-manager.ts'
 import type { CacheDeps } from '../../lib/compose.ts'
-import { resolveConfig, type CacheConfig } from '../../lib/config.ts'
+import { DEFAULT_CACHE_CONFIG, resolveConfig, type CacheConfig } from '../../lib/config.ts'
 import { suggest } from '../../lib/nearest.ts'
 import { resolvePluginOptions } from '../../plugins/options.ts'
 
@@ -93,6 +93,28 @@ t.test('where Redis is can be said once', async (t) => {
   const cache = new CacheManager({ strategy: 'redis', redisPassword: null }, { redis: 'redis://127.0.0.1:1' })
   t.ok(cache.parts.connection, 'nothing is said with null')
   await cache.close()
+})
+
+t.test('memory beside a Redis is a contradiction, unless only the environment says so', async (t) => {
+  const redis = (deps: CacheDeps, given: Partial<CacheConfig> = {}) => () => new CacheManager({ strategy: 'memory', ...given }, deps)
+  const message = (option: string): string => `Options strategy: "memory" and ${option} exclude each other: memory knows no Redis; "hybrid" and "redis" do`
+  t.throws(redis({ redis: 'redis://h' }), { ...CONFLICT, message: message('redis') })
+  for (const given of [{ redisUrl: 'redis://:SECRET@h' }, { redisDb: 1 }, { redisPassword: 'SECRET' }, { redisRequired: true }]) {
+    t.throws(redis({}, given), { ...CONFLICT, message: message(String(Object.keys(given)[0])) })
+  }
+  t.throws(() => resolvePluginOptions({ strategy: 'memory', redisNamespace: 'cache' }), { ...CONFLICT, message: 'Options strategy: "memory" and redisNamespace exclude each other: memory has no connection to lend' })
+
+  const env = { CACHE_REDIS_URL: 'redis://h', CACHE_REDIS_REQUIRED: 'true', CACHE_STRATEGY: 'memory' }
+  t.teardown(() => { for (const name of Object.keys(env)) delete process.env[name] })
+  Object.assign(process.env, { ...env, CACHE_STRATEGY: '' })
+  const caches = [redis({})(), redis({}, { ...DEFAULT_CACHE_CONFIG, strategy: 'memory' })()]
+  Object.assign(process.env, env)
+  caches.push(new CacheManager({ redisUrl: 'redis://h' }, {}), new CacheManager({}, { redis: 'redis://h' }))
+  for (const cache of caches) {
+    t.equal(cache.config.strategy, 'memory')
+    t.equal(cache.parts.connection, undefined)
+    await cache.close()
+  }
 })
 
 t.test('a name that is none is answered with the one that was meant', async (t) => {
