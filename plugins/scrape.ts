@@ -24,7 +24,7 @@ export function beginScrape (app: FastifyInstance, manager: CacheManager, { name
   const known = held.get(path)
   const metrics = createMetrics(manager.parts, { cache: name, registry: given ?? known })
   if (known === metrics.registry) return { metrics, route: undefined }
-  // Another registry at a path that is taken: Fastify says so when the route is added.
+  // Another registry at a path that is taken is refused when the route is added.
   held.set(path, metrics.registry)
   return { metrics, route: { path: metricsPath, registry: metrics.registry } }
 }

@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
-import { errors, shown } from '../lib/errors.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
 import { dashboardRoute } from './dashboard.ts'
 import { entryRoutes } from './entries.ts'
@@ -8,6 +7,7 @@ import { explainRoute, type ExplainRouteOptions } from './explain.ts'
 import { guardHooks, type AdminOptions } from './guard.ts'
 import { invalidateRoutes } from './invalidate.ts'
 import { metricsRoute } from './metrics.ts'
+import { addAt } from './places.ts'
 import { reportRoutes, type ReportRouteOptions } from './report.ts'
 import { statsRoute } from './stats.ts'
 import { warmRoutes } from './warm.ts'
@@ -33,10 +33,11 @@ export interface CacheRoutesOptions {
  * The routes of the cache. They stand on the app itself, not in a context of their own: a guard that the app hooks in
  * later is in front of them like in front of all others.
  */
-export function addCacheRoutes (app: FastifyInstance, { prefix, cache, exposeStats, metrics, admin, explain, warming, report }: CacheRoutesOptions): void {
-  // Caches in contexts beside each other may have one name, but not one place.
-  const taken = [...exposeStats ? [`${prefix}/stats`] : [], ...admin === undefined ? [] : [`${prefix}/entries`]].find((url) => app.hasRoute({ method: 'GET', url }))
-  if (taken !== undefined) throw new errors.FST_ERR_CACHE_OPTION('prefix', shown(prefix), `a place where the app has no route yet; it has ${taken}`)
+export function addCacheRoutes (app: FastifyInstance, options: CacheRoutesOptions): void {
+  addAt(app, { prefix: options.prefix, metricsPath: options.metrics?.path }, () => { addAll(app, options) })
+}
+
+function addAll (app: FastifyInstance, { prefix, cache, exposeStats, metrics, admin, explain, warming, report }: CacheRoutesOptions): void {
   if (exposeStats) statsRoute(app, { prefix, stats: () => cache.getStats(), tiers: () => cache.parts.store.usage(), log: cache.parts.log })
   if (metrics !== undefined) metricsRoute(app, metrics)
   if (admin === undefined) return

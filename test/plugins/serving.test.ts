@@ -676,5 +676,5 @@ t.test('contexts whose caches would have the same routes are told which option t
   const one = async (options: CachePluginOptions): Promise<void> => { await app.register(async (child) => { await child.register(cache, { strategy: 'memory', ...options }) }) }
   await one({})
   await one({ prefix: '/other' })
-  await t.rejects(one({}), { code: 'FST_ERR_CACHE_OPTION', message: /^Option prefix is "\/cache", must be a place where the app has no route yet; it has \/cache\/stats/ })
+  await t.rejects(one({}), { code: 'FST_ERR_CACHE_OPTION', message: /^Option prefix is "\/cache", must be a place where the app has no route; it has GET \/cache\/stats/ })
 })
