@@ -8,6 +8,8 @@ export async function atClientsRisk<R> (run: () => Promise<R>): Promise<R> {
     return await run()
   } catch (error) {
     if (error instanceof TypeError && 'code' in error && CALLERS_FAULT.includes(error.code)) Object.assign(error, { statusCode: 400 })
+    // What the program would have said by an option, the client has said in the request.
+    if (error instanceof errors.FST_ERR_CACHE_OPTION) Object.assign(error, { code: 'FST_ERR_CACHE_REQUEST', message: error.message.replace(/^Option /, 'In the request, ') })
     throw error
   }
 }
