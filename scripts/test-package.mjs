@@ -19,7 +19,7 @@ function run (command, ...args) {
 try {
   const [packed] = JSON.parse(execFileSync('npm', ['pack', '--json', '--pack-destination', project], { cwd: root, encoding: 'utf8' }))
   const paths = packed.files.map((file) => file.path)
-  const strays = paths.filter((file) => !/^(?:dist\/|(?:bin|lib|plugins|routes)\/.*\.ts$|dashboard\/[\w.-]+\.(?:css|d\.ts|html|js)$|docs\/.*\.(?:md|png)$|example-app\/[\w-]+\.(?:json|md|ts)$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|[A-Z]+(?:\.md)?$)/.test(file))
+  const strays = paths.filter((file) => !/^(?:dist\/.*\.(?:js|d\.ts)$|dashboard\/[\w.-]+\.(?:css|d\.ts|html|js)$|docs\/.*\.(?:md|png)$|example-app\/[\w-]+\.(?:json|md|ts)$|(?:grafana|prometheus)\/[\w.-]+\.(?:json|yml)$|package\.json$|[A-Z]+(?:\.md)?$)/.test(file))
   if (strays.length > 0) throw new Error(`the package contains ${strays.join(', ')}`)
 
   const documents = paths.filter((file) => file.endsWith('.md'))
