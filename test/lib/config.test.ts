@@ -105,7 +105,8 @@ t.test('memory beside a Redis is a contradiction, unless only the environment sa
   t.throws(() => resolvePluginOptions({ strategy: 'memory', redisNamespace: 'cache' }), { ...CONFLICT, message: 'Options strategy: "memory" and redisNamespace exclude each other: memory has no connection to lend' })
 
   const env = { CACHE_REDIS_URL: 'redis://h', CACHE_REDIS_REQUIRED: 'true', CACHE_STRATEGY: 'memory' }
-  t.teardown(() => { for (const name of Object.keys(env)) delete process.env[name] })
+  const before = { ...process.env }
+  t.teardown(() => { process.env = before })
   Object.assign(process.env, { ...env, CACHE_STRATEGY: '' })
   const caches = [redis({})(), redis({}, { ...DEFAULT_CACHE_CONFIG, strategy: 'memory' })()]
   Object.assign(process.env, env)
