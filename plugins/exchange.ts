@@ -26,8 +26,6 @@ export interface Answer extends Pick<StoredResponse, 'status' | 'body'> {
   readonly location: string | undefined
 }
 
-const NO_TAGS: readonly string[] = Object.freeze([])
-
 export type ReplyHeaders = Record<string, number | HeaderValue | undefined>
 
 /** A stored response that the handler is asked about: it may answer that nothing has changed (RFC 9111 §4.3). */
@@ -149,6 +147,8 @@ export const noteMiss = (request: FastifyRequest, miss: Miss | null): void => { 
 
 /** What a success of the route invalidates in this cache; also for a route that was there before the plugin. */
 export const invalidatesOf = (config: object, cacheName: string): NamesOf | undefined => (config as Record<string, { invalidates?: NamesOf } | undefined>)[cacheName]?.invalidates
+
+const NO_TAGS: readonly string[] = Object.freeze([])
 
 /** The tags that a reply has been given. It is another list whenever some have been added. */
 export const tagsOfReply = (reply: FastifyReply): readonly string[] => (reply as unknown as NotedReply)[kTags] ?? NO_TAGS
