@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { CacheStrategy, DEFAULT_CACHE_CONFIG, resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
+import { CacheStrategy, DEFAULT_CACHE_CONFIG, isWhole, resolveConfig, withoutPasswords, type CacheConfig } from './config.ts'
 import { compose, type CacheDeps } from './compose.ts'
 import { CacheEngine } from './engine/cache-engine.ts'
 import type { EngineParts } from './engine/parts.ts'
@@ -74,7 +74,7 @@ const ADDRESSES = ['redisUrl', 'redisDb', 'redisPassword'] as const satisfies Re
 function checkAddresses (config: Partial<CacheConfig>, { redis }: CacheDeps): void {
   const twice = ADDRESSES.find((option) => config[option] !== undefined && config[option] !== null)
   if (redis !== undefined && twice !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT('redis', twice, 'both say where Redis is, and how to get in')
-  if (config.strategy !== CacheStrategy.MEMORY) return
+  if (config.strategy !== CacheStrategy.MEMORY || isWhole(config)) return
   const idle = redis !== undefined ? 'redis' : ([...ADDRESSES, 'redisRequired'] as const).find((option) => config[option] !== undefined && config[option] !== DEFAULT_CACHE_CONFIG[option])
   if (idle !== undefined) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`strategy: ${shown(config.strategy)}`, idle, 'memory knows no Redis; "hybrid" and "redis" do')
 }

@@ -170,9 +170,15 @@ export function withoutPasswords (config: Readonly<CacheConfig>): CacheConfig {
   return { ...config, redisUrl: withoutSecrets(config.redisUrl), redisPassword: config.redisPassword === null ? null : '***' }
 }
 
+const whole = new WeakSet<object>()
+
+/** Whether a configuration is one that `resolveConfig` has answered: then the program has not said all of it itself. */
+export const isWhole = (config: Partial<CacheConfig>): boolean => whole.has(config)
+
 /** Frozen, and without its passwords wherever it is printed. */
 function discreet (config: CacheConfig): Readonly<CacheConfig> {
   const print = (): CacheConfig => withoutPasswords(config)
+  whole.add(config)
   return Object.freeze(Object.defineProperties(config, { toJSON: { value: print }, [inspect.custom]: { value: print } }))
 }
 

@@ -110,7 +110,7 @@ t.test('memory beside a Redis is a contradiction, unless only the environment sa
   Object.assign(process.env, { ...env, CACHE_STRATEGY: '' })
   const caches = [redis({})(), redis({}, { ...DEFAULT_CACHE_CONFIG, strategy: 'memory' })()]
   Object.assign(process.env, env)
-  caches.push(new CacheManager({ redisUrl: 'redis://h' }, {}), new CacheManager({}, { redis: 'redis://h' }))
+  caches.push(new CacheManager({ redisUrl: 'redis://h' }, {}), new CacheManager({}, { redis: 'redis://h' }), new CacheManager(resolveConfig({ strategy: 'memory' }, env)))
   for (const cache of caches) {
     t.equal(cache.config.strategy, 'memory')
     t.equal(cache.parts.connection, undefined)
