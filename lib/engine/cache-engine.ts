@@ -6,7 +6,7 @@ import { checkDataKey, checkKey, checkNamespace } from '../keyspace/name.ts'
 import { escapeGlob } from '../keyspace/pattern.ts'
 import type { Purge, PurgeResult } from '../purge.ts'
 import type { CacheStats, StatsCounter } from '../stats.ts'
-import { DataLoads, type Loaded } from './data-loads.ts'
+import { DataLoads, type LoadCause, type Loaded } from './data-loads.ts'
 import { writeValues } from './data-writes.ts'
 import { Flights } from './flights.ts'
 import { tipOnceHeard } from './heard.ts'
@@ -156,7 +156,7 @@ export class CacheEngine {
     }
     this.#open('loading')
     try {
-      const loaded = await this.#load(name, loader, options, begun, askedAtMs, decided)
+      const loaded = await this.#load(name, loader, options, begun, { askedAtMs, found }, decided)
       this.#told(name, 'miss', startedAt)
       parts.dependencies.note(name, loaded.marks, loaded.stale)
       return parts.serializer.view(loaded.value) as T
@@ -268,14 +268,14 @@ export class CacheEngine {
     if (events.heard('lookup')) events.emit('lookup', { key, result, atMs, durationMs: performance.now() - startedAt, namespace: this.namespaceName })
   }
 
-  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, askedAtMs: EpochMs, renewed?: Entry): { at: number, result: Promise<Loaded> } {
+  #begin<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, cause: Omit<LoadCause, 'ticket'>): { at: number, result: Promise<Loaded> } {
     const ticket = this.#shared.parts.log.ticket()
-    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, ticket, askedAtMs, renewed) }
+    return { at: ticket.at, result: this.#shared.loads.load(name, this.#naming.tag, loader, options, { ...cause, ticket }) }
   }
 
-  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, since: number, askedAtMs: EpochMs, decided: () => void): Promise<Loaded> {
+  async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, since: number, { askedAtMs, found }: Omit<LoadCause, 'ticket' | 'renews'>, decided: () => void): Promise<Loaded> {
     const { parts, flights } = this.#shared
-    return await flights.join(name, () => this.#begin(name, loader, options, askedAtMs), {
+    return await flights.join(name, () => this.#begin(name, loader, options, { askedAtMs, found, renews: false }), {
       since,
       heard: () => tipOnceHeard(parts, askedAtMs),
       overtaken: (loaded, at) => parts.log.judge(name, loaded.marks, at) !== 'valid',
@@ -288,10 +288,10 @@ export class CacheEngine {
   }
 
   /** One load in the background, of which the caller learns nothing. */
-  #refresh<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, renewed: Entry): void {
+  #refresh<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, found: Entry): void {
     const { parts, flights, background } = this.#shared
     if (this.#shared.closed || flights.has(name)) return
-    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options, parts.clock.now(), renewed)))
+    const job: Promise<unknown> = parts.dependencies.apart(() => flights.lead(name, () => this.#begin(name, loader, options, { askedAtMs: parts.clock.now(), found, renews: true })))
       .catch((error: unknown) => { parts.events.emit('fault', { where: 'background refresh', error }) })
       .finally(() => { background.delete(job) })
     background.add(job)

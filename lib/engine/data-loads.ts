@@ -15,6 +15,16 @@ import type { EngineParts } from './parts.ts'
 /** What a load came to. `value` is what callers get, whether it was stored or not. */
 export interface Loaded { readonly value: unknown, readonly marks: readonly Mark[], readonly stale: boolean }
 
+/** Why a key is loaded. */
+export interface LoadCause {
+  readonly ticket: Ticket
+  /** When the caller first asked Redis for the value. */
+  readonly askedAtMs: EpochMs
+  /** What was found and would not do, or is renewed before its time. */
+  readonly found: Entry | undefined
+  readonly renews: boolean
+}
+
 /**
  * Runs loaders and stores what they return, under the ticket that was taken before they began: a purge that lands in
  * between makes the store refuse the value, and the caller gets it all the same.
@@ -30,19 +40,19 @@ export class DataLoads {
 
   /**
    * Loads and stores the value of a key, or waits for another process that is doing so. Who asked gets the value when it
-   * is stored for all, or when their patience with Redis is used up: then the storing ends without them.
-   * @param askedAtMs when the caller first asked Redis for the value
-   * @param renewed the value that is to be renewed before its time
+   * is stored for all, or when their patience with Redis is used up: then the storing ends without them. What brings
+   * nothing to keep takes away what was found: it must not stand in for what is gone.
    */
-  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket, askedAtMs: EpochMs, renewed?: Entry): Promise<Loaded> {
+  async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, cause: LoadCause): Promise<Loaded> {
+    const { found, renews, askedAtMs } = cause
     if (this.#parts.leases?.available !== true) {
-      const { loaded, stored } = await this.#loadHere(key, tagName, loader, options, ticket)
+      const { loaded, stored } = await this.#loadHere(key, tagName, loader, options, cause)
       if (stored instanceof Promise) await stored
       return loaded
     }
-    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#parts.store.readShared(key) }), renewed, askedAtMs })
+    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#parts.store.readShared(key) }), renewed: renews ? found : undefined, askedAtMs })
     if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
-    const load = this.#loadHere(key, tagName, loader, options, start.ticket)
+    const load = this.#loadHere(key, tagName, loader, options, { found, ticket: start.ticket })
     const storing: Promise<unknown> = load.then(async ({ stored }) => { await stored }, () => {}).finally(() => {
       this.#storing.delete(storing)
       // Nobody has to wait until Redis has heard of it.
@@ -54,7 +64,7 @@ export class DataLoads {
     return loaded
   }
 
-  async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, ticket: Ticket): Promise<{ readonly loaded: Loaded, readonly stored: MaybePromise<void> }> {
+  async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, { found, ticket }: Pick<LoadCause, 'found' | 'ticket'>): Promise<{ readonly loaded: Loaded, readonly stored: MaybePromise<void> }> {
     const { stats, events, dependencies, defaults, random } = this.#parts
     const scope = new DependencyScope()
     const startedAt = performance.now()
@@ -70,14 +80,29 @@ export class DataLoads {
     }
     const loadMs = performance.now() - startedAt
     if (events.heard('load')) events.emit('load', { key, ok: true, durationMs: loadMs })
-    if (value === undefined) return { loaded: { value, marks: [...scope.marks], stale: scope.stale }, stored: undefined }
+    const takeAway = ({ marks }: Loaded): MaybePromise<void> => found === undefined || scope.stale ? undefined : this.#takeAway(key, { ...found, marks }, ticket)
+    if (value === undefined) {
+      const loaded: Loaded = { value, marks: [...scope.marks], stale: scope.stale }
+      return { loaded, stored: takeAway(loaded) }
+    }
     const jitter = 1 - (options.jitter ?? defaults.jitter) * random()
     const entry = this.entryOf(value, options, tagName, ticket, { loadMs, jitter, marks: scope.marks })
     const loaded: Loaded = { value: entry.value, marks: entry.marks, stale: scope.stale }
     if (scope.stale) this.#refuse(key, 'built-from-stale')
     else if (scope.tooMany) this.#refuse(key, 'too-many-marks')
     else if (entry.freshUntilMs > entry.storedAtMs) return { loaded, stored: chain(this.#parts.store.write(key, entry, ticket), (verdict) => { this.account(key, entry, verdict) }) }
-    return { loaded, stored: undefined }
+    return { loaded, stored: takeAway(loaded) }
+  }
+
+  /**
+   * A store that refuses what is over forgets the older copy. What others have stored since then is newer than the load, and
+   * stays: by its purge, of which this process has to hear first.
+   */
+  #takeAway (key: string, found: Entry, ticket: Ticket): MaybePromise<void> {
+    const { log, store } = this.#parts
+    const { storedAtMs } = found
+    const over: Entry = { ...found, freshUntilMs: storedAtMs, staleWhileRevalidateUntilMs: storedAtMs, staleIfErrorUntilMs: storedAtMs }
+    return chain(log.sync(), () => log.judge(key, found.marks, ticket.at) === 'valid' ? chain(store.write(key, over, ticket), () => {}) : undefined)
   }
 
   /** The entry for a value, its options resolved. */

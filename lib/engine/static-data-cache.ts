@@ -18,6 +18,7 @@ export type StaticDataListener<T = unknown> = (value: T, previous: T) => void
 
 interface Named { readonly source: StaticSource, readonly options: StaticSourceOptions, readonly schedule: SourceSchedule }
 
+const nothingAnswered = (): Error => new errors.FST_ERR_CACHE_VALUE('what the source answered', 'undefined')
 const nameOf = (key: string): string => PREFIX + checkDataKey(key)
 
 /**
@@ -55,14 +56,14 @@ export class StaticDataCache {
 
   /**
    * The value under a key. A source of this name is asked when there is none; a value past its time is served while the
-   * source is asked again, and for as long as it fails.
+   * source is asked again, and for as long as it fails, or answers `undefined`.
    * @throws what the source throws while there is no earlier value
    */
   async getStaticData<T = unknown> (key: string): Promise<T | undefined> {
     const named = this.#sources.get(key)
     const value = named === undefined
       ? await this.#host.get(nameOf(key))
-      : await this.#host.getOrSet(nameOf(key), named.source, { ...this.#storeOptions(named.options), ttl: () => this.#ttlOf(named.options), jitter: 0 })
+      : await this.#host.getOrSet(nameOf(key), async () => await this.#ask(key, named.source), { ...this.#storeOptions(named.options), ttl: () => this.#ttlOf(named.options), jitter: 0 })
     if (value !== undefined) this.#saw(key, value)
     return value as T | undefined
   }
@@ -130,7 +131,7 @@ export class StaticDataCache {
     for (let reading = 1; ; reading++) {
       const fill = new Fill(parts)
       const value = await parts.dependencies.apart(() => fill.read(source))
-      if (value === undefined) throw new errors.FST_ERR_CACHE_VALUE('what the source answered', 'undefined')
+      if (value === undefined) throw nothingAnswered()
       const normal = this.#normal(value)
       const ways: FillOptions<unknown> = { ...this.#storeOptions(options), ttl: this.#ttlOf(options) }
       const verdict: FillVerdict = held !== undefined && isDeepStrictEqual(held, normal)
@@ -139,6 +140,13 @@ export class StaticDataCache {
       if (verdict.stored) this.#saw(key, normal)
       if (verdict.stored || verdict.reason !== 'purged' || reading === MAX_READINGS) return verdict.stored
     }
+  }
+
+  /** To have nothing, after there has been something, is a failure of the source. */
+  async #ask (key: string, source: StaticSource): Promise<unknown> {
+    const value = await source()
+    if (value === undefined && await this.#lookBack(key) !== undefined) throw nothingAnswered()
+    return value
   }
 
   #storeOptions ({ tags = [] }: StaticSourceOptions): FillOptions<unknown> {

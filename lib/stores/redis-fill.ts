@@ -31,6 +31,13 @@ redis.call('UNLINK', KEYS[2])
 return 1
 `
 
+/** The same for an entry that is not stored: the older one goes. KEYS, ARGV and the answer as above. */
+const FREE_IF_LEASED = `
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('UNLINK', KEYS[1], KEYS[2])
+return 1
+`
+
 /** Decides what becomes of a fill before Redis is asked. */
 export class FillPlanner {
   readonly #rules: FillRules
@@ -46,8 +53,10 @@ export class FillPlanner {
     if (validity === 'purged' || ticket.lease === LOST_LEASE) return { command: undefined, verdict: refused('purged') }
     const entry = validity === 'soft' ? softened(given, log.softPurgedAtMs(key, given.marks, ticket.at) ?? at.localMs) : given
     const name = keys.entry(key)
+    const { lease, leasedKey = key } = ticket
+    const held = leasedKey === key ? lease : undefined
     // The older copy goes as well: it is not what was written last.
-    const refuse = (reason: 'expired' | 'too-large'): FillPlan => ({ command: ['UNLINK', name], verdict: refused(reason) })
+    const refuse = (reason: 'expired' | 'too-large'): FillPlan => ({ command: held === undefined ? ['UNLINK', name] : ['EVAL', FREE_IF_LEASED, 2, name, keys.lease(key), held], verdict: refused(reason) })
     const lifeMs = Math.min(Math.ceil(staleUntilMs(entry) - at.localMs), MAX_LIFE_MS)
     if (!(lifeMs > 0)) return refuse('expired')
     if (entry.bytes > maxEntryBytes) return refuse('too-large')
@@ -56,9 +65,9 @@ export class FillPlanner {
     if (bytes.length > maxStoredBytes) return refuse('too-large')
     return {
       verdict: STORED,
-      command: ticket.lease === undefined || (ticket.leasedKey ?? key) !== key
+      command: held === undefined
         ? ['SET', name, bytes, 'PX', lifeMs]
-        : ['EVAL', STORE_IF_LEASED, 2, name, keys.lease(key), ticket.lease, bytes, lifeMs]
+        : ['EVAL', STORE_IF_LEASED, 2, name, keys.lease(key), held, bytes, lifeMs]
     }
   }
 }

@@ -177,6 +177,26 @@ t.test('a named source', async (t) => {
     await turn()
     t.same(faults, ['background refresh: away'])
   })
+  t.test('that has nothing leaves its last good value, and says so; where there is none yet, there is none', async (t) => {
+    const { clock, cache, statics, faults } = setUp(t)
+    let now: number | undefined
+    statics.addSource('rates', () => now, { ttl: 60 })
+    t.equal(await statics.getStaticData('rates'), undefined)
+    t.same(faults, [])
+    now = 1
+    t.equal(await statics.getStaticData('rates'), 1)
+    now = undefined
+    for (let n = 1; n <= 2; n++) {
+      clock.advance(30 * DAY_MS)
+      t.equal(await statics.getStaticData('rates'), 1)
+      await turn()
+      t.equal(faults.length, n)
+    }
+    t.match(faults, [/background refresh.*what the source answered.*undefined/, /undefined/])
+    await cache.invalidate({ keys: ['static:rates'] })
+    t.equal(await statics.getStaticData('rates'), undefined)
+    t.equal(faults.length, 2)
+  })
   t.test('is asked at its interval, sooner after a failure, and no more after close', async (t) => {
     const { clock, statics, faults } = setUp(t)
     let asked = 0
