@@ -91,9 +91,15 @@ export class MissEnds {
     this.refuse(miss, request, reason)
   }
 
-  /** What is stored has been superseded by an answer that is not. */
-  forget ({ outgrown }: Miss): void {
-    if (outgrown !== undefined) void this.#parts.parts.store.remove([outgrown.key])
+  /**
+   * What is stored has been superseded by an answer that is not. Other instances have copies, which stand in for what fails
+   * there, so it is purged: by one record for each response that was stored, for whoever says so later finds it purged.
+   */
+  forget ({ outgrown, staleAt }: Miss): void {
+    if (outgrown === undefined) return
+    const { log, store } = this.#parts.parts
+    if (log.judge(outgrown.key, [], staleAt) !== 'purged') void log.append({ keys: [outgrown.key] })
+    void store.remove([outgrown.key])
   }
 
   /** A response that is not stored, when the head has been written: said to the statistics, and to whoever waits for it. */

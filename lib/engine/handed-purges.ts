@@ -1,4 +1,5 @@
 import { surrogateKey } from '../http/surrogate-keys.ts'
+import { RESPONSE_KEY_PREFIX } from '../keyspace/name.ts'
 import type { PurgeRecord } from '../ports/invalidation-log.ts'
 import type { HandedPurge } from './cdn-options.ts'
 
@@ -19,6 +20,8 @@ export class HandedPurges {
   }
 
   add ({ keys = [], marks = [], markPrefixes = [], patterns = [], everything = false, soft = false }: PurgeRecord): void {
+    // By the key of a response, and nothing else, no CDN knows anything.
+    if (!everything && marks.length + markPrefixes.length + patterns.length === 0 && keys.every((key) => key.startsWith(RESPONSE_KEY_PREFIX))) return
     for (const key of keys) this.#tags.add(surrogateKey(key))
     for (const mark of marks) {
       const path = pathOfMark(mark)

@@ -276,6 +276,23 @@ t.test('purges are handed on to the CDN after they hold here', async (t) => {
   await app.close()
 })
 
+t.test('a stored response that its handler has superseded is purged here, and is nothing to a CDN', async (t) => {
+  const handed: HandedPurge[] = []
+  const { app, clock } = await cachedApp({ cdn: { purge (purge) { handed.push(purge) } } })
+  let gone = false
+  app.get('/x', { config: { cache: { ttl: 10, staleIfError: 60 } } }, async (_request, reply) => gone ? await reply.code(404).send('gone') : 'page')
+  await app.inject('/x')
+  clock.advance(20_000)
+  gone = true
+  const { tip } = app.cache.parts.log
+  await app.cache.invalidate({ tags: ['a'], soft: true })
+  await app.inject('/x')
+  await app.cache.invalidate({ tags: ['b'], soft: true })
+  t.equal(app.cache.parts.log.tip, tip + 3)
+  await app.close()
+  t.match(handed.map(({ tags, soft }) => [tags, soft]), [[['a'], true], [['b'], true]])
+})
+
 t.test('nobody waits for a CDN unless told to, and closing gives it its last chance', async (t) => {
   const handed: string[] = []
   const gate = deferred()
