@@ -8,7 +8,7 @@ import type { WriteVerdict } from '../lib/ports/base-cache.ts'
 import { within } from '../lib/resilience/within.ts'
 import { noteMiss, noteOutcome, type Miss, type ReplyHeaders } from './exchange.ts'
 import { observedReason } from './observer.ts'
-import { placeOf } from './parts.ts'
+import { forgetParts, placeOf } from './parts.ts'
 import type { RouteCacheParts } from './route-cache.ts'
 import type { Judgement } from './storing-judge.ts'
 
@@ -61,6 +61,7 @@ export class MissEnds {
         return
       }
       parts.stats.add('sets')
+      if (place.key === miss.key) forgetParts(miss, parts)
       if (parts.events.heard('store')) parts.events.emit('store', { key: miss.key, bytes: response.body.length, kind: 'response', route: miss.policy.route, freshForMs: freshness.freshForMs, value: response.body })
       if (miss.job !== undefined) miss.job.kept = true
       // What has to be validated for each use is of none to whoever waits, and nobody is to wait for it.
@@ -95,9 +96,11 @@ export class MissEnds {
    * What is stored has been superseded by an answer that is not. Other instances have copies, which stand in for what fails
    * there, so it is purged: by one record for each response that was stored, for whoever says so later finds it purged.
    */
-  forget ({ outgrown, staleAt }: Miss): void {
-    if (outgrown === undefined) return
+  forget (miss: Miss): void {
+    const { outgrown, staleAt } = miss
     const { log, store } = this.#parts.parts
+    forgetParts(miss, this.#parts.parts)
+    if (outgrown === undefined) return
     if (log.judge(outgrown.key, [], staleAt) !== 'purged') void log.append({ keys: [outgrown.key] })
     void store.remove([outgrown.key])
   }

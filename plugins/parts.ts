@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EpochMs } from '../lib/clock.ts'
+import type { EngineParts } from '../lib/engine/parts.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import { cutFromPart, isSingleRange, joinParts } from '../lib/http/parts.ts'
 import type { StoredResponse } from '../lib/http/response.ts'
@@ -41,7 +42,7 @@ export class Parts {
     const nowMs = clock.now()
     const visit: Visit = { policy, request, reply, key, credentialed: false, startedAt: events.heard('lookup') ? performance.now() : 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined }
     return chain(responses.lookAgain(key, request.headers), ({ entry }) => entry === undefined
-      ? chain(responses.find(variantKey(key, 'part'), request.headers), (found) => this.#decide(visit, found, clock.now()))
+      ? chain(responses.find(partsKey(key), request.headers), (found) => this.#decide(visit, found, clock.now()))
       : others.lookup(policy, request, reply))
   }
 
@@ -56,11 +57,24 @@ export class Parts {
       alone: true,
       conditions: { range, ...ifRange !== undefined && { 'if-range': String(ifRange) } },
       // A purge that came since it was found has taken it; one that comes from now on keeps out what it is joined to.
-      part: { key: variantKey(key, 'part'), earlier: entry !== undefined && parts.log.judge(key, entry.marks, visit.askedAt) === 'valid' ? entry : undefined }
+      part: { key: partsKey(key), earlier: entry !== undefined && parts.log.judge(key, entry.marks, visit.askedAt) === 'valid' ? entry : undefined }
     })
     this.#cache.tell(request, 'miss', forward, policy, startedAt, nowMs, key)
     return false
   }
+}
+
+const partsKey = (key: string): string => variantKey(key, 'part')
+
+/** What was kept in parts is of another time than what the handler has said of the whole. */
+export function forgetParts ({ key, policy }: Miss, { log, store }: EngineParts): void {
+  if (!policy.http.storeParts) return
+  const name = partsKey(key)
+  void chain(store.read(name, false), (held) => {
+    if (held === undefined) return
+    void log.append({ keys: [name] })
+    void store.remove([name])
+  })
 }
 
 /** Under which key a response to a request for a part is kept, joined to the part that is there if it can be. */
@@ -69,6 +83,6 @@ export function placeOf ({ key, part }: Miss, response: StoredResponse, marks: r
   const { earlier } = part
   const joined = earlier !== undefined && earlier.value.body.length + response.body.length <= maxBytes ? joinParts(earlier.value, response) : undefined
   const all = joined === undefined || earlier === undefined ? marks : [...new Set([...marks, ...earlier.marks])]
-  // What purges the whole by its key takes the part as well.
-  return joined?.status === 200 ? { key, response: joined, marks: all } : { key: part.key, response: joined ?? response, marks: [...all, keyMark(key)] }
+  // The whole stays when the parts go whose place it takes; what purges the whole by its key takes them as well.
+  return joined?.status === 200 ? { key, response: joined, marks: all.filter((mark) => mark !== keyMark(part.key)) } : { key: part.key, response: joined ?? response, marks: [...all, keyMark(key)] }
 }

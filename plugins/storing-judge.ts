@@ -60,6 +60,11 @@ export class JudgedResponse {
   }
 }
 
+/** Whether an answer speaks of what may be stored in parts. Those of a body too large to be stored are what such routes are for. */
+function concernsParts ({ policy, part, alone }: Miss, status: number, reason: string): boolean {
+  return policy.http.storeParts && (part !== undefined || !alone) && status !== 416 && reason !== 'too-large'
+}
+
 const NONCE = /'nonce-([^']+)'/g
 
 /** Whether a Content-Security-Policy admits scripts or styles by a word of this one response, which they repeat (CSP3 §4.1). */
@@ -140,7 +145,8 @@ export class StoringJudge {
    * nothing, nor does what was cut off, or what was built from something of this one request that is not in the key.
    */
   supersedes (miss: Miss, request: FastifyRequest, { status, inputs, vary }: JudgedResponse, reason: string): boolean {
-    if (miss.outgrown === undefined || miss.alone || status >= 500 || status === 429 || SAYS_NOTHING.has(reason)) return false
+    const ofWhole = miss.outgrown !== undefined && !miss.alone
+    if ((!ofWhole && !concernsParts(miss, status, reason)) || status >= 500 || status === 429 || SAYS_NOTHING.has(reason)) return false
     return unkeyedInput(inputs, request, miss, vary === 'star' ? [] : vary.names, this.#settings.credentials) === undefined
   }
 

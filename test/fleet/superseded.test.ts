@@ -86,6 +86,24 @@ for (const [name, answer] of [['is gone', GONE], ['is for one user', PRIVATE]] a
   })
 }
 
+t.test('once a handler has said that a page is gone, no instance serves parts of it', async (t) => {
+  const { instances, records } = await fleet(t, { http: { storeParts: true } })
+  const [one, two] = instances
+  const part = async ({ app }: Instance): Promise<string> => cacheStatus(await app.inject({ url: '/x', headers: { range: 'bytes=0-1' } }))
+  one.now = two.now = (reply) => reply.code(206).header('content-range', 'bytes 0-1/10').send('01')
+  await part(one)
+  await until('the other one has it', async () => /^hit/.test(await part(two)))
+  one.now = two.now = GONE
+  const before = await records()
+  await one.app.inject('/x')
+  await until('the fleet is told', async () => await records() > before)
+  await two.app.cache.parts.log.sync()
+  t.match(await part(two), /^fwd=uri-miss/)
+  t.match(await part(one), /^fwd=uri-miss/)
+  await one.app.inject('/x')
+  t.equal(await records(), before + 1)
+})
+
 t.test('the fleet is told once of each response that is superseded, however many say so', async (t) => {
   const { instances, pass, records } = await fleet(t, { staleIfError: 600 })
   const [one, two] = instances

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import t from 'tap'
+import type { CachePluginOptions } from '../../plugins/index.ts'
 import { cachedApp, cacheStatus, turns, type CachedApp } from '../support/cached-app.ts'
 
 type Answer = (reply: FastifyReply, request: FastifyRequest) => unknown
@@ -84,4 +85,79 @@ t.test('a HEAD that does not agree with the stored GET takes it away', async (t)
     t.equal((await app.inject('/x')).statusCode, then, String(etag))
     await app.close()
   }
+})
+
+const WHOLE = '0123456789'
+
+/** A part of a page that is not stored as a whole, and is fresh for long; its handler answers from now on as it is told. */
+async function inParts (route: object = {}, options: CachePluginOptions = {}): Promise<CachedApp & { now: (answer: Answer) => void, part: (range: string, headers?: Record<string, string>) => Promise<string> }> {
+  const cached = await cachedApp(options)
+  let answer: Answer | undefined
+  cached.app.get('/x', { exposeHeadRoute: false, config: { cache: { ttl: 600, staleIfError: 0, http: { storeParts: true }, ...route } } }, async (request, reply) => {
+    if (answer !== undefined) return await answer(reply, request)
+    const [, first = '', last = ''] = /^bytes=(\d)-(\d)$/.exec(request.headers.range ?? '') ?? []
+    reply.header('etag', '"1"').header('vary', 'accept-language')
+    return first === '' ? WHOLE : await reply.code(206).header('content-range', `bytes ${first}-${last}/10`).send(WHOLE.slice(Number(first), Number(last) + 1))
+  })
+  const part = async (range: string, headers = {}): Promise<string> => cacheStatus(await cached.app.inject({ url: '/x', headers: { range: `bytes=${range}`, ...headers } }))
+  for (const language of ['de', 'en']) {
+    await part('0-4', { 'accept-language': language })
+    if (!/^hit/.test(await part('1-2', { 'accept-language': language }))) throw new Error('no part is stored')
+  }
+  return { ...cached, part, now: (next) => { answer = next } }
+}
+
+for (const [name, answer] of CHANGED.slice(0, 5)) {
+  for (const range of [undefined, 'bytes=8-9']) {
+    t.test(`once a handler has said ${name}, asked for ${range ?? 'the whole'}, parts are served to nobody`, async (t) => {
+      const { app, now, part } = await inParts()
+      now(answer)
+      await app.inject({ url: '/x', headers: { 'accept-language': 'de', ...range !== undefined && { range } } })
+      now(FAILED)
+      for (const language of ['de', 'en']) t.match(await part('1-2', { 'accept-language': language }), /^fwd=/)
+      await app.close()
+    })
+  }
+}
+
+for (const [name, answer] of [...PARTICULAR, ['that there is no such part', (reply) => reply.code(416).header('content-range', 'bytes */10').send()], ['with more than can be kept', (reply) => reply.send(Buffer.alloc(6_000_000))]] satisfies ReadonlyArray<readonly [string, Answer]>) {
+  t.test(`an answer that tells nothing of parts (${name}) leaves them`, async (t) => {
+    const { app, now, part } = await inParts()
+    now(answer)
+    for (const headers of [{}, { range: 'bytes=8-9' }]) await app.inject({ url: '/x', headers })
+    t.match(await part('1-2', { 'accept-language': 'de' }), /^hit/)
+    await app.close()
+  })
+}
+
+t.test('parts do not come back when a whole that was stored after them has ended', async (t) => {
+  for (const [name, answer] of [['a 404', (reply) => reply.code(404).send('gone')], ['another page', (reply) => reply.header('cache-control', 'max-age=10').send('another')]] satisfies ReadonlyArray<readonly [string, Answer]>) {
+    const { app, clock, now, part } = await inParts({ notFoundTtl: 10 })
+    now(answer)
+    await app.inject('/x')
+    t.match(cacheStatus(await app.inject('/x')), /^hit/, name)
+    clock.advance(20_000)
+    t.match(await part('1-2', { 'accept-language': 'de' }), /^fwd=uri-miss/, name)
+    await app.close()
+  }
+})
+
+t.test('a whole that was put together from parts takes their place, and stays', async (t) => {
+  const { app, part } = await inParts()
+  const german = { 'accept-language': 'de' }
+  t.match(await part('5-9', german), /^fwd=partial.*stored/)
+  t.match(cacheStatus(await app.inject({ url: '/x', headers: german })), /^hit/)
+  t.match(await part('2-7', german), /^hit/)
+  await app.close()
+})
+
+t.test('whatever is not stored purges nothing where nothing was kept in parts', async (t) => {
+  const { app, now } = await inParts()
+  now(GOOD)
+  await app.cache.clear()
+  const { tip } = app.cache.parts.log
+  now((reply) => reply.code(404).send('gone'))
+  for (const headers of [{}, { range: 'bytes=8-9' }, {}]) await app.inject({ url: '/x', headers })
+  t.equal(app.cache.parts.log.tip, tip)
+  await app.close()
 })
