@@ -111,8 +111,8 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
   const posted = new Posted(shared, cache, capture)
   const partial = new Parts(shared, cache)
   const groups = groupPolicy(settings.http.cacheGroups)
-  const purgeAfter = async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups)
+  const purgeAfter = async (request: FastifyRequest, reply: FastifyReply, unknown = false): Promise<void> => {
+    await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups, unknown)
   }
   const late = new LatePurges(purgeAfter)
 
@@ -139,7 +139,9 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
 
   // After the other, so that its hook comes first: between an arrival and the handler it would count as somebody's.
   app.addHook('onRoute', (route) => {
-    if (![route.method].flat().every(isSafeMethod) && !isOwnRoute(route.config)) route.onRequest = [late.hook, ...[route.onRequest ?? []].flat()]
+    if ([route.method].flat().every(isSafeMethod) || isOwnRoute(route.config)) return
+    route.onRequest = [late.hook, ...[route.onRequest ?? []].flat()]
+    route.handler = late.watch(route.handler)
   })
 
   // Registered with the plugin, so that it runs before the onSend hooks of whatever is registered later.

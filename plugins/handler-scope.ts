@@ -89,7 +89,7 @@ function letPassOn (reply: FastifyReply): void {
 
 type Settled = (value: unknown) => unknown
 
-const isThenable = (value: unknown): value is PromiseLike<unknown> => typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+export const isThenable = (value: unknown): value is PromiseLike<unknown> => typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 
 /** Whether the target says just what the key says. If not, a response that shows it is not for everybody with that key. */
 function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery): boolean {

@@ -1,23 +1,29 @@
-import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyReply, FastifyRequest, onRequestHookHandler, RouteHandlerMethod } from 'fastify'
 import { isSafeMethod } from '../lib/http/method.ts'
 import { isStream } from './body-capture.ts'
 import type { Miss } from './exchange.ts'
-import { onReplyEnd } from './reply-end.ts'
+import { isThenable } from './handler-scope.ts'
+import { hasLeft, onReplyEnd } from './reply-end.ts'
 
 /** Whatever `send` was given, as far as it is asked here. */
 interface Source { readonly closed?: boolean, once?: (event: 'close', listener: () => void) => unknown }
-interface Ending { end: (...args: unknown[]) => unknown }
+type Method = (...args: unknown[]) => unknown
+type Ending = Record<'end', Method>
+
+/** @param unknown whether nobody can tell if the request has succeeded */
+type PurgeAfter = (request: FastifyRequest, reply: FastifyReply, unknown: boolean) => Promise<void>
 
 /**
  * The purges of unsafe requests that are not over when our onSend hook sees them: what was answered past `reply.send` comes
  * by no such hook, and a stream has only begun there. They are made when the reply has ended. Whoever answers may go on to
- * change things though the client has left; then there is another one when that has ended as well.
+ * change things though the client has left, or Fastify has given the request up; then there is another one when that has
+ * ended as well.
  */
 export class LatePurges {
-  readonly #purge: (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+  readonly #purge: PurgeAfter
   readonly #sent = new WeakSet<FastifyRequest>()
 
-  constructor (purge: (request: FastifyRequest, reply: FastifyReply) => Promise<void>) {
+  constructor (purge: PurgeAfter) {
     this.#purge = purge
   }
 
@@ -27,8 +33,19 @@ export class LatePurges {
     done()
   }
 
+  /** The handler of such a route. What it answers too late, or to nobody, comes by no hook. */
+  watch (handler: RouteHandlerMethod): RouteHandlerMethod {
+    const late = this
+    return function cacheWatch (request, reply) {
+      const result: unknown = handler.call(this, request, reply)
+      if (isThenable(result) && !isSafeMethod(request.method)) result.then((answer) => { late.#over(request, reply, answer) }, () => { late.#over(request, reply) })
+      return result
+    }
+  }
+
   /** Takes note of an answer that has come by our onSend hook; `miss` tells whether it is being stored. */
   note (request: FastifyRequest, reply: FastifyReply, payload: unknown, miss?: Miss): void {
+    if (this.#sent.has(request) && isGivenUp(request)) this.#now(request, reply)
     this.#sent.add(request)
     if (!isStream(payload)) return
     const purge = (): void => { this.#now(request, reply) }
@@ -41,16 +58,27 @@ export class LatePurges {
 
   #awaitEnd (request: FastifyRequest, reply: FastifyReply): void {
     const { raw } = reply
-    const purge = (): void => { if (!this.#sent.has(request)) this.#now(request, reply) }
+    const purge = (): void => { if (!this.#sent.has(request) || isGivenUp(request)) this.#now(request, reply) }
     onceEnded(reply, () => {
+      if (isGivenUp(request)) {
+        afterCall(reply as unknown as Record<'send', Method>, 'send', purge)
+        afterCall(raw as unknown as Ending, 'end', purge)
+        return
+      }
       // A client that leaves before anybody has let it in is to purge nothing.
       if (reply.sent || raw.headersSent) purge()
-      if (!raw.writableEnded) afterEnd(raw as unknown as Ending, purge)
+      if (!raw.writableEnded) afterCall(raw as unknown as Ending, 'end', purge)
     })
   }
 
+  /** A handler has come to its end; Fastify sends nothing to a client that has left, if there is nothing to be sent. */
+  #over (request: FastifyRequest, reply: FastifyReply, ...answer: unknown[]): void {
+    const toNobody = answer.length > 0 && answer[0] === undefined && hasLeft(reply) && !reply.sent && !reply.raw.headersSent
+    if (toNobody || isGivenUp(request)) this.#now(request, reply)
+  }
+
   #now (request: FastifyRequest, reply: FastifyReply): void {
-    this.#purge(request, reply).catch((error: unknown) => {
+    this.#purge(request, reply, isGivenUp(request)).catch((error: unknown) => {
       const route = request.routeOptions.url ?? request.url
       request.log.error({ err: error, route }, `what a request of ${route} has made untrue could not be told`)
     })
@@ -72,15 +100,20 @@ function onceEnded (reply: FastifyReply, listener: () => void): void {
 /** A stream that others write into is closed at once when nobody reads it any more; they still end it when they are done. */
 function onSourceEnd (source: Source | Source & Ending, listener: () => void): void {
   if (source.closed !== true) source.once?.('close', listener)
-  if ('end' in source) afterEnd(source, listener)
+  if ('end' in source) afterCall(source, 'end', listener)
 }
 
 /** Nothing is emitted by what is ended after it has been closed. */
-function afterEnd (target: Ending, listener: () => void): void {
-  const { end } = target
-  target.end = function endLate (...args) {
-    const ended = end.apply(this, args)
+function afterCall<N extends string> (target: Record<N, Method>, name: N, listener: () => void): void {
+  const method = target[name]
+  target[name] = function callLate (...args) {
+    const result = method.apply(this, args)
     listener()
-    return ended
+    return result
   }
+}
+
+/** Whether Fastify has answered in place of a handler that took longer than its `handlerTimeout`. */
+function isGivenUp (request: FastifyRequest): boolean {
+  return request.routeOptions.handlerTimeout > 0 && (request.signal.reason as { code?: unknown } | undefined)?.code === 'FST_ERR_HANDLER_TIMEOUT'
 }

@@ -22,10 +22,12 @@ import { schemeOf } from './scheme.ts'
  * Location and Content-Location on the same origin, the tags that the route names, and the groups that the answer calls
  * back (RFC 9875 §3). Every route takes part, cached or
  * not. The client gets its answer when the purge holds.
+ * @param unknown whether nobody can tell if it was successful: then it may have been
  */
-export async function invalidateAfter (parts: EngineParts, request: FastifyRequest, reply: FastifyReply, invalidates: NamesOf | undefined, groups: GroupPolicy): Promise<void> {
-  if (isSafeMethod(request.method) || isError(reply.statusCode)) return
-  const paths = untruePaths(request, reply)
+export async function invalidateAfter (parts: EngineParts, request: FastifyRequest, reply: FastifyReply, invalidates: NamesOf | undefined, groups: GroupPolicy, unknown = false): Promise<void> {
+  const status = unknown ? 200 : reply.statusCode
+  if (isSafeMethod(request.method) || isError(status)) return
+  const paths = untruePaths(request, reply, status)
   let names: readonly string[]
   try {
     names = resolveNames('invalidates', invalidates, request, reply).map(checkTag)
@@ -46,14 +48,14 @@ async function purge (parts: EngineParts, record: PurgeRecord, kinds: CacheEvent
   if (parts.events.heard('invalidate')) parts.events.emit('invalidate', { kinds, soft: false, reach })
 }
 
-function untruePaths (request: FastifyRequest, reply: FastifyReply): readonly Mark[] {
+function untruePaths (request: FastifyRequest, reply: FastifyReply, status: number): readonly Mark[] {
   const host = validHost(request.host)
   const target = request.raw.url ?? ''
   const route = markOfRoute(request, reply, request.routeOptions.url ?? '')
   if (host === undefined || !isCleanTarget(target)) return [route]
   const scheme = schemeOf(request, reply)
   const url = `${scheme}://${host}${target}`
-  const named = invalidatedUris({ method: request.method, status: reply.statusCode, url, headers: headerListOf(reply.getHeaders() as ReplyHeaders) })
+  const named = invalidatedUris({ method: request.method, status, url, headers: headerListOf(reply.getHeaders() as ReplyHeaders) })
   // What was requested is known by the path as sent, not as a parser of URLs would spell it.
   const paths = [pathOf(target), ...named.filter((uri) => uri !== url).map((uri) => new URL(uri).pathname)]
   return [route, ...[...new Set(paths)].map((path) => originMark(scheme, host, normalisePath(path)))]

@@ -556,6 +556,11 @@ t.test('a client that leaves keeps no change from being felt, not even one that 
       begun()
       await change()
       return 'done'
+    },
+    'sent as nothing': async (reply, begun, change) => {
+      reply.code(204)
+      begun()
+      await change()
     }
   }
   for (const [name, answer] of Object.entries(changes)) {
@@ -577,6 +582,66 @@ t.test('a client that leaves keeps no change from being felt, not even one that 
     await until(`${name}: the change is felt`, async () => await page() === 'page 2')
     await app.close()
   }
+})
+
+t.test('a change that is made after its request was given up is felt, for all that anybody knows of how it went', async (t) => {
+  type Change = (reply: FastifyReply, change: () => Promise<void>) => unknown
+  const changes: Readonly<Record<string, Change>> = {
+    'answered with text': async (_reply, change) => { await change(); return 'done' },
+    'answered with nothing': async (_reply, change) => { await change() },
+    failed: async (_reply, change) => { await change(); throw new Error('half done') },
+    'answered by reply.send': (reply, change) => { change().then(() => reply.send('done'), t.threw) },
+    'answered by reply.send, having returned the reply': async (reply, change) => {
+      change().then(() => reply.send('done'), t.threw)
+      return await reply
+    },
+    'answered by raw.end': (reply, change) => { change().then(() => { reply.raw.end('done') }, t.threw) }
+  }
+  for (const [name, answer] of Object.entries(changes)) {
+    for (const status of [503, 200]) {
+      const { app } = await cachedApp()
+      const versions = { target: 1, tagged: 1, created: 1 }
+      const go = deferred()
+      if (status === 200) app.setErrorHandler(async () => 'later, perhaps')
+      app.get('/x', { config: { cache: true } }, async () => versions.target)
+      app.get('/tagged', { config: { cache: { tags: ['t'] } } }, async () => versions.tagged)
+      app.get('/created', { config: { cache: true } }, async () => versions.created)
+      app.put('/x', { handlerTimeout: 20, config: { cache: { invalidates: ['t'] } } }, (_request, reply) => answer(reply, async () => {
+        await go.promise
+        reply.header('location', '/created')
+        for (const page of ['target', 'tagged', 'created'] as const) versions[page] = 2
+      }))
+      const pages = async (): Promise<string> => (await Promise.all(['/x', '/tagged', '/created'].map(async (url) => (await app.inject(url)).body))).join()
+      t.equal((await app.inject({ method: 'PUT', url: '/x' })).statusCode, status, name)
+      for (let n = 0; n < 2; n++) t.equal(await pages(), '1,1,1')
+      go.resolve()
+      await until(`${name}: the change is felt`, async () => await pages() === '2,2,2')
+      await app.close()
+    }
+  }
+})
+
+t.test('a change that is made while its request is being given up is felt', async (t) => {
+  const { app } = await cachedApp()
+  let version = 1
+  const [told, go] = [deferred(), deferred()]
+  app.addHook('onSend', async ({ method }) => {
+    if (method !== 'PUT') return
+    told.resolve()
+    await go.promise
+  })
+  app.get('/x', { config: { cache: true } }, async () => version)
+  app.put('/x', { handlerTimeout: 20 }, (_request, reply) => {
+    told.promise.then(async () => {
+      await app.inject('/x')
+      version = 2
+      reply.send('done')
+      t.equal((await app.inject('/x')).body, '2')
+      go.resolve()
+    }).catch(t.threw)
+  })
+  t.equal((await app.inject({ method: 'PUT', url: '/x' })).statusCode, 503)
+  await app.close()
 })
 
 t.test('a client that leaves before it has been let in purges nothing', async (t) => {
