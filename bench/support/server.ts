@@ -51,14 +51,14 @@ function uncachedSearch (times: number): Variant {
 function missedSearch (times: number, plugin: CachePluginOptions = {}): Variant {
   return async (app) => {
     const search = searchIn(times)
-    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000, ...plugin })
+    await app.register(cache, { strategy: 'memory', ...plugin })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => search())
   }
 }
 
 /** The least that a cache of responses does: it looks, and keeps body and headers under an entity-tag. It purges nothing, watches nothing. */
 function byHand (app: FastifyInstance): void {
-  const kept = new LRUCache<string, { readonly headers: unknown, readonly body: Buffer, readonly storedAt: number }>({ max: 1000 })
+  const kept = new LRUCache<string, { readonly headers: unknown, readonly body: Buffer, readonly storedAt: number }>({ max: 10_000 })
   const keyOf = (request: FastifyRequest): string => 'http://' + request.host + (request.raw.url ?? '')
   app.addHook('onSend', (request, reply, payload, done) => {
     const body = Buffer.from(payload as string)
@@ -82,7 +82,7 @@ const variants: Record<string, Variant> = {
   'public, no metrics': cachedRoute({ ttl: 3600, public: true }, { metrics: false }),
   'public, no monitor': cachedRoute({ ttl: 3600, public: true }, { monitor: false }),
   'public, no Cache-Status': cachedRoute({ ttl: 3600, public: true }, { cacheStatus: false }),
-  'public, nothing else': cachedRoute({ ttl: 3600, public: true }, { metrics: false, monitor: false, enableStats: false, trackDependencies: false, cacheStatus: false }),
+  'public, nothing else': cachedRoute({ ttl: 3600, public: true }, off),
   'async-cache-dedupe': (app) => {
     const dedupe = createCache({ ttl: 3600, storage: { type: 'memory' } }).define('product', async () => product)
     app.get('/product', { schema: productSchema }, async () => await dedupe.product())
@@ -104,11 +104,11 @@ const variants: Record<string, Variant> = {
     app.get('/product', async () => list())
   },
   'list, missed': async (app) => {
-    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000 })
+    await app.register(cache, { strategy: 'memory' })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
   },
   'list, missed, no dependencies': async (app) => {
-    await app.register(cache, { strategy: 'memory', memoryMaxSize: 1000, trackDependencies: false })
+    await app.register(cache, { strategy: 'memory', trackDependencies: false })
     app.get('/product', { config: { cache: { ttl: 3600, tags: ['catalog'] } } }, async () => list())
   },
   'search, uncached': uncachedSearch(1),
@@ -120,6 +120,8 @@ const variants: Record<string, Variant> = {
     byHand(app)
     await uncachedSearch(10)(app)
   },
+  'search in twenty times as many, uncached': uncachedSearch(20),
+  'search in twenty times as many, missed': missedSearch(20),
   'large, bare': async (app) => {
     app.get('/product', async () => large)
   },
@@ -140,8 +142,8 @@ const variants: Record<string, Variant> = {
   'nothing, uncached': (app) => {
     app.get('/product', { schema: productSchema }, async () => product)
   },
-  'nothing, missed, all off': cachedRoute({ ttl: 3600 }, { memoryMaxSize: 1000, metrics: false, monitor: false, enableStats: false, trackDependencies: false, cacheStatus: false }),
-  'nothing, missed': cachedRoute({ ttl: 3600 }, { memoryMaxSize: 1000 })
+  'nothing, missed, all off': cachedRoute({ ttl: 3600 }, off),
+  'nothing, missed': cachedRoute({ ttl: 3600 })
 }
 
 async function listen (name: string): Promise<number> {
