@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, onResponseHookHandler, preSerializationHookHandler } from 'fastify'
 import fp from 'fastify-plugin'
+import { applicationName } from '../lib/application-name.ts'
 import { CacheManager } from '../lib/cache-manager.ts'
 import { adoptCacheManager } from '../lib/default-manager.ts'
 import { ResponseCache } from '../lib/engine/response-cache.ts'
@@ -22,7 +23,7 @@ import type { Lookup } from './lookup.ts'
 import { watchSymbol } from './observed-request.ts'
 import { Observer } from './observer.ts'
 import { readLogAside } from './log-reads.ts'
-import { logConnection, sayIfAlone } from './log-connection.ts'
+import { logConnection, sayIfAlone, sayIfNameless } from './log-connection.ts'
 import { Parts } from './parts.ts'
 import { Posted } from './posted.ts'
 import { Refresher } from './refresh.ts'
@@ -74,6 +75,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
     throw error
   }
   sayIfAlone(app.log, manager)
+  sayIfNameless(app.log, manager, applicationName(process.argv[1], process.cwd()))
   if (settings.redisNamespace !== undefined) await shareRedis(app, parts, settings.redisNamespace)
 }
 

@@ -49,7 +49,7 @@ interface Answer {
 }
 
 /** A stored response that its handler has confirmed, and what it was built from. */
-interface Confirmed { readonly body: Buffer, readonly marks: readonly Mark[] }
+interface Confirmed { readonly payload: string | Buffer, readonly marks: readonly Mark[] }
 
 /**
  * Keeps the responses of handlers. The payload and the headers are taken in our onSend hook, which comes first, so that
@@ -92,7 +92,7 @@ export class Capture {
 
     const nowMs = parts.clock.now()
     const confirmed = this.#confirmed(miss, request, reply, payload, nowMs)
-    const body = captureBody(confirmed?.body ?? payload, settings.maxBodyBytes)
+    const body = captureBody(confirmed?.payload ?? payload, settings.maxBodyBytes)
     if (!miss.storable && confirmed === undefined) {
       if (miss.answered !== undefined) tellAnswer(miss.answered, body, reply)
       if (contradictsByHead(miss, request, reply)) this.#ends.forget(miss)
@@ -144,6 +144,7 @@ export class Capture {
     const { parts, settings } = this.#parts
     const status = reply.statusCode
     const bytes = body.kind === 'bytes' ? body.body : undefined
+    const text = typeof body.payload === 'string'
     const marks = responseMarks(miss, request, reply, bytes, confirmed?.marks)
     const tags = tagsOfReply(reply)
     const answered = headerListOf(reply.getHeaders() as ReplyHeaders)
@@ -195,12 +196,12 @@ export class Capture {
       const storable = judgement === first ? headers : stripUnstorable(headers, { connection, cacheControl: judgement.freshness.cacheControl, keepSetCookie: miss.policy.http.storeSetCookie })
       // Hooks behind ours may have added tags.
       if (bytes !== undefined && tagsOfReply(reply) === tags) {
-        this.#ends.keep(miss, request, { status, headers: storable, body: kept }, judgement, marks, loadMs)
+        this.#ends.keep(miss, request, { status, headers: storable, body: kept, text }, judgement, marks, loadMs)
         return
       }
       const names = responseMarks(miss, request, reply, kept, confirmed?.marks)
       const last: Judgement = names === undefined ? { store: false, reason: 'tags-failed' } : names.length > MAX_MARKS ? { store: false, reason: 'too-many-tags' } : bytes !== undefined ? judgeLate(names) ?? judgement : this.#judge.judge(miss, request, { ...response, bytes: kept }, theirs(final))
-      if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, storable, marks, names) ?? storable, status, kept), body: kept }, last, names, loadMs)
+      if (last.store && names !== undefined) this.#ends.keep(miss, request, { status, headers: withEtag(this.#surrogateKeys?.complete(request, storable, marks, names) ?? storable, status, kept), body: kept, text }, last, names, loadMs)
       else refuse(last.store ? 'tags-failed' : last.reason)
     }
     onFinalHeaders(reply.raw, (finalStatus, finalHeaders) => {
@@ -258,7 +259,7 @@ export class Capture {
     if (answer === 'changed') this.#ends.forget(miss)
     if (answer !== 'confirmed') return undefined
     noteOutcome(request, REVALIDATED)
-    return { body: putConfirmed(validation, miss, reply, payload, nowMs), marks: validation.marks }
+    return { payload: putConfirmed(validation, miss, reply, payload, nowMs), marks: validation.marks }
   }
 
   #watch (tee: BodyTee, miss: Miss, refuse: (reason: string) => void, whole: (body: Buffer) => void): void {

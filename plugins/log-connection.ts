@@ -69,3 +69,9 @@ export function sayIfAlone (log: FastifyBaseLogger, { parts: { connection }, con
   const meanwhile = config.strategy === 'hybrid' ? 'serving from the memory of this process alone' : 'nothing is cached'
   log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${meanwhile} until it comes. Start it, name another with redisUrl, or choose strategy: 'memory'`)
 }
+
+/** Says that applications without a name share what they cache, where this is one. */
+export function sayIfNameless (log: FastifyBaseLogger, { parts: { connection }, config }: CacheManager, application: string | undefined): void {
+  if (connection === undefined || config.redisPrefix !== null || application !== undefined) return
+  log.warn(`cache: no package.json names this application, so its keys in Redis at ${connection.where} begin with "frc:", as those of any other without a name, and what they cache is shared. Set redisPrefix`)
+}

@@ -14,6 +14,14 @@ const CAPTURE_HOOK = 'cacheCapture'
 export class Outlet {
   #symbols: { readonly headers: symbol, readonly trailers: symbol } | false | undefined
 
+  #seen: boolean | undefined
+
+  /** Whether hooks of others see what leaves. They know whole responses: in a part they may not find what they look for. */
+  isSeen (request: FastifyRequest): boolean {
+    this.#seen ??= !nothingBehind(request, CAPTURE_HOOK)
+    return this.#seen
+  }
+
   /**
    * Writes a stored response with what hooks have put onto the reply by now, if it may leave as it is: no hook would see it,
    * and no trailer waits for its end. @returns whether it has
@@ -27,7 +35,7 @@ export class Outlet {
     for (const [name, value] of stored) {
       // What hooks have set is sent as well, in lines of their own.
       if (name === 'set-cookie') reply.header(name, value)
-      else headers[name] = value as string
+      else headers[name] = typeof value === 'string' ? value : [...value]
     }
     headers['age'] = age
     if (cacheStatus !== undefined) headers['cache-status'] = headers['cache-status'] === undefined ? cacheStatus : appendCacheStatus(String(headers['cache-status']), cacheStatus)

@@ -259,7 +259,7 @@ export class RouteCache implements Lookup {
     const { request, reply, policy, startedAt, key, unknownTo } = visit
     this.tell(request, result, reason, policy, startedAt, nowMs, key)
     unknownTo?.note(request, key)
-    const response = responseFor(request, entry)
+    const response = responseFor(request, entry, policy.outlet.isSeen(request))
     const member = this.status.ofStored(key, (entry.freshUntilMs - nowMs) / 1000, reason, collapsed)
     if (policy.outlet.send(request, reply, response, String(ageSeconds(0, entry.storedAtMs, nowMs)), member)) return true
     const payload = putStored(reply, response, entry, nowMs)

@@ -11,23 +11,39 @@ import { onFinalHeaders } from './final-headers.ts'
 /**
  * What a request gets of a stored response: all of it, the part that was asked for, or nothing when the client has it
  * already (RFC 9110 §13.2.2 gives the order).
+ * @param seen whether hooks of others see it on its way out; then nothing is cut from it
  */
-export function responseFor (request: FastifyRequest, entry: Entry<StoredResponse>): StoredResponse {
+export function responseFor (request: FastifyRequest, entry: Entry<StoredResponse>, seen: boolean): StoredResponse {
   const { headers } = request
   const chosen = entry.value.encoded === undefined ? entry.value : chosenRepresentation(entry.value, headers['accept-encoding']?.toString())
   return headers['if-none-match'] === undefined && headers['if-modified-since'] === undefined && headers.range === undefined
     ? chosen
-    : asAsked(request, entry, chosen)
+    : asAsked(request, entry, chosen, seen)
 }
 
 /** Puts a response onto a reply, with the age of what is stored, and answers the payload to send. */
-export function putStored (reply: FastifyReply, response: StoredResponse, { storedAtMs }: Entry, nowMs: number): Buffer | undefined {
-  reply.code(response.status)
-  for (const [name, value] of response.headers) reply.header(name, value)
+export function putStored (reply: FastifyReply, response: StoredResponse, { storedAtMs }: Entry, nowMs: number): string | Buffer | undefined {
+  putHead(reply, response)
   reply.header('age', String(ageSeconds(0, storedAtMs, nowMs)))
   if (reply.request.method === 'HEAD' && (response.status === 304 || response.status === 204)) bareHead(reply)
-  return response.body.length === 0 ? undefined : response.body
+  return response.body.length === 0 ? undefined : payloadOf(reply, response)
 }
+
+/** Status and fields. Whoever adds to a field in place adds to that of this reply. */
+export function putHead (reply: FastifyReply, { status, headers }: Pick<StoredResponse, 'status' | 'headers'>): void {
+  reply.code(status)
+  for (const [name, value] of headers) reply.header(name, typeof value === 'string' ? value : [...value])
+}
+
+/** The payload as its handler sent it, which hooks may change, in place too. */
+export function payloadOf (reply: FastifyReply, { body, text }: StoredResponse): string | Buffer {
+  if (text !== true) return Buffer.from(body)
+  // It has been serialised, by whatever a hook has chosen for this reply.
+  reply.serializer(asItIs)
+  return body.toString()
+}
+
+const asItIs = (payload: string): string => payload
 
 /** Fastify gives the answer to a HEAD the length of the payload it gets, and that of nothing is no length of anything (RFC 9110 §8.6). */
 function bareHead ({ raw }: FastifyReply): void {
@@ -39,13 +55,13 @@ function bareHead ({ raw }: FastifyReply): void {
 
 const NO_BODY = Buffer.alloc(0)
 
-function asAsked ({ headers, method }: FastifyRequest, entry: Entry<StoredResponse>, chosen: StoredResponse): StoredResponse {
+function asAsked ({ headers, method }: FastifyRequest, entry: Entry<StoredResponse>, chosen: StoredResponse, seen: boolean): StoredResponse {
   const stored = entry.value
   const validators = (response: StoredResponse): StoredValidators => ({ status: response.status, etag: headerOf(response.headers, 'etag'), lastModified: headerOf(response.headers, 'last-modified'), dateMs: entry.storedAtMs })
   // Whichever coding the client holds is still good: it is for the server to choose (RFC 9110 §12.1).
   const held = [chosen, ...stored.encoded === undefined ? [] : representations(stored)].find((each) => judgeConditional(headers, validators(each)) === 'not-modified')
   if (held !== undefined) return { status: 304, headers: notModifiedHeaders(held.headers), body: NO_BODY }
-  if (method !== 'GET') return chosen
+  if (method !== 'GET' || seen) return chosen
   // Parts are cut from the body as it was stored; those of a coded body could not be read by themselves.
   const range = judgeRange(headers.range, headers['if-range']?.toString(), { ...validators(stored), bytes: stored.body.length })
   if (range.kind === 'full') return chosen

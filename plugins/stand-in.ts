@@ -15,8 +15,8 @@ export function standInFor ({ stale, staleAt, key }: Miss, { clock, log }: Engin
 }
 
 /** Puts a stale response onto the reply in place of what the handler has put there; answers the payload to send. */
-export function putStandIn (stale: Entry<StoredResponse>, { before }: Miss, request: FastifyRequest, reply: FastifyReply, failed: unknown, nowMs: number): Buffer | null {
+export function putStandIn (stale: Entry<StoredResponse>, { before, policy }: Miss, request: FastifyRequest, reply: FastifyReply, failed: unknown, nowMs: number): string | Buffer | null {
   letGo(failed)
   setBack(reply, before)
-  return putStored(reply, responseFor(request, stale), stale, nowMs) ?? null
+  return putStored(reply, responseFor(request, stale, policy.outlet.isSeen(request)), stale, nowMs) ?? null
 }

@@ -9,6 +9,7 @@ import type { StoredResponse } from '../lib/http/response.ts'
 import { addedHeaders, setBack } from './added-headers.ts'
 import { letGo } from './body-capture.ts'
 import type { Miss, ReplyHeaders, Validation } from './exchange.ts'
+import { payloadOf, putHead } from './serve-stored.ts'
 import { fieldsOfHandler } from './stored-directives.ts'
 
 /**
@@ -37,9 +38,9 @@ export function judgeAnswer ({ stored }: Validation, method: string, reply: Fast
 
 /**
  * Puts the stored response, updated by the answer that confirmed it, onto the reply in place of that answer, as if the
- * handler had sent it in full. Answers its body.
+ * handler had sent it in full. Answers its payload.
  */
-export function putConfirmed ({ stored }: Validation, { before, policy }: Miss, reply: FastifyReply, payload: unknown, nowMs: EpochMs): Buffer {
+export function putConfirmed ({ stored }: Validation, { before, policy }: Miss, reply: FastifyReply, payload: unknown, nowMs: EpochMs): string | Buffer {
   const answered = reply.getHeaders() as ReplyHeaders
   const age = answered['age']
   const said = addedHeaders(before, answered)
@@ -48,10 +49,9 @@ export function putConfirmed ({ stored }: Validation, { before, policy }: Miss, 
   const { status, headers, body } = updateStored(known, age === undefined ? said : [...said, ['age', String(age)]], { receivedAtMs: nowMs, keepSetCookie: policy.http.storeSetCookie })
   letGo(payload)
   setBack(reply, before)
-  reply.code(status)
-  for (const [name, value] of headers) reply.header(name, value)
+  putHead(reply, { status, headers })
   // A cookie that came with the confirmation is for this client, and keeps the response from being stored as any would.
   const cookie = answered['set-cookie']
   if (cookie !== undefined && !policy.http.storeSetCookie) reply.removeHeader('set-cookie').header('set-cookie', cookie)
-  return body
+  return payloadOf(reply, { ...stored, body })
 }

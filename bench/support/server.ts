@@ -58,7 +58,7 @@ function missedSearch (times: number, plugin: CachePluginOptions = {}): Variant 
 
 /** The least that a cache of responses does: it looks, and keeps body and headers under an entity-tag. It purges nothing, watches nothing. */
 function byHand (app: FastifyInstance): void {
-  const kept = new LRUCache<string, { readonly headers: unknown, readonly body: Buffer, readonly storedAt: number }>({ max: 10_000 })
+  const kept = new LRUCache<string, { readonly headers: unknown, readonly body: Buffer, readonly storedAt: number }>({ max: 1000 })
   const keyOf = (request: FastifyRequest): string => 'http://' + request.host + (request.raw.url ?? '')
   app.addHook('onSend', (request, reply, payload, done) => {
     const body = Buffer.from(payload as string)

@@ -36,11 +36,14 @@ export interface EntryCodecOptions {
 }
 
 /** What a response entry holds, as far as it matters here. */
-interface ResponseValue { readonly status: number, readonly headers: ResponseHead[1], readonly body: Buffer, readonly encoded?: readonly CodedBody[] }
+interface ResponseValue { readonly status: number, readonly headers: ResponseHead[1], readonly body: Buffer, readonly text?: boolean, readonly encoded?: readonly CodedBody[] }
 
 const responseOf = (entry: Entry): ResponseValue => entry.value as ResponseValue
 
-const headOf = (entry: Entry): ResponseHead => [responseOf(entry).status, responseOf(entry).headers]
+function headOf (entry: Entry): ResponseHead {
+  const { status, headers, text } = responseOf(entry)
+  return text === true ? [status, headers, 1] : [status, headers]
+}
 
 /** Whether the body is compressed already, for clients that accept it. */
 const isEncoded = (entry: Entry): boolean => responseOf(entry).headers.some(([name]) => name === 'content-encoding')
@@ -62,8 +65,8 @@ export function createEntryCodec ({ serializer, compression, maxBytes }: EntryCo
   const valueOf = (header: EntryHeader, body: Buffer, encoded: readonly CodedBody[]): unknown => {
     if (header.t === 'data') return serializer.decode(body)
     if (header.t === 'variants') return readVariantList(header.k, JSON.parse(body.toString())) ?? damaged()
-    const [status, headers] = header.r as ResponseHead
-    return { status, headers, body, ...encoded.length > 0 && { encoded } }
+    const [status, headers, text] = header.r as ResponseHead
+    return { status, headers, body, ...text === 1 && { text: true }, ...encoded.length > 0 && { encoded } }
   }
 
   const seal = (key: string, entry: Entry, at: Moment, length: number, packed: Packed): Buffer => {

@@ -1,7 +1,7 @@
 type HeaderValue = string | readonly string[]
 
-/** Status and fields of a stored response, in the order in which they were sent. */
-export type ResponseHead = readonly [status: number, headers: ReadonlyArray<readonly [name: string, value: HeaderValue]>]
+/** Status and fields of a stored response, in the order in which they were sent, and a 1 where the payload was text. */
+export type ResponseHead = readonly [status: number, headers: ReadonlyArray<readonly [name: string, value: HeaderValue]>, text?: 1]
 
 const NAME = /^[!#$%&'*+\-.^_`|~\da-z]+$/
 
@@ -18,7 +18,7 @@ const FRAMING: ReadonlySet<string> = new Set(['connection', 'keep-alive', 'proxy
 
 /** The head of a response if it is one that can be sent as it stands. */
 export function readResponseHead (given: unknown): ResponseHead | undefined {
-  if (!Array.isArray(given) || given.length !== 2) return undefined
+  if (!Array.isArray(given) || given.length < 2 || given.length > 3 || (given.length === 3 && given[2] !== 1)) return undefined
   const [status, headers] = given as [unknown, unknown]
   if (!Number.isInteger(status) || (status as number) < 200 || (status as number) > 599 || !Array.isArray(headers)) return undefined
   for (const field of headers as unknown[]) {

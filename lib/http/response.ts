@@ -8,6 +8,8 @@ export interface StoredResponse {
   readonly status: number
   readonly headers: HeaderList
   readonly body: Buffer
+  /** Its handler sent text, and whoever looks at the payload of a hit sees text as well. @default false */
+  readonly text?: boolean
   /** The same body compressed ahead of time, for clients that accept it so; in the server's order of preference. */
   readonly encoded?: readonly EncodedBody[]
 }

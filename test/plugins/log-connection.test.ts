@@ -1,7 +1,8 @@
 import Fastify from 'fastify'
 import t from 'tap'
 import { CacheManager } from '../../lib/cache-manager.ts'
-import { logConnection } from '../../plugins/log-connection.ts'
+import type { CacheConfig } from '../../lib/config.ts'
+import { logConnection, sayIfNameless } from '../../plugins/log-connection.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 
 t.test('a connection that comes and goes writes one line a minute, and each first change at once', async (t) => {
@@ -37,4 +38,19 @@ t.test('a connection that comes and goes writes one line a minute, and each firs
   t.same(said(), [], 'until nothing has happened for a minute')
   become(false)
   t.match(said(), [/h:1 does not answer/], 'then it is news again')
+})
+
+t.test('applications without a name are told that they share what they cache', async (t) => {
+  const lines: string[] = []
+  const { log } = Fastify({ logger: { stream: { write: (line: string) => { lines.push((JSON.parse(line) as { msg: string }).msg) } } } })
+  const say = async (application: string | undefined, given: Partial<CacheConfig>): Promise<string[]> => {
+    const manager = new CacheManager(given)
+    sayIfNameless(log, manager, application)
+    await manager.close()
+    return lines.splice(0)
+  }
+  t.match(await say(undefined, { strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1' }), [/^cache: no package.json names this application, .*127\.0\.0\.1:1 begin with "frc:".*Set redisPrefix$/])
+  t.same(await say('shop', { strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1' }), [])
+  t.same(await say(undefined, { strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1', redisPrefix: 'mine:' }), [])
+  t.same(await say(undefined, { strategy: 'memory' }), [])
 })

@@ -16,7 +16,7 @@ t.teardown(async () => { await server.stop() })
 
 /** Managers on one Redis, or one on its own. */
 async function open (t: Test, strategy: 'memory' | 'redis' | 'hybrid', count = 1): Promise<CacheManager[]> {
-  const managers = Array.from({ length: count }, () => new CacheManager({ strategy, redisUrl: server.url, redisPrefix: `gone-${t.name.replaceAll(/\W/g, '-')}:`, redisTimeout: 10, ttlJitter: 0 }))
+  const managers = Array.from({ length: count }, () => new CacheManager({ strategy, ...strategy !== 'memory' && { redisUrl: server.url }, redisPrefix: `gone-${t.name.replaceAll(/\W/g, '-')}:`, redisTimeout: 10, ttlJitter: 0 }))
   t.teardown(async () => { await Promise.all(managers.map(async (manager) => { await manager.close() })) })
   await Promise.all(managers.map(async (manager) => await manager.initialize()))
   if (strategy !== 'memory') await onRedis(...managers)
