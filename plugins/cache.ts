@@ -132,11 +132,12 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     const reads: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
     const ranged = policy.http.storeParts && !policy.observed ? partial.before(reads) : reads
     const lookups = keepsPosted ? posted.before(ranged) : ranged
-    route.handler = cache.around(policy, route.handler, lookups)
+    const own = cache.around(policy, route.handler, lookups)
+    route.handler = own
     if (reads === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
     const hooks = [route.onRequest ?? []].flat()
-    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler), ...hooks]
+    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler, () => route.handler !== own), ...hooks]
   })
 
   // After the other, so that its hook comes first: between an arrival and the handler it would count as somebody's.
@@ -186,11 +187,14 @@ function drawHits (verifier: Verifier, policy: RoutePolicy): onResponseHookHandl
   }
 }
 
-/** What the hooks of the route load is part of the response too. Where there are none, there is nothing to note. */
-function noteArrivals (cache: RouteCache, validator: unknown): onRequestHookHandler {
+/**
+ * What the hooks of the route load is part of the response too. Where there are none, there is nothing to note.
+ * @param isWrapped whether somebody has wrapped our handler since
+ */
+function noteArrivals (cache: RouteCache, validator: unknown, isWrapped: () => boolean): onRequestHookHandler {
   let unwatched: boolean | undefined
   return function cacheArrival (request, reply, done) {
-    unwatched ??= validator === undefined && nothingBetween(request, cacheArrival.name)
+    unwatched ??= validator === undefined && !isWrapped() && nothingBetween(request, cacheArrival.name)
     if (unwatched) done()
     else cache.handlers.arrive(request, reply, done)
   }

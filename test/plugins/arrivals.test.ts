@@ -48,6 +48,37 @@ t.test('what the hook of a route loaded before a purge is not stored after it', 
   t.match(cacheStatus(await app.inject('/page')), /^hit/)
 })
 
+t.test('what a later wrapper of the handler loaded before a purge is not stored after it, and what it reads is part of the response', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  let price = 1
+  let rate = 7
+  const loaded = new WeakMap<object, { price: number, rate: number }>()
+  const loading = deferred()
+  const purged = deferred()
+  app.addHook('onRoute', (route) => {
+    const { handler } = route
+    route.handler = async function wrapped (request, reply) {
+      loaded.set(request, { price, rate: await app.cache.getOrSet('rate', () => rate) })
+      loading.resolve()
+      await purged.promise
+      return await handler.call(this, request, reply)
+    }
+  })
+  app.get('/page', { config: { cache: { ttl: 60, tags: ['prices'] } } }, async (request) => loaded.get(request))
+  const early = app.inject('/page')
+  await loading.promise
+  price = 2
+  await app.cache.invalidate({ tags: ['prices'] })
+  purged.resolve()
+  t.same((await early).json(), { price: 1, rate: 7 })
+  t.same((await app.inject('/page')).json(), { price: 2, rate: 7 }, 'the next one is not given the old price')
+  t.match(cacheStatus(await app.inject('/page')), /^hit/)
+  rate = 8
+  await app.cache.delete('rate')
+  t.same((await app.inject('/page')).json(), { price: 2, rate: 8 })
+})
+
 t.test('a public route tells what the hooks behind its lookup read, too', async (t) => {
   const { app } = await cachedApp()
   t.teardown(() => app.close())
