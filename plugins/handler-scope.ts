@@ -44,7 +44,7 @@ export class HandlerScope {
     const { policy } = miss
     // On a public route hooks have run since the lookup. What they add is theirs, and not the response's.
     if (policy.serveFrom === 'onRequest') miss.before = headersNow(reply)
-    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idSourceOf(app, request), miss.conditions)
+    miss.observed = new ObservedRequest(request, policy.query !== undefined && !isSpelledAsKeyed(request, policy.query), idSourceOf(app, request), miss.conditions, policy.validated)
     // A route or a context may have serializers of its own.
     readLogAside(request.log)
     if (policy.ttlMs === 0) letPassOn(reply)

@@ -44,8 +44,9 @@ export class ObservedRequest {
    * @param watchTarget whether reading the raw target counts, because parts of it are not in the key
    * @param idSource what reading the id of the request counts as, if it says anything
    * @param conditions what the handler is asked in place of the client's own conditions
+   * @param known what the handler knows without reading it
    */
-  constructor (request: FastifyRequest, watchTarget: boolean, idSource: ObservedInput | undefined, conditions: Conditions = NO_CONDITIONS) {
+  constructor (request: FastifyRequest, watchTarget: boolean, idSource: ObservedInput | undefined, conditions: Conditions = NO_CONDITIONS, known: readonly ObservedInput[] = []) {
     const { raw } = request
     this.#request = request as WithCookies
     this.#raw = raw
@@ -58,6 +59,7 @@ export class ObservedRequest {
     // The headers of an HTTP/2 request cannot be assigned until they are properties of its own.
     if (raw.httpVersionMajor === 2) Object.defineProperties(raw, { headers: { value: raw.headers, configurable: true, writable: true }, rawHeaders: { value: raw.rawHeaders, configurable: true, writable: true } })
     this.begin()
+    for (const input of known) this.#inputs.add(input)
     if (idSource !== undefined) watchId(request, this.#inputs, idSource)
   }
 

@@ -10,8 +10,9 @@ import { isToken } from '../lib/http/token.ts'
 import { closedQuery, type ClosedQuery } from './closed-query.ts'
 import { resolveHttpPolicy, type HttpOptions, type HttpPolicy, type RouteHttpOptions } from './http-options.ts'
 import { KnownKeys } from './known-keys.ts'
-import { HARMLESS_BESIDE_HEADERS } from './observed-request.ts'
+import { HARMLESS_BESIDE_HEADERS, type ObservedInput } from './observed-request.ts'
 import { Outlet } from './outlet.ts'
+import { validatedHeaders } from './validated-headers.ts'
 
 /** A request as the functions in `config.cache` see it: routes cannot tell their own types to their configuration. */
 export type CacheRequest = FastifyRequest<{ Params: Record<string, string>, Querystring: Record<string, unknown>, Body: Record<string, unknown> }>
@@ -111,6 +112,8 @@ export interface RoutePolicy {
   readonly http: HttpPolicy
   /** The query parameters that count, when the route's schema names them all. */
   readonly query: ClosedQuery | undefined
+  /** What the handler knows of the request without reading it. */
+  readonly validated: readonly ObservedInput[]
   /** Tells apart routes of one path that differ in their constraints. */
   readonly constraints: string | undefined
   /** `undefined` where the key has other parts than scheme, host and target. */
@@ -141,7 +144,8 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
   const http = resolveHttpPolicy(options.http, defaults.http, ttlMs === 0)
   const headers = [...headerNames('config.cache.headers', options.headers ?? [])].sort()
   const cookies = [...strings('cookies', options.cookies)].sort()
-  const query = route.attachValidation === true || route.validatorCompiler !== undefined || defaults.ownValidator ? undefined : closedQuery(route.schema)
+  const ownValidator = route.validatorCompiler !== undefined || defaults.ownValidator
+  const query = route.attachValidation === true || ownValidator ? undefined : closedQuery(route.schema)
   const constraints = route.constraints === undefined || Object.keys(route.constraints).length === 0 ? undefined : constraintsText(route.constraints)
   return Object.freeze({
     route: route.url,
@@ -168,6 +172,7 @@ export function resolveRoutePolicy (given: Given, route: RouteOptions, defaults:
     verify: options.verify === undefined ? defaults.verify : fraction('config.cache.verify', options.verify),
     http,
     query,
+    validated: validatedHeaders(route, ownValidator),
     constraints,
     knownKeys: headers.length > 0 || cookies.length > 0 || options.partition !== undefined || query !== undefined || constraints !== undefined ? undefined : new KnownKeys(),
     outlet: new Outlet()
