@@ -1,17 +1,20 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { readAside } from './observed-request.ts'
+import { IP, readAside } from './observed-request.ts'
 
 /** Under which pino keeps the functions that turn what is logged into text. */
 const SERIALIZERS = Symbol.for('pino.serializers')
 
 type Serializers = Record<string | symbol, unknown>
 
+/** What Fastify's own serializer reads and no key has: the address of the client, which a proxy tells by a header, and a header. */
+const LOGGED: ReadonlySet<string> = new Set([IP, 'x-forwarded-for', 'accept-version'])
+
 /** What is read aside, by what it was made of. Most requests have theirs in common. */
 const asideOf = new WeakMap<Serializers, Serializers>()
 
 /**
- * Lets the serializers of a log look at requests as they like: what they read goes into the log, not into a response.
- * Fastify's own reads the address of the client and a header. What a handler itself reads, to log it, counts all the same.
+ * Lets the serializers of a log read of requests what Fastify's own reads: that goes into the log, not into a response. What
+ * serializers of the app read beside that counts: they may leave it where the handler finds it.
  */
 export function readLogAside (log: FastifyBaseLogger): void {
   const given = (log as { [SERIALIZERS]?: Serializers })[SERIALIZERS]
@@ -28,5 +31,5 @@ export function readLogAside (log: FastifyBaseLogger): void {
 
 function readingAside (serialize: unknown): unknown {
   if (typeof serialize !== 'function') return serialize
-  return function (this: unknown, ...values: unknown[]): unknown { return readAside(() => serialize.apply(this, values) as unknown) }
+  return function (this: unknown, ...values: unknown[]): unknown { return readAside(() => serialize.apply(this, values) as unknown, LOGGED) }
 }

@@ -93,12 +93,21 @@ export class ObservedRequest {
   }
 }
 
-let aside = false
+/** What does not count. */
+interface Aside { has: (input: ObservedInput) => boolean }
 
-/** Runs what reads a request for something else than the response: for the log, or for another HTTP server. */
-export function readAside<T> (run: () => T): T {
+const NOTHING: Aside = { has: () => false }
+const EVERYTHING: Aside = { has: () => true }
+
+let aside = NOTHING
+
+/**
+ * Runs what reads a request for something else than the response: for the log, or for another HTTP server.
+ * @param inputs what does not count while it runs
+ */
+export function readAside<T> (run: () => T, inputs = EVERYTHING): T {
   const before = aside
-  aside = true
+  if (before !== EVERYTHING) aside = inputs
   try {
     return run()
   } finally {
@@ -108,7 +117,7 @@ export function readAside<T> (run: () => T): T {
 
 class Reads extends Set<ObservedInput> {
   override add (input: ObservedInput): this {
-    return aside ? this : super.add(input)
+    return aside.has(input) ? this : super.add(input)
   }
 }
 
