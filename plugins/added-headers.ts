@@ -61,9 +61,9 @@ export function ownCacheControl ({ clientTtlSeconds, partition, cookies }: Route
   return downstreamCacheControl({ handlerSaid, clientTtlSeconds, partitioned: partition !== undefined || cookies.length > 0 })
 }
 
-/** Whether the hooks behind ours have left the headers alone; the length is Fastify's to add. */
+/** Whether the hooks behind ours have surely left the headers alone: a list may have grown. The length is Fastify's to add. */
 export function headersUnchanged (ours: ReplyHeaders, final: ReplyHeaders): boolean {
-  for (const name in final) if (final[name] !== ours[name] && name !== 'content-length') return false
+  for (const name in final) if ((final[name] !== ours[name] && name !== 'content-length') || Array.isArray(final[name])) return false
   for (const name in ours) if (!(name in final)) return false
   return true
 }

@@ -460,6 +460,28 @@ t.test('a response that sets a cookie is never stored, however late the cookie c
   }
 })
 
+t.test('what a later hook adds to a list of header lines is heard, and a list that stays as it was is stored', async (t) => {
+  for (const streamed of [false, true]) {
+    const { app } = await cachedApp({ http: { storeSetCookie: true } })
+    t.teardown(() => app.close())
+    app.addHook('onSend', async (request, reply) => {
+      const lines: unknown = reply.getHeader('cache-control')
+      if (request.url === '/private' && Array.isArray(lines)) lines.push('private')
+    })
+    for (const url of ['/private', '/public']) {
+      app.get(url, { config: { cache: true } }, async (_request, reply) => {
+        reply.header('cache-control', ['max-age=60', 's-maxage=60']).header('set-cookie', ['a=1', 'b=2'])
+        return await reply.send(streamed ? Readable.from(['page']) : 'page')
+      })
+    }
+    for (let i = 0; i < 2; i++) t.match(cacheStatus(await app.inject('/private')), streamed ? /^fwd=uri-miss/ : /^fwd=uri-miss.*detail=private/)
+    t.match(cacheStatus(await app.inject('/public')), /^fwd=uri-miss/)
+    const hit = await app.inject('/public')
+    t.match(cacheStatus(hit), /^hit/)
+    t.same(hit.headers['set-cookie'], ['a=1', 'b=2'])
+  }
+})
+
 t.test('fields that the response withdraws are not stored, however late it says so', async (t) => {
   const withdrawing = 'max-age=60, private="x-user", no-cache="x-token"'
   for (const where of ['handler', 'onSend'] as const) {
