@@ -209,4 +209,5 @@ function noteEntities (cache: RouteCache, paths: EntityPaths): preSerializationH
   }
 }
 
+// Fastify 5.12.3, which the package asks for, calls itself 5.12.2.
 export default fp(fastifyResponseCache, { fastify: '>=5.12.2 <6', name: 'fastify-response-cache' })

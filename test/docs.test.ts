@@ -30,7 +30,7 @@ const textOf = (file: string): string => readFileSync(projectRoot + file, 'utf8'
 const readme = textOf('README.md')
 const reasons = textOf('docs/reasons.md')
 const tables = new Map(tablesOf(readme).map((table) => [table.name, table.rows]))
-const manifest = JSON.parse(readFileSync(projectRoot + 'package.json', 'utf8')) as { scripts: Record<string, string> }
+const manifest = JSON.parse(readFileSync(projectRoot + 'package.json', 'utf8')) as { scripts: Record<string, string>, peerDependencies: { fastify: string } }
 
 /** The names in the first column of a table. */
 function listed (table: string, within = tables): string[] {
@@ -55,6 +55,13 @@ function sameNames (t: Test, inReadme: Iterable<string>, inCode: Iterable<string
   t.same([...real].filter((name) => !said.has(name)).sort(), [], 'the README leaves nothing out')
   t.same([...said].filter((name) => !real.has(name)).sort(), [], 'the README makes nothing up')
 }
+
+t.test('the least Fastify that is named is one that the plugin goes with', async (t) => {
+  const least = manifest.peerDependencies.fastify.replace('^', '')
+  const callsItself: Record<string, string> = { '5.12.2': '5.12.1', '5.12.3': '5.12.2' }
+  t.equal(Reflect.get(Reflect.get(cache, Symbol.for('plugin-meta')) as object, 'fastify'), `>=${callsItself[least] ?? least} <6`)
+  t.ok(readme.includes(`with Fastify ${least} or newer`), 'the README names it')
+})
 
 t.test('every error code is in the README, and no other', async (t) => {
   sameNames(t, readme.match(/\bFST_ERR_CACHE_[A-Z_]+\b/g) ?? [], Object.keys(errors))
