@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { findEntities } from '../lib/http/entity-path.ts'
+import { findWritten } from '../lib/http/entity-path.ts'
 import { originMark, pathMark, routeMark, tagMark, type Mark } from '../lib/keyspace/mark.ts'
 import { checkTag } from '../lib/keyspace/name.ts'
 import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
@@ -20,7 +20,7 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
   const marks = new Set<Mark>([...earlier, pathMark(path), originMark(schemeOf(request, reply), request.host.toLowerCase(), path), markOfRoute(request, reply, policy.route)])
   try {
     // Handlers that serialise by themselves send text. Throws for what is no JSON.
-    if (policy.entities !== undefined && miss.entities.tags.length === 0 && body !== undefined && body.length > 0) miss.entities = findEntities(policy.entities, JSON.parse(body.toString()))
+    if (policy.entities !== undefined && !miss.entities.certain && body !== undefined && body.length > 0) miss.entities = findWritten(policy.entities, miss.entities, body.toString())
     for (const tag of [...resolveNames('tags', policy.tags, request, reply), ...tagsOfReply(reply), ...miss.entities.tags]) marks.add(tagMark(checkTag(tag)))
   } catch (error) {
     request.log.error({ err: error, route: policy.route }, `the response of ${policy.route} is not cached: its tags could not be made`)

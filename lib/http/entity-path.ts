@@ -26,31 +26,52 @@ export interface Entities {
   readonly tags: readonly string[]
   /** The entities of which it holds none, because it has no such member: their paths are probably misspelt. */
   readonly astray: readonly string[]
+  /** Whether the text that is made of the payload can hold no others: all that was walked over says itself what it becomes. */
+  readonly certain: boolean
 }
 
-export const NO_ENTITIES: Entities = Object.freeze({ tags: Object.freeze([]), astray: Object.freeze([]) })
+export const NO_ENTITIES: Entities = Object.freeze({ tags: Object.freeze([]), astray: Object.freeze([]), certain: false })
 
 /** An empty list is at its place, and has none; and an empty payload has nothing at any place. */
 export function findEntities (paths: EntityPaths, payload: unknown): Entities {
   const tags = new Set<string>()
   const found = new Set<string>()
   const missed = new Set<string>()
+  let certain = true
   for (const { entity, steps } of paths) {
     for (const id of follow(payload, steps, 0)) {
-      if (id === ABSENT) missed.add(entity)
-      else if ((typeof id === 'string' && id !== '') || typeof id === 'number') {
-        tags.add(`${entity}:${id}`)
+      if ((typeof id === 'string' && id !== '') || typeof id === 'bigint' || Number.isFinite(id)) {
+        tags.add(`${entity}:${id as string | bigint | number}`)
         found.add(entity)
-      }
+      } else if (id !== null && id !== '') certain = false
+      if (id === ABSENT) missed.add(entity)
     }
   }
-  return { tags: [...tags], astray: isEmpty(payload) ? [] : [...missed].filter((entity) => !found.has(entity)) }
+  return { tags: [...tags], astray: isEmpty(payload) ? [] : [...missed].filter((entity) => !found.has(entity)), certain }
+}
+
+/**
+ * What a payload holds, and what the JSON that was made of it does: ids that are objects, and members that come from a class,
+ * `toJSON` or a schema, are only there.
+ * @throws SyntaxError for what is no JSON
+ */
+export function findWritten (paths: EntityPaths, held: Entities, json: string): Entities {
+  const written = findEntities(paths, JSON.parse(json))
+  if (held === NO_ENTITIES) return { ...written, certain: true }
+  return { tags: [...new Set([...held.tags, ...written.tags])], astray: held.astray.filter((entity) => written.astray.includes(entity)), certain: true }
 }
 
 const ABSENT = Symbol('absent')
+const UNCLEAR = Symbol('unclear')
 
 const isObject = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
 const isEmpty = (payload: unknown): boolean => isObject(payload) && Object.keys(payload).length === 0
+
+/** Whether the JSON of an object has just its own members: it is of no class, and has no say in it. */
+function isPlain (value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return (prototype === Object.prototype || prototype === Array.prototype || prototype === null) && typeof (value as { toJSON?: unknown }).toJSON !== 'function'
+}
 
 function * follow (value: unknown, steps: readonly Step[], at: number): Generator<unknown, void, undefined> {
   const step = steps[at]
@@ -58,13 +79,18 @@ function * follow (value: unknown, steps: readonly Step[], at: number): Generato
     yield value
     return
   }
-  if (value === undefined || value === null) return
+  if (value === null) return
+  if (value === undefined || (isObject(value) && !isPlain(value))) yield UNCLEAR
+  if (value === undefined) return
   if (step.member !== '' && !(isObject(value) && Object.hasOwn(value, step.member))) {
     yield ABSENT
     return
   }
   const inner = step.member === '' ? value : (value as Record<string, unknown>)[step.member]
   if (!step.each) yield * follow(inner, steps, at + 1)
-  else if (Array.isArray(inner)) for (const item of inner) yield * follow(item, steps, at + 1)
-  else if (inner !== undefined && inner !== null) yield ABSENT
+  else if (Array.isArray(inner)) {
+    if (!isPlain(inner)) yield UNCLEAR
+    for (const item of inner) yield * follow(item, steps, at + 1)
+  } else if (inner === undefined) yield UNCLEAR
+  else if (inner !== null) yield ABSENT
 }

@@ -26,3 +26,35 @@ t.test('a path of entities that leads nowhere is told once for each route, and o
   await app.inject('/empty?now')
   t.same(said(), [['/empty', ['product']]], 'an empty list says nothing of its items')
 })
+
+t.test('a purge reaches what only the JSON of a payload names, beside what the payload itself does', async (t) => {
+  const warnings: string[] = []
+  const { app } = await cachedApp({}, { logger: { level: 'warn', stream: { write (line: string) { warnings.push(line) } } } })
+  t.teardown(() => app.close())
+  class Product {
+    readonly #id: number
+    constructor (id: number) { this.#id = id }
+    get id (): number { return this.#id }
+    toJSON (): object { return { id: this.#id } }
+  }
+  class ObjectId {
+    readonly #hex: string
+    constructor (hex: string) { this.#hex = hex }
+    toJSON (): string { return this.#hex }
+  }
+  const entities = { product: ['id', 'items[].id'], brand: 'brand.id' }
+  const response = { 200: { type: 'object', properties: { id: { type: 'integer' }, brand: { type: 'object', properties: { id: { type: 'integer' } } } } } }
+  app.get('/getter', { config: { cache: { entities } } }, async () => ({ id: 1, brand: { id: 7 }, items: [new Product(42)] }))
+  app.get('/object', { config: { cache: { entities } } }, async () => ({ id: 1, brand: { id: 7 }, items: [{ id: new ObjectId('42') }] }))
+  app.get('/bigint', { schema: { response }, config: { cache: { entities } } }, async () => ({ id: 42n, brand: { id: 7 }, items: [] }))
+  app.get('/dropped', { schema: { response }, config: { cache: { entities } } }, async () => ({ id: 1, brand: new Product(7), items: [{ id: 42 }] }))
+  for (const path of ['/getter', '/object', '/bigint', '/dropped']) {
+    for (const tag of ['product:42', 'brand:7']) {
+      await app.inject(path)
+      t.match(cacheStatus(await app.inject(path)), /^hit/, path)
+      await app.cache.invalidate({ tags: [tag] })
+      t.match(cacheStatus(await app.inject(path)), /uri-miss.*;stored/, `${path} ${tag}`)
+    }
+  }
+  t.same(warnings, [])
+})
