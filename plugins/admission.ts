@@ -1,7 +1,8 @@
 import type { FastifyRequest } from 'fastify'
 import { isCleanTarget, requestKey, validHost, type KeyDimension } from '../lib/keyspace/request-key.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
-import { canonicalQuery, dropsCredential } from './closed-query.ts'
+import { canonicalQuery, dropsCredential, hasOtherParameters } from './closed-query.ts'
+import { foreseenQuery } from './foreseen-query.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { cookieNames, cookieValue } from './request-cookies.ts'
 import type { CacheRequest, RoutePolicy } from './route-options.ts'
@@ -49,9 +50,16 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   const partition = partitionOf(request, reply, policy)
   if (policy.partition !== undefined && partition === undefined) return NO_PARTITION
   if (policy.query !== undefined && partition === undefined && !policy.public && dropsCredential(policy.query, target)) return CREDENTIALS
-  const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
-  const key = requestKey(protocol, host, counted, dimensions(request, policy, partition))
+  const key = requestKey(protocol, host, countedTarget(request, policy), dimensions(request, policy, partition))
   return { admitted: true, key, credentialed, unknownTo: knownKeys }
+}
+
+/** What counts of the target: all of it, unless the query has been validated, or will be, to hold only what the schema names. */
+export function countedTarget (request: FastifyRequest, policy: RoutePolicy): string {
+  const target = request.raw.url ?? ''
+  if (policy.query === undefined) return target
+  const query = policy.serveFrom === 'handler' ? request.query as Record<string, unknown> : foreseenQuery(request)
+  return query === undefined || hasOtherParameters(policy.query, query) ? target : pathOf(target) + canonicalQuery(policy.query, query)
 }
 
 /** Whom the response is for, if the route tells it apart. The number of a user is as good as its text. */

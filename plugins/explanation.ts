@@ -2,9 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { EpochMs } from '../lib/clock.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
 import type { Explanation } from '../routes/explain.ts'
-import { pathOf } from '../lib/keyspace/request-path.ts'
-import { dimensions, partitionOf, type BypassReason } from './admission.ts'
-import { canonicalQuery } from './closed-query.ts'
+import { countedTarget, dimensions, partitionOf, type BypassReason } from './admission.ts'
 import type { RoutePolicy } from './route-options.ts'
 
 export const BYPASS_WORDS: Readonly<Record<BypassReason, string>> = {
@@ -33,8 +31,6 @@ export function judgeFound ({ entry, varyMiss }: Found, nowMs: EpochMs, uncachea
 
 /** What the key of a request is made of. */
 export function inputsOf (policy: RoutePolicy, request: FastifyRequest, reply: FastifyReply): NonNullable<Explanation['inputs']> {
-  const target = request.raw.url ?? ''
-  const counted = policy.query === undefined ? target : pathOf(target) + canonicalQuery(policy.query, request.query as Record<string, unknown>)
   const rest = dimensions(request, policy, partitionOf(request, reply, policy)) ?? []
-  return { scheme: request.protocol, host: request.host.toLowerCase(), target: counted, ...Object.fromEntries(rest.map(([name, value]) => [name, value ?? null])) }
+  return { scheme: request.protocol, host: request.host.toLowerCase(), target: countedTarget(request, policy), ...Object.fromEntries(rest.map(([name, value]) => [name, value ?? null])) }
 }
