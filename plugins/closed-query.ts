@@ -1,35 +1,32 @@
 import type { FastifySchema } from 'fastify'
 
-/** The query parameters of a route whose schema allows no others, in order, with their defaults. */
-export type ClosedQuery = ReadonlyArray<readonly [name: string, preset: string | undefined]>
+/** The names of the query parameters of a route whose schema allows no others, in order. */
+export type ClosedQuery = readonly string[]
 
 /**
  * The parameters that count in the key, if the route's schema closes the set (`additionalProperties: false`): Fastify
  * then removes or refuses all others, so they cannot change the response. Otherwise every byte of the query counts.
  */
 export function closedQuery (schema: FastifySchema | undefined): ClosedQuery | undefined {
-  const query = (schema?.querystring ?? (schema as { query?: unknown } | undefined)?.query) as { additionalProperties?: unknown, properties?: Readonly<Record<string, { default?: unknown } | boolean>>, allOf?: unknown, anyOf?: unknown, oneOf?: unknown, patternProperties?: unknown } | undefined
+  const query = (schema?.querystring ?? (schema as { query?: unknown } | undefined)?.query) as { additionalProperties?: unknown, properties?: object, allOf?: unknown, anyOf?: unknown, oneOf?: unknown, patternProperties?: unknown } | undefined
   if (typeof query !== 'object' || query === null || query.additionalProperties !== false) return undefined
   if (query.patternProperties !== undefined || query.allOf !== undefined || query.anyOf !== undefined || query.oneOf !== undefined) return undefined
-  return Object.entries(query.properties ?? {})
-    .map(([name, property]) => [name, typeof property === 'object' && property.default !== undefined ? spelled(property.default) : undefined] as const)
-    .sort(([a], [b]) => a < b ? -1 : 1)
+  return Object.keys(query.properties ?? {}).sort()
 }
 
-/** A query with the parameters that count, sorted, defaults filled in. Names and values are escaped, so none can pose as another. */
+/** A validated query with the parameters that count, sorted. Defaults are in it if the validator fills them in. Names and values are escaped, so none can pose as another. */
 export function canonicalQuery (closed: ClosedQuery, query: Readonly<Record<string, unknown>>): string {
   let text = ''
-  for (const [name, preset] of closed) {
+  for (const name of closed) {
     const value = query[name]
-    const spelling = value === undefined ? preset : spelled(value)
-    if (spelling !== undefined) text += (text === '' ? '?' : '&') + encodeURIComponent(name) + '=' + spelling
+    if (value !== undefined) text += (text === '' ? '?' : '&') + encodeURIComponent(name) + '=' + spelled(value)
   }
   return text
 }
 
 /** Whether the request carries parameters that do not count. */
 export function hasOtherParameters (closed: ClosedQuery, query: Readonly<Record<string, unknown>>): boolean {
-  return Object.keys(query).some((name) => !closed.some(([known]) => known === name))
+  return Object.keys(query).some((name) => !closed.includes(name))
 }
 
 /** What names of parameters say who asks. */
@@ -42,7 +39,7 @@ const CREDENTIAL = /^(?:(?:access|auth|id|api|user|session|refresh|bearer|csrf)?
 export function dropsCredential (closed: ClosedQuery, target: string): boolean {
   const query = target.indexOf('?')
   if (query === -1) return false
-  for (const name of new URLSearchParams(target.slice(query + 1)).keys()) if (CREDENTIAL.test(name) && !closed.some(([known]) => known === name)) return true
+  for (const name of new URLSearchParams(target.slice(query + 1)).keys()) if (CREDENTIAL.test(name) && !closed.includes(name)) return true
   return false
 }
 

@@ -13,7 +13,7 @@ export function policyInWords (policy: RoutePolicy): string {
   if (policy.precompress.length > 0) sentences.push(`kept ready as ${policy.precompress.join(' and ')}`)
   sentences.push(...httpSentences(policy), audience(policy))
   sentences.push(policy.serveFrom === 'onRequest' ? 'served before parsing and validation' : 'served after every hook has run')
-  sentences.push(policy.query === undefined ? 'every byte of the query counts' : policy.query.length === 0 ? 'the query does not count' : `of the query count ${policy.query.map(([name]) => name).join(', ')}`)
+  sentences.push(policy.query === undefined ? 'every byte of the query counts' : policy.query.length === 0 ? 'the query does not count' : `of the query count ${policy.query.join(', ')}`)
   if (policy.headers.length > 0) sentences.push(`the request headers ${policy.headers.join(', ')} count`)
   if (policy.cookies.length > 0) sentences.push(`the cookies ${policy.cookies.join(', ')} count`)
   if (policy.verify > 0 && !policy.observed) sentences.push(`${Math.round(policy.verify * 10_000) / 100} % of the hits are verified`)

@@ -60,7 +60,7 @@ function guardPassedBy (app: AuditedApp): Finding[] {
 function secretInKey (app: AuditedApp): Finding[] {
   return cachedRoutes(app).flatMap((route) => {
     const { headers, cookies, query = [] } = route.policy
-    const inUrl = [...parametersOf(route.url), ...query.map(([name]) => name)].filter(namesSecret)
+    const inUrl = [...parametersOf(route.url), ...query].filter(namesSecret)
     const secrets = [...headers.filter((name) => SECRET_HEADER.test(name) || app.credentials.includes(name)), ...cookies.filter((name) => SECRET_COOKIE.test(name))]
     const about = (names: readonly string[]): string[] => names.length === 0 ? [] : [nameOf(route)]
     return [

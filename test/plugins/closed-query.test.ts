@@ -34,3 +34,19 @@ t.test('a validator that lets other parameters pass gives nobody the answer to a
     }
   }
 })
+
+t.test('a default is in the key only where the validator fills it in', async (t) => {
+  const schema = { querystring: { type: 'object', additionalProperties: false, properties: { page: { type: 'integer', default: 1 } } } }
+  for (const useDefaults of [true, false]) {
+    for (const [place, cache] of PLACES) {
+      const { app } = await cachedApp({ strategy: 'memory' }, { ajv: { customOptions: { useDefaults } } })
+      app.get('/x', { schema, config: { cache } }, async ({ query }) => query)
+      await app.inject('/x?page=1')
+      const answer = await app.inject('/x')
+      t.match(cacheStatus(answer), useDefaults ? /^hit/ : /uri-miss.*;stored/, `${place}, ${useDefaults}`)
+      t.same(answer.json(), useDefaults ? { page: 1 } : {}, `${place}, ${useDefaults}`)
+      t.match(cacheStatus(await app.inject('/x?page=01')), /^hit/, 'whatever the validator makes the same')
+      await app.close()
+    }
+  }
+})
