@@ -23,7 +23,7 @@ import type { Lookup } from './lookup.ts'
 import { watchSymbol } from './observed-request.ts'
 import { Observer } from './observer.ts'
 import { readLogAside } from './log-reads.ts'
-import { logConnection, sayIfAlone, sayIfNameless } from './log-connection.ts'
+import { logConnection, sayIfAlone, sayIfNameless, sayIfUnused } from './log-connection.ts'
 import { Parts } from './parts.ts'
 import { Posted } from './posted.ts'
 import { Refresher } from './refresh.ts'
@@ -75,6 +75,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
     throw error
   }
   sayIfAlone(app.log, manager)
+  sayIfUnused(app.log, manager, [settings.deps.redis, settings.config.redisUrl, settings.config.redisRequired].some((given) => given !== undefined && given !== false))
   sayIfNameless(app.log, manager, applicationName(process.argv[1], process.cwd()))
   if (settings.redisNamespace !== undefined) await shareRedis(app, parts, settings.redisNamespace)
 }

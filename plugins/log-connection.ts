@@ -1,6 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Clock } from '../lib/clock.ts'
+import { CacheStrategy } from '../lib/config.ts'
 import { errors } from '../lib/errors.ts'
 import type { CacheEvents } from '../lib/events.ts'
 import { keyTo, saysReadOnly, saysRefused } from '../lib/redis/permission.ts'
@@ -74,4 +75,9 @@ export function sayIfAlone (log: FastifyBaseLogger, { parts: { connection }, con
 export function sayIfNameless (log: FastifyBaseLogger, { parts: { connection }, config }: CacheManager, application: string | undefined): void {
   if (connection === undefined || config.redisPrefix !== null || application !== undefined) return
   log.warn(`cache: no package.json names this application, so its keys in Redis at ${connection.where} begin with "frc:", as those of any other without a name, and what they cache is shared. Set redisPrefix`)
+}
+
+/** Says that the environment keeps the cache from a Redis that the program names. */
+export function sayIfUnused (log: FastifyBaseLogger, { config }: CacheManager, named: boolean): void {
+  if (named && config.strategy === CacheStrategy.MEMORY) log.warn('cache: the environment says CACHE_STRATEGY=memory, so the Redis that the program names is not used. Take that away, or give strategy to the plugin')
 }

@@ -2,6 +2,7 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { CacheManager } from '../../lib/cache-manager.ts'
 import type { CacheConfig } from '../../lib/config.ts'
+import cache, { type CachePluginOptions } from '../../plugins/index.ts'
 import { logConnection, sayIfNameless } from '../../plugins/log-connection.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 
@@ -53,4 +54,24 @@ t.test('applications without a name are told that they share what they cache', a
   t.same(await say('shop', { strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1' }), [])
   t.same(await say(undefined, { strategy: 'hybrid', redisUrl: 'redis://127.0.0.1:1', redisPrefix: 'mine:' }), [])
   t.same(await say(undefined, { strategy: 'memory' }), [])
+})
+
+t.test('a Redis that the program names and the environment keeps it from is told of', async (t) => {
+  const before = process.env['CACHE_STRATEGY']
+  t.teardown(() => {
+    if (before === undefined) delete process.env['CACHE_STRATEGY']
+    else process.env['CACHE_STRATEGY'] = before
+  })
+  process.env['CACHE_STRATEGY'] = 'memory'
+  const told = async (options: CachePluginOptions): Promise<string[]> => {
+    const lines: string[] = []
+    const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push((JSON.parse(line) as { msg: string }).msg) } } } })
+    await app.register(cache, options)
+    await app.close()
+    return lines
+  }
+  t.match(await told({ redisUrl: 'redis://127.0.0.1:1', redisRequired: true }), [/^cache: the environment says CACHE_STRATEGY=memory, so the Redis that the program names is not used/])
+  t.match(await told({ redis: 'redis://127.0.0.1:1' }), [/is not used/])
+  t.same(await told({}), [])
+  t.same(await told({ redisRequired: false }), [])
 })
