@@ -99,7 +99,14 @@ export async function startRedis (extra: readonly string[] = [], wantedPort?: nu
     thaw: () => { current.child.kill('SIGCONT') },
     restart: async (args = extra) => {
       await end('SIGKILL')
-      current = await launch(withPort(port, args))
+      // A connection of somebody else may have been given the port meanwhile.
+      await until('the port is free again', async () => {
+        try { current = await launch(withPort(port, args)) } catch (error) {
+          if (!/already in use/.test(String(error))) throw error
+          return false
+        }
+        return true
+      }, 100)
     },
     stop: async () => {
       await end('SIGKILL')
