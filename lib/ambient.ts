@@ -3,11 +3,13 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 /**
  * A value for everything that a task sets off, however deep and however late: an AsyncLocalStorage that is switched off
  * while nobody is inside. From its first use on, Node 20 calls its hooks for every promise and every tick of the process;
- * a server would pay for them with each request, most of which have nothing to carry.
+ * a server would pay for them with each request, most of which have nothing to carry. Switching costs as well, so it stays on
+ * until all that came in at the same turn of the event loop has had its turn.
  */
 export class Ambient<T> {
   readonly #storage = new AsyncLocalStorage<T>()
   #inside = 0
+  #isClosing = false
 
   /** The value of the task that runs now. */
   get current (): T | undefined {
@@ -31,7 +33,7 @@ export class Ambient<T> {
 
   /** Runs a task without the value. */
   apart<R> (task: () => R): R {
-    return this.#inside === 0 ? task() : this.#storage.exit(task)
+    return this.#inside === 0 && !this.#isClosing ? task() : this.#storage.exit(task)
   }
 
   open (): void {
@@ -39,6 +41,11 @@ export class Ambient<T> {
   }
 
   close (): void {
-    if (--this.#inside === 0) this.#storage.disable()
+    if (--this.#inside > 0 || this.#isClosing) return
+    this.#isClosing = true
+    setImmediate(() => {
+      this.#isClosing = false
+      if (this.#inside === 0) this.#storage.disable()
+    }).unref()
   }
 }

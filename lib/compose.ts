@@ -188,7 +188,7 @@ function storeParts (config: Readonly<CacheConfig>, { clock, events }: Common, l
     maxEntries: config.memoryMaxSize,
     maxBytes: config.memoryMaxBytes,
     maxEntryBytes: config.memoryMaxEntryBytes,
-    onEvict: (key, entry, cause) => { if (events.heard('evict')) events.emit('evict', { key, cause, bytes: entry.bytes }) }
+    onEvict: (key, entry, cause) => { if (events.heard('evict')) events.emit('evict', { key, cause, atMs: clock.now(), bytes: entry.bytes }) }
   }
 }
 

@@ -34,16 +34,16 @@ export interface CacheEvents {
   /** A data lookup (`get`, `getOrSet` …) or, with `route`, the lookup of a response; `observed` is how it would have ended. */
   lookup: { key: string, result: LookupResult, atMs: EpochMs, durationMs: Milliseconds, namespace: string, route?: string, reason?: string, observed?: WouldBe }
   /** A loader or a handler ran. `ok: false` when it threw, or ran over its deadline. */
-  load: { key: string, ok: boolean, durationMs: Milliseconds, route?: string }
+  load: { key: string, ok: boolean, atMs: EpochMs, durationMs: Milliseconds, route?: string }
   /** A caller waited for somebody else's load instead of starting its own. */
   coalesced: { key: string, route?: string }
   /** A stored response was compared with what its handler answers now: on an observed route, or to verify a hit. */
   compare: { key: string, route: string, result: ComparisonResult, storedAtMs: EpochMs, ageMs: Milliseconds }
   /** Something was stored. `value` is the body of a response or the private form of a data value: to compare, not to keep. */
-  store: { key: string, bytes: number, kind: 'data' | 'response' | 'variants', route?: string, freshForMs?: Milliseconds, value?: unknown }
+  store: { key: string, bytes: number, kind: 'data' | 'response' | 'variants', atMs: EpochMs, route?: string, freshForMs?: Milliseconds, value?: unknown }
   /** A value was not stored, and why. */
   refuse: { key: string, reason: string, route?: string }
-  evict: { key: string, cause: EvictionCause, bytes: number }
+  evict: { key: string, cause: EvictionCause, atMs: EpochMs, bytes: number }
   invalidate: { kinds: ReadonlyArray<'keys' | 'tags' | 'patterns' | 'paths' | 'everything'>, soft: boolean, reach: PurgeReach }
   /** Redis has come and its log of purges has been read; or it has gone, or refuses something. Meanwhile the cache works without it. */
   connection: { ready: boolean, where: string, trouble: string }
@@ -74,11 +74,21 @@ export const EVENT_CHANNELS: Readonly<Record<CacheEventName, Channel>> = {
   fault: named('fault')
 }
 
-/** Is told of lookups in the order in which they were. */
-export type LookupGatherer = (lookups: ReadonlyArray<CacheEvents['lookup']>) => void
+/** What happens with every request: it can be heard of later, many at a time. */
+type Gathered = 'lookup' | 'load' | 'store' | 'evict'
 
-/** So many lookups are counted at once: enough that the code which counts is warm, few enough that they are no garbage of age. */
+const RARE: ReadonlySet<CacheEventName> = new Set<Exclude<CacheEventName, Gathered>>(['coalesced', 'compare', 'refuse', 'invalidate', 'connection', 'alert', 'fault'])
+
+/** Is told of events in the order in which they were, some time after. */
+export type EventGatherer = { readonly [E in Gathered]?: CacheListener<E> }
+
+/** So many events are counted at once: enough that the code which counts is warm, few enough that they are no garbage of age. */
 const GATHERED = 64
+
+/** An event that holds more than this is not kept waiting. */
+const MAX_WAITING_BYTES = 65_536
+
+interface Untold { readonly name: Gathered, readonly event: CacheEvents[Gathered] }
 
 type Listeners = { [E in CacheEventName]?: ReadonlyArray<CacheListener<E>> }
 
@@ -89,8 +99,10 @@ type Listeners = { [E in CacheEventName]?: ReadonlyArray<CacheListener<E>> }
  */
 export class CacheEventHub {
   readonly #listeners: Listeners = {}
-  #gatherers: readonly LookupGatherer[] = []
-  #untold: Array<CacheEvents['lookup']> = []
+  #gatherers: readonly EventGatherer[] = []
+  /** What any of them wants to hear. */
+  #gathered: ReadonlySet<CacheEventName> = new Set()
+  #untold: Untold[] = []
 
   /** @throws FST_ERR_CACHE_OPTION for an event that does not exist, or a listener that cannot be called */
   on<E extends CacheEventName> (name: E, listener: CacheListener<E>): this {
@@ -107,41 +119,37 @@ export class CacheEventHub {
   }
 
   /**
-   * Hears of lookups later, many at a time: for whoever only counts, on a path that is taken by every hit. Nobody is told of
-   * anything else before the gatherers know of all lookups until then; who wants to read what they count calls `settle` first.
+   * Hears of events later, many at a time: for whoever only counts, on a path that is taken by every request. Nobody is told of
+   * anything rarer before the gatherers know of all until then; who wants to read what they count calls `settle` first.
    * @returns what ends it
    */
-  gatherLookups (gatherer: LookupGatherer): () => void {
-    this.settle()
-    this.#gatherers = [...this.#gatherers, gatherer]
-    return () => {
-      this.settle()
-      this.#gatherers = this.#gatherers.filter((other) => other !== gatherer)
-    }
+  gather (gatherer: EventGatherer): () => void {
+    this.#setGatherers([...this.#gatherers, gatherer])
+    return () => { this.#setGatherers(this.#gatherers.filter((other) => other !== gatherer)) }
   }
 
-  /** Tells gatherers of the lookups that they have not heard of yet. */
+  /** Tells gatherers of the events that they have not heard of yet. */
   settle (): void {
-    const lookups = this.#untold
-    if (lookups.length === 0) return
+    const untold = this.#untold
+    if (untold.length === 0) return
     this.#untold = []
     for (const gatherer of this.#gatherers) {
       try {
-        gatherer(lookups)
+        for (const { name, event } of untold) (gatherer[name] as CacheListener<Gathered> | undefined)?.(event)
       } catch (error) {
-        this.emit('fault', { where: "gatherer of 'lookup'", error })
+        this.emit('fault', { where: 'gatherer of events', error })
       }
     }
   }
 
   /** Whether building the event is worth it. */
   heard (name: CacheEventName): boolean {
-    return this.#listeners[name] !== undefined || (name === 'lookup' && this.#gatherers.length > 0) || EVENT_CHANNELS[name].hasSubscribers
+    return this.#listeners[name] !== undefined || this.#gathered.has(name) || EVENT_CHANNELS[name].hasSubscribers
   }
 
   emit<E extends CacheEventName> (name: E, event: CacheEvents[E]): void {
-    if (name === 'lookup') this.#gather(event as CacheEvents['lookup'])
-    else this.settle()
+    if (RARE.has(name)) this.settle()
+    else if (this.#gathered.has(name)) this.#keep(name as Gathered, event as CacheEvents[Gathered])
     for (const listener of this.#of(name)) {
       try {
         listener(event)
@@ -154,15 +162,19 @@ export class CacheEventHub {
   }
 
   close (): void {
-    this.settle()
-    this.#gatherers = []
+    this.#setGatherers([])
     for (const name in this.#listeners) Reflect.deleteProperty(this.#listeners, name)
   }
 
-  #gather (lookup: CacheEvents['lookup']): void {
-    if (this.#gatherers.length === 0) return
-    this.#untold.push(lookup)
-    if (this.#untold.length === GATHERED) this.settle()
+  #keep (name: Gathered, event: CacheEvents[Gathered]): void {
+    this.#untold.push({ name, event })
+    if (this.#untold.length === GATHERED || ('bytes' in event && event.bytes > MAX_WAITING_BYTES)) this.settle()
+  }
+
+  #setGatherers (gatherers: readonly EventGatherer[]): void {
+    this.settle()
+    this.#gatherers = gatherers
+    this.#gathered = new Set(gatherers.flatMap((gatherer) => Object.keys(gatherer) as Gathered[]))
   }
 
   #of<E extends CacheEventName> (name: E): ReadonlyArray<CacheListener<E>> {

@@ -80,7 +80,7 @@ export class Capture {
     const failed = isFailure(handlerStatus)
     if (failed) parts.stats.add('loadErrors')
     if (failed && miss.job !== undefined) miss.job.failed = true
-    if (parts.events.heard('load')) parts.events.emit('load', { key: miss.key, ok: !failed, durationMs: loadMs, route: miss.policy.route })
+    if (parts.events.heard('load')) parts.events.emit('load', { key: miss.key, ok: !failed, atMs: parts.clock.now(), durationMs: loadMs, route: miss.policy.route })
     const stale = failed ? standInFor(miss, parts) : undefined
     if (stale !== undefined) {
       const nowMs = parts.clock.now()

@@ -62,7 +62,7 @@ export class MissEnds {
       }
       parts.stats.add('sets')
       if (place.key === miss.key) forgetParts(miss, parts)
-      if (parts.events.heard('store')) parts.events.emit('store', { key: miss.key, bytes: response.body.length, kind: 'response', route: miss.policy.route, freshForMs: freshness.freshForMs, value: response.body })
+      if (parts.events.heard('store')) parts.events.emit('store', { key: miss.key, bytes: response.body.length, kind: 'response', atMs: parts.clock.now(), route: miss.policy.route, freshForMs: freshness.freshForMs, value: response.body })
       if (miss.job !== undefined) miss.job.kept = true
       // What has to be validated for each use is of none to whoever waits, and nobody is to wait for it.
       const shareable = freshness.freshForMs > 0 || freshness.staleWhileRevalidateMs > 0

@@ -89,7 +89,7 @@ export class ObservedRequest {
     if (this.#cookies !== undefined) this.#request.cookies = this.#cookies
     this.#request[watchSymbol] = null
     if (this.#url !== undefined) Object.defineProperty(this.#raw, 'url', { value: this.#url, configurable: true, enumerable: true, writable: true })
-    return this.#inputs
+    return this.#inputs.all
   }
 }
 
@@ -115,14 +115,16 @@ export function readAside<T> (run: () => T, inputs = EVERYTHING): T {
   }
 }
 
-class Reads extends Set<ObservedInput> {
-  override add (input: ObservedInput): this {
-    return aside.has(input) ? this : super.add(input)
-  }
-}
-
 /** Where it is noted what was read. */
 interface Inputs { add: (input: ObservedInput) => unknown }
+
+class Reads implements Inputs {
+  readonly all = new Set<ObservedInput>()
+
+  add (input: ObservedInput): void {
+    if (!aside.has(input)) this.all.add(input)
+  }
+}
 
 /** An id that the client has chosen is as good as the header that it came in; any other is that of one request. */
 function watchId (request: FastifyRequest, inputs: Inputs, source: ObservedInput): void {

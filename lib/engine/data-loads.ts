@@ -65,7 +65,7 @@ export class DataLoads {
   }
 
   async #loadHere<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, { found, ticket }: Pick<LoadCause, 'found' | 'ticket'>): Promise<{ readonly loaded: Loaded, readonly stored: MaybePromise<void> }> {
-    const { stats, events, dependencies, defaults, random } = this.#parts
+    const { stats, events, clock, dependencies, defaults, random } = this.#parts
     const scope = new DependencyScope()
     const startedAt = performance.now()
     stats.add('loads')
@@ -75,11 +75,11 @@ export class DataLoads {
         async (signal) => await dependencies.track(scope, () => loader({ key, signal })))
     } catch (error) {
       stats.add('loadErrors')
-      if (events.heard('load')) events.emit('load', { key, ok: false, durationMs: performance.now() - startedAt })
+      if (events.heard('load')) events.emit('load', { key, ok: false, atMs: clock.now(), durationMs: performance.now() - startedAt })
       throw error
     }
     const loadMs = performance.now() - startedAt
-    if (events.heard('load')) events.emit('load', { key, ok: true, durationMs: loadMs })
+    if (events.heard('load')) events.emit('load', { key, ok: true, atMs: clock.now(), durationMs: loadMs })
     const takeAway = ({ marks }: Loaded): MaybePromise<void> => found === undefined || scope.stale ? undefined : this.#takeAway(key, { ...found, marks }, ticket)
     if (value === undefined) {
       const loaded: Loaded = { value, marks: [...scope.marks], stale: scope.stale }
@@ -130,10 +130,10 @@ export class DataLoads {
 
   /** Tells statistics and listeners what became of a write. */
   account (key: string, entry: Entry, verdict: WriteVerdict): void {
-    const { stats, events } = this.#parts
+    const { stats, events, clock } = this.#parts
     if (verdict.stored) {
       stats.add('sets')
-      if (events.heard('store')) events.emit('store', { key, bytes: entry.bytes, kind: entry.kind, freshForMs: entry.freshUntilMs - entry.storedAtMs, value: entry.value })
+      if (events.heard('store')) events.emit('store', { key, bytes: entry.bytes, kind: entry.kind, atMs: clock.now(), freshForMs: entry.freshUntilMs - entry.storedAtMs, value: entry.value })
     } else {
       this.#refuse(key, verdict.reason)
     }

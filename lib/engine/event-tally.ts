@@ -1,5 +1,5 @@
 import type { Seconds } from '../clock.ts'
-import type { CacheEventHub, CacheEvents, CacheListener, ComparisonResult, LookupResult, WouldBe } from '../events.ts'
+import type { CacheEventHub, CacheEvents, CacheListener, ComparisonResult, EventGatherer, LookupResult, WouldBe } from '../events.ts'
 import type { StoreRefusal } from '../http/storable.ts'
 import type { WriteVerdict } from '../ports/base-cache.ts'
 import { DurationTally } from './duration-tally.ts'
@@ -53,7 +53,7 @@ const reasons: Readonly<Record<RefusalReason, true>> = {
 export const REFUSAL_REASONS: ReadonlySet<string> = new Set(Object.keys(reasons))
 
 /** Evictions are not among them: the stores count those themselves. */
-type Counted = 'compare' | 'load' | 'coalesced' | 'store' | 'refuse' | 'invalidate' | 'fault'
+type CountedAtOnce = 'compare' | 'coalesced' | 'refuse' | 'invalidate' | 'fault'
 
 /** What is counted for one route. */
 export interface RouteTally {
@@ -80,15 +80,24 @@ export class EventTally {
   readonly invalidations = new Map<string, number>()
   coalesced = 0
   faults = 0
-  readonly #listeners: { readonly [E in Counted]: CacheListener<E> } = {
-    compare: ({ route, result }) => { this.#routeOf(route).comparisons[result]++ },
+  readonly #gatherer: EventGatherer = {
+    lookup: ({ result, durationMs, route, observed }) => {
+      const tally = this.#routeOf(route)
+      tally.lookups[result]++
+      if (observed !== undefined) tally.observed[observed]++
+      this.lookupTimes[result].add(durationMs)
+    },
     load: ({ ok, durationMs, route }) => {
       const tally = this.#routeOf(route)
       if (ok) tally.loaded.add(durationMs)
       else tally.failed.add(durationMs)
     },
+    store: ({ kind }) => { this.stores[kind]++ }
+  }
+
+  readonly #listeners: { readonly [E in CountedAtOnce]: CacheListener<E> } = {
+    compare: ({ route, result }) => { this.#routeOf(route).comparisons[result]++ },
     coalesced: () => { this.coalesced++ },
-    store: ({ kind }) => { this.stores[kind]++ },
     refuse: ({ reason }) => {
       const end = reason.indexOf(';')
       const word = end === -1 ? reason : reason.slice(0, end)
@@ -100,20 +109,13 @@ export class EventTally {
 
   /** @returns what ends the counting */
   listen (events: CacheEventHub): () => void {
-    const { compare, load, coalesced, store, refuse, invalidate, fault } = this.#listeners
-    const leave = events.gatherLookups((lookups) => { for (const lookup of lookups) this.#count(lookup) })
-    events.on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
+    const { compare, coalesced, refuse, invalidate, fault } = this.#listeners
+    const leave = events.gather(this.#gatherer)
+    events.on('compare', compare).on('coalesced', coalesced).on('refuse', refuse).on('invalidate', invalidate).on('fault', fault)
     return () => {
       leave()
-      events.off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
+      events.off('compare', compare).off('coalesced', coalesced).off('refuse', refuse).off('invalidate', invalidate).off('fault', fault)
     }
-  }
-
-  #count ({ result, durationMs, route, observed }: CacheEvents['lookup']): void {
-    const tally = this.#routeOf(route)
-    tally.lookups[result]++
-    if (observed !== undefined) tally.observed[observed]++
-    this.lookupTimes[result].add(durationMs)
   }
 
   #routeOf (route: string = NO_ROUTE): RouteTally {

@@ -48,47 +48,62 @@ t.test('a listener that leaves while it is told does not make another miss the e
   t.notOk(hub.heard('coalesced'))
 })
 
-t.test('who gathers lookups hears of all of them, in order, before anything else is said', async (t) => {
+t.test('who gathers what happens with every request hears of all of it, in order, before anything rare is said', async (t) => {
   const hub = new CacheEventHub()
-  const batches: string[][] = []
+  const told: string[] = []
   t.notOk(hub.heard('lookup'))
-  const leave = hub.gatherLookups((lookups) => { batches.push(lookups.map(({ key }) => key)) })
-  hub.on('coalesced', ({ key }) => { batches.push([`coalesced ${key}`]) })
+  const leave = hub.gather({ lookup: ({ key }) => { told.push(key) }, load: ({ key }) => { told.push(`load of ${key}`) } })
+  hub.on('coalesced', ({ key }) => { told.push(`coalesced ${key}`) })
   t.ok(hub.heard('lookup'))
+  t.ok(hub.heard('load'))
+  t.notOk(hub.heard('store'), 'what nobody gathers nobody hears')
   const say = (key: string): void => { hub.emit('lookup', { key, result: 'hit', atMs: 0, durationMs: 0, namespace: '' }) }
   say('a')
+  hub.emit('load', { key: 'a', ok: true, atMs: 0, durationMs: 1 })
+  hub.emit('store', { key: 'a', bytes: 1, kind: 'data', atMs: 0 })
   say('b')
-  t.same(batches, [])
+  t.same(told, [])
   hub.emit('coalesced', { key: 'c' })
-  t.same(batches.splice(0), [['a', 'b'], ['coalesced c']])
+  t.same(told.splice(0), ['a', 'load of a', 'b', 'coalesced c'])
   say('d')
   hub.settle()
   hub.settle()
-  t.same(batches.splice(0), [['d']])
+  t.same(told.splice(0), ['d'])
   for (let i = 0; i < 1000; i++) say(`${i}`)
-  const told = batches.splice(0).flat()
   t.ok(told.length > 900, 'nor does anybody wait for long while there is much to tell')
   const joined: string[] = []
-  const part = hub.gatherLookups((lookups) => { joined.push(...lookups.map(({ key }) => key)) })
+  const part = hub.gather({ lookup: ({ key }) => { joined.push(key) } })
   part()
   t.same(joined, [], 'who joins is not told what was before')
   leave()
-  t.same([...told, ...batches.flat()], Array.from({ length: 1000 }, (_, i) => `${i}`), 'who leaves is told the rest')
+  t.same(told.splice(0), Array.from({ length: 1000 }, (_, i) => `${i}`), 'who leaves is told the rest')
   t.notOk(hub.heard('lookup'))
   say('e')
   hub.settle()
-  t.equal(batches.flat().length, 1000 - told.length)
+  t.same(told, [])
+})
+
+t.test('an event that holds much does not wait for others', async (t) => {
+  const hub = new CacheEventHub()
+  const told: string[] = []
+  hub.gather({ lookup: ({ key }) => { told.push(key) }, store: ({ key, bytes }) => { told.push(`${key}: ${bytes}`) } })
+  const store = (bytes: number): void => { hub.emit('store', { key: 'a', bytes, kind: 'data', atMs: 0, value: 'v' }) }
+  hub.emit('lookup', { key: 'a', result: 'miss', atMs: 0, durationMs: 0, namespace: '' })
+  store(1000)
+  t.same(told, [])
+  store(1_000_000)
+  t.same(told, ['a', 'a: 1000', 'a: 1000000'])
 })
 
 t.test('a gatherer that throws harms nobody, and what was not told is told when the hub closes', async (t) => {
   const hub = new CacheEventHub()
   const heard: unknown[] = []
-  hub.gatherLookups(() => { throw new Error('mine') })
-  hub.gatherLookups((lookups) => { heard.push(lookups.length) })
+  hub.gather({ lookup () { throw new Error('mine') } })
+  hub.gather({ lookup: ({ key }) => { heard.push(key) } })
   hub.on('fault', ({ where, error }) => { heard.push(where, (error as Error).message) })
   hub.emit('lookup', { key: 'a', result: 'hit', atMs: 0, durationMs: 0, namespace: '' })
   hub.close()
-  t.same(heard, ["gatherer of 'lookup'", 'mine', 1])
+  t.same(heard, ['gatherer of events', 'mine', 'a'])
 })
 
 t.test('what is said is published for the whole process, when somebody has subscribed', async (t) => {

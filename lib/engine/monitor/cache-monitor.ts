@@ -1,6 +1,6 @@
 import type { Milliseconds, Timer } from '../../clock.ts'
 import { errors, shown } from '../../errors.ts'
-import type { CacheEvents, CacheListener } from '../../events.ts'
+import type { CacheEvents, CacheListener, EventGatherer } from '../../events.ts'
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { CacheEngine } from '../cache-engine.ts'
 import type { EngineParts } from '../parts.ts'
@@ -24,7 +24,7 @@ export interface MonitoredCache extends CacheEngine {
   readonly config: { readonly evictionPolicy: EvictionPolicyName }
 }
 
-type Heard = 'compare' | 'load' | 'coalesced' | 'store' | 'evict' | 'fault'
+type HeardAtOnce = 'compare' | 'coalesced' | 'fault'
 
 const MINUTE_MS = 60_000
 const CURVE_POINTS = 40
@@ -50,7 +50,8 @@ export class CacheMonitor {
   readonly #alerts: Alerts
   readonly #post: AlertPost | undefined
   readonly #study: TrafficStudy | undefined
-  readonly #listeners: { readonly [E in Heard]: CacheListener<E> }
+  readonly #gatherer: EventGatherer
+  readonly #listeners: { readonly [E in HeardAtOnce]: CacheListener<E> }
   #timer: Timer | undefined
   #leave: (() => void) | undefined
   #tierErrors: number
@@ -66,6 +67,7 @@ export class CacheMonitor {
     const entries = this.#memory()?.maxEntries
     this.#study = this.#settings.study ? new TrafficStudy({ clock, serializer, random, memory: entries === undefined ? undefined : { entries, policy: manager.config.evictionPolicy } }) : undefined
     this.#tierErrors = this.#countTierErrors()
+    this.#gatherer = this.#makeGatherer()
     this.#listeners = this.#makeListeners()
     this.#listen()
   }
@@ -135,49 +137,54 @@ export class CacheMonitor {
     }
   }
 
-  #makeListeners (): { readonly [E in Heard]: CacheListener<E> } {
+  #makeGatherer (): EventGatherer {
     const traffic = this.#traffic
     const groups = this.#groups
     const observations = this.#observations
     const study = this.#study
-    const { clock } = this.#cache.parts
     return {
-      load (event) {
-        const nowMs = clock.now()
-        traffic.load(nowMs, event)
-        groups.load(nowMs, event)
-        observations.load(nowMs, event)
+      lookup (event) {
+        traffic.lookup(event)
+        groups.lookup(event)
+        observations.lookup(event)
+        study?.lookup(event)
       },
-      compare (event) { observations.compared(clock.now(), event) },
-      coalesced () { traffic.coalesced(clock.now()) },
+      load (event) {
+        traffic.load(event)
+        groups.load(event)
+        observations.load(event)
+      },
       store (event) {
-        traffic.stored(clock.now())
+        traffic.stored(event)
         study?.stored(event)
       },
       evict (event) {
-        if (event.cause === 'entries' || event.cause === 'bytes') traffic.evicted(clock.now())
+        traffic.evicted(event)
         study?.evicted(event)
-      },
-      fault ({ where }: CacheEvents['fault']) { if (where !== WEBHOOK) traffic.faults(clock.now(), 1) }
+      }
     }
   }
 
-  #count (lookup: CacheEvents['lookup']): void {
-    this.#traffic.lookup(lookup)
-    this.#groups.lookup(lookup)
-    this.#observations.lookup(lookup)
-    this.#study?.lookup(lookup)
+  #makeListeners (): { readonly [E in HeardAtOnce]: CacheListener<E> } {
+    const traffic = this.#traffic
+    const observations = this.#observations
+    const { clock } = this.#cache.parts
+    return {
+      compare (event) { observations.compared(clock.now(), event) },
+      coalesced () { traffic.coalesced(clock.now()) },
+      fault ({ where }: CacheEvents['fault']) { if (where !== WEBHOOK) traffic.faults(clock.now(), 1) }
+    }
   }
 
   #listen (): void {
     if (this.#leave !== undefined) return
     const { events } = this.#cache.parts
-    const { compare, load, coalesced, store, evict, fault } = this.#listeners
-    const leave = events.gatherLookups((lookups) => { for (const lookup of lookups) this.#count(lookup) })
-    events.on('compare', compare).on('load', load).on('coalesced', coalesced).on('store', store).on('evict', evict).on('fault', fault)
+    const { compare, coalesced, fault } = this.#listeners
+    const leave = events.gather(this.#gatherer)
+    events.on('compare', compare).on('coalesced', coalesced).on('fault', fault)
     this.#leave = () => {
       leave()
-      events.off('compare', compare).off('load', load).off('coalesced', coalesced).off('store', store).off('evict', evict).off('fault', fault)
+      events.off('compare', compare).off('coalesced', coalesced).off('fault', fault)
     }
   }
 

@@ -39,10 +39,10 @@ export class Groups {
   }
 
   /** Loads of data do not tell their namespace; it is the known one that the key begins with. */
-  load (nowMs: EpochMs, { ok, durationMs, route, key }: CacheEvents['load']): void {
+  load ({ ok, atMs, durationMs, route, key }: CacheEvents['load']): void {
     const ring = route === undefined ? this.#namespaceOf(key) : ringOf(this.#routes, route)
-    ring.add(nowMs, ok ? LOAD : LOAD_ERROR)
-    if (ok) ring.add(nowMs, LOAD_MS, durationMs)
+    ring.add(atMs, ok ? LOAD : LOAD_ERROR)
+    if (ok) ring.add(atMs, LOAD_MS, durationMs)
   }
 
   /** The busiest first. */

@@ -47,10 +47,10 @@ export class Observations {
     if (observed !== undefined && route !== undefined) this.#of(route)?.ring.add(atMs, LOOKUP_COLUMN[observed])
   }
 
-  load (nowMs: EpochMs, { ok, durationMs, route }: CacheEvents['load']): void {
+  load ({ ok, atMs, durationMs, route }: CacheEvents['load']): void {
     const ring = ok && route !== undefined ? this.#routes.get(route)?.ring : undefined
-    ring?.add(nowMs, LOAD)
-    ring?.add(nowMs, LOAD_MS, durationMs)
+    ring?.add(atMs, LOAD)
+    ring?.add(atMs, LOAD_MS, durationMs)
   }
 
   compared (nowMs: EpochMs, event: CacheEvents['compare']): void {

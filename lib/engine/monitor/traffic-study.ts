@@ -120,7 +120,7 @@ export class TrafficStudy {
     if (route !== undefined) this.#noteReuse(route, distance !== Infinity || result !== 'miss')
   }
 
-  stored ({ key, bytes, route, freshForMs, value }: CacheEvents['store']): void {
+  stored ({ key, bytes, atMs, route, freshForMs, value }: CacheEvents['store']): void {
     const id = sampleHash(key)
     if (id >= this.#threshold) return
     const sampled = this.#keys.stored(id)
@@ -129,7 +129,7 @@ export class TrafficStudy {
     const digest = freshForMs === undefined || bytes > MAX_DIGEST_BYTES ? undefined : this.#digestOf(value)
     sampled.history = digest === undefined || freshForMs === undefined
       ? undefined
-      : this.#ttls.stored(route ?? familyOf(key), this.#parts.clock.now(), freshForMs, digest, sampled.history)
+      : this.#ttls.stored(route ?? familyOf(key), atMs, freshForMs, digest, sampled.history)
   }
 
   evicted ({ key, cause }: CacheEvents['evict']): void {

@@ -64,8 +64,8 @@ export class Traffic {
     this.#ring.addTo(row, ANSWER_BINS + durationBin(durationMs))
   }
 
-  load (nowMs: EpochMs, { ok, durationMs }: CacheEvents['load']): void {
-    const row = this.#ring.row(nowMs)
+  load ({ ok, atMs, durationMs }: CacheEvents['load']): void {
+    const row = this.#ring.row(atMs)
     this.#ring.addTo(row, ok ? LOAD : LOAD_ERROR)
     if (!ok) return
     this.#ring.addTo(row, LOAD_MS, durationMs)
@@ -73,8 +73,9 @@ export class Traffic {
   }
 
   coalesced (nowMs: EpochMs): void { this.#ring.add(nowMs, COALESCED) }
-  stored (nowMs: EpochMs): void { this.#ring.add(nowMs, STORE) }
-  evicted (nowMs: EpochMs): void { this.#ring.add(nowMs, EVICTION) }
+  stored ({ atMs }: CacheEvents['store']): void { this.#ring.add(atMs, STORE) }
+  /** Of what left, counts what had to make room. */
+  evicted ({ cause, atMs }: CacheEvents['evict']): void { if (cause === 'entries' || cause === 'bytes') this.#ring.add(atMs, EVICTION) }
   faults (nowMs: EpochMs, count: number): void { if (count > 0) this.#ring.add(nowMs, FAULT, count) }
 
   window (nowMs: EpochMs, spanMs: Milliseconds): WindowFigures {

@@ -40,7 +40,7 @@ t.test('the metrics of a cache tell what happened to it, in a format that Promet
   cache.parts.events.emit('refuse', { key: 'k', reason: 'whatever comes next' })
   cache.parts.events.emit('fault', { where: 'here', error: new Error('hm') })
   cache.parts.events.emit('lookup', { key: '/x?secret', result: 'bypass', atMs: 0, durationMs: 0.02, namespace: '', route: '/odd/"\\\n', reason: 'credentials' })
-  cache.parts.events.emit('load', { key: '/x', ok: true, durationMs: 3, route: '/x' })
+  cache.parts.events.emit('load', { key: '/x', ok: true, atMs: 0, durationMs: 3, route: '/x' })
 
   const families = familiesOf(await registry.metrics())
   t.same([...families.keys()], METRIC_NAMES, 'each has a name, a meaning and a type')

@@ -165,11 +165,11 @@ t.test('the windows slide on the clock of the cache', async (t) => {
   lookup(here, 'stale', 20, 2)
   lookup(here, 'miss', 20, 500)
   lookup(here, 'bypass', 7)
-  for (let i = 0; i < 19; i++) cache.parts.events.emit('load', { key: 'k', ok: true, durationMs: 100 })
-  cache.parts.events.emit('load', { key: 'k', ok: false, durationMs: 100 })
+  for (let i = 0; i < 19; i++) cache.parts.events.emit('load', { key: 'k', ok: true, atMs: clock.now(), durationMs: 100 })
+  cache.parts.events.emit('load', { key: 'k', ok: false, atMs: clock.now(), durationMs: 100 })
   cache.parts.events.emit('coalesced', { key: 'k' })
-  cache.parts.events.emit('evict', { key: 'k', cause: 'entries', bytes: 1 })
-  cache.parts.events.emit('evict', { key: 'k', cause: 'expired', bytes: 1 })
+  cache.parts.events.emit('evict', { key: 'k', cause: 'entries', atMs: clock.now(), bytes: 1 })
+  cache.parts.events.emit('evict', { key: 'k', cause: 'expired', atMs: clock.now(), bytes: 1 })
   const { lastMinute } = monitor.getPerformanceReport().performanceMetrics
   t.match(lastMinute, { span: 60, lookups: 100, hits: 80, staleHits: 20, misses: 20, bypasses: 7, hitRate: 0.8, missRate: 0.2, staleRate: 0.2, loads: 20, loadErrors: 1, errorRate: 0.01, coalesced: 1, evictions: 1 })
   t.ok(Math.abs((lastMinute.responseTime ?? 0) - 0.002) < 1e-6, 'the time of answers from the cache')
@@ -516,7 +516,7 @@ t.test('where all entries are in Redis', async (t) => {
       for (let i = 0; i < 200; i++) {
         if (i % 7 > 0) events.emit('lookup', { key: 'config', result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '' })
         events.emit('lookup', { key: `country:${i}`, result: 'miss', atMs: clock.now(), durationMs: 1, namespace: '' })
-        events.emit('store', { key: `country:${i}`, bytes: 10, kind: 'data', freshForMs: 300_000, value: i })
+        events.emit('store', { key: `country:${i}`, bytes: 10, kind: 'data', atMs: clock.now(), freshForMs: 300_000, value: i })
         // Each is asked for once here. What another instance has stored is a hit all the same.
         events.emit('lookup', { key: `response:/once?q=${round}.${i}`, result: 'miss', atMs: clock.now(), durationMs: 1, namespace: '', route: '/once' })
         events.emit('lookup', { key: `response:/elsewhere?q=${round}.${i}`, result: 'hit', atMs: clock.now(), durationMs: 1, namespace: '', route: '/elsewhere' })
