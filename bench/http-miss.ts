@@ -1,28 +1,46 @@
 /*
  * What does a miss cost? CPU time per request of the server process for requests of which no two are the same, beside the
- * same route without a cache: a list of 20 products from an embedded SQL database, a search in 194 of them, in ten and in twenty
- * times as many, and a handler that does nothing. `by hand` is the least that a cache can do.
+ * same handler without a cache: a search in an embedded SQL database of 970, 1 940 and 3 880 products, a list of twenty, and a
+ * handler that does nothing. `by hand` is the least that a cache can do. All servers of one handler are in one process and take
+ * turns, for one and the same program costs up to twice as much from one minute, and from one process, to the next.
  *
  *   npm run build && node --import=tsx bench/http-miss.ts
  */
-import { cpuOfProcesses, printCosts } from './support/load.ts'
+import { cpuByRound, median, startTogether } from './support/load.ts'
 
-const PROCESSES = Number(process.env['PROCESSES'] ?? 6)
-const REQUESTS = Number(process.env['REQUESTS'] ?? 10_000)
+const PROCESSES = Number(process.env['PROCESSES'] ?? 3)
+const ROUNDS = Number(process.env['ROUNDS'] ?? 60)
 
 /** Only the handlers with this in their names. */
 const ONLY = process.env['ONLY'] ?? ''
 
-const handlers: Record<string, readonly string[]> = {
-  list: ['uncached', 'missed', 'missed, no dependencies'],
-  search: ['uncached', 'missed'],
-  'search in ten times as many': ['uncached', 'by hand', 'missed'],
-  'search in twenty times as many': ['uncached', 'missed'],
-  nothing: ['uncached', 'missed']
-}
-for (const [handler, ways] of Object.entries(handlers)) {
+const ways = ['uncached', 'by hand', 'missed', 'missed, no dependencies']
+
+/** Requests in one turn: a tenth of a second, or less. */
+const handlers: Readonly<Record<string, number>> = { 'search in 3880': 32, 'search in 1940': 64, 'search in 970': 64, list: 200, nothing: 500 }
+
+const mean = (numbers: readonly number[]): number => numbers.reduce((sum, each) => sum + each, 0) / numbers.length
+
+console.log(`${PROCESSES} processes, ${ROUNDS} rounds in each, 16 connections; mean CPU µs per request; × uncached: of the means; the middle of all rounds (of those of each process)`)
+for (const [handler, requests] of Object.entries(handlers)) {
   if (!handler.includes(ONLY)) continue
-  const names = ways.map((way) => `${handler}, ${way}`)
-  const costs = await cpuOfProcesses(names, { processes: PROCESSES, requests: REQUESTS, pathOf: (n) => `/product?n=${n}` })
-  printCosts(costs, names[0] ?? '', `${PROCESSES} processes of each, ${REQUESTS} requests; median (best)`)
+  const costs = ways.map(() => ({ micros: [] as number[], ratios: [] as number[], middles: [] as number[] }))
+  for (let started = 0; started < PROCESSES; started++) {
+    const targets = await startTogether(handler, ways)
+    const byRound = await cpuByRound(targets, { rounds: ROUNDS, requests, pathOf: (n) => `/product?n=${n}`, warmUpPathOf: (n) => `/product?n=${n}&warm` })
+    targets[0]?.stop()
+    const uncached = byRound.get('uncached') ?? []
+    for (const [place, way] of ways.entries()) {
+      const micros = byRound.get(way) ?? []
+      const ratios = micros.map((value, round) => value / (uncached[round] ?? NaN))
+      costs[place]?.micros.push(...micros)
+      costs[place]?.ratios.push(...ratios)
+      costs[place]?.middles.push(median(ratios))
+    }
+  }
+  const uncached = mean(costs[0]?.micros ?? [])
+  for (const [place, { micros, ratios, middles }] of costs.entries()) {
+    const each = middles.map((middle) => middle.toFixed(2)).join(', ')
+    console.log(`${handler}, ${ways[place] ?? ''}`.padEnd(42) + `${mean(micros).toFixed(0).padStart(6)}   ${(mean(micros) / uncached).toFixed(2)}   ${median(ratios).toFixed(2)} (${each})`)
+  }
 }

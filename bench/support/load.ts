@@ -12,19 +12,26 @@ export interface Target {
   stop: () => void
 }
 
-export async function startServer (name: string, env: Record<string, string> = {}): Promise<Target> {
-  const child: ChildProcess = fork(fileURLToPath(new URL('./server.ts', import.meta.url)), [name], { execArgv: ['--import=tsx'], env: { CACHE_STRATEGY: 'memory', ...process.env, ...env } })
-  const [{ port }] = await once(child, 'message') as [{ port: number }]
-  return {
-    name,
-    port,
-    cpuMicros: async () => {
-      child.send('cpu')
-      const [{ cpuMicros }] = await once(child, 'message') as [{ cpuMicros: number }]
-      return cpuMicros
-    },
-    stop: () => { child.kill() }
+async function launch (file: string, args: readonly string[], env: Record<string, string>): Promise<{ ports: number[], target: Omit<Target, 'name' | 'port'> }> {
+  const child: ChildProcess = fork(fileURLToPath(new URL(file, import.meta.url)), args, { execArgv: ['--import=tsx'], env: { CACHE_STRATEGY: 'memory', ...process.env, ...env } })
+  const [{ ports }] = await once(child, 'message') as [{ ports: number[] }]
+  const cpuMicros = async (): Promise<number> => {
+    child.send('cpu')
+    const [{ cpuMicros }] = await once(child, 'message') as [{ cpuMicros: number }]
+    return cpuMicros
   }
+  return { ports, target: { cpuMicros, stop: () => { child.kill() } } }
+}
+
+export async function startServer (name: string, env: Record<string, string> = {}): Promise<Target> {
+  const { ports: [port = 0], target } = await launch('./server.ts', [name], env)
+  return { name, port, ...target }
+}
+
+/** Servers in one process, of one handler: what the memory of the process and its compiler happen to be is the same for all. */
+export async function startTogether (handler: string, ways: readonly string[]): Promise<Target[]> {
+  const { ports, target } = await launch('./miss-server.ts', [handler, ...ways], {})
+  return ways.map((name, n) => ({ name, port: ports[n] ?? 0, ...target }))
 }
 
 /**
@@ -76,14 +83,16 @@ export interface Cost { readonly median: number, readonly quiet: number }
 /** Requests until the compiler has nothing more to do. */
 const WARM_UP = Number(process.env['WARM_UP'] ?? 20_000)
 
+interface TurnPlan { readonly rounds: number, readonly requests: number, readonly pathOf: (n: number) => string, readonly fields?: readonly string[], readonly warmUpPathOf?: (n: number) => string }
+
 /**
- * CPU time per request of each target. The targets take short turns, many of them, in changing order: what else the machine
- * does strikes all of them alike.
+ * CPU time per request of each target, round by round. The targets take short turns, many of them, in changing order: what else
+ * the machine does strikes all of them alike.
  */
-export async function cpuPerRequest (targets: readonly Target[], { rounds, requests, pathOf, fields }: { rounds: number, requests: number, pathOf: (n: number) => string, fields?: readonly string[] }): Promise<Map<string, Cost>> {
+export async function cpuByRound (targets: readonly Target[], { rounds, requests, pathOf, fields, warmUpPathOf = pathOf }: TurnPlan): Promise<Map<string, number[]>> {
   const samples = new Map<string, number[]>(targets.map(({ name }) => [name, []]))
   let n = 0
-  for (const target of targets) await load(target.port, WARM_UP, () => pathOf(n++), 16, fields)
+  for (const target of targets) await load(target.port, WARM_UP, () => warmUpPathOf(n++), 16, fields)
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < targets.length; turn++) {
       const target = targets[(turn + round) % targets.length] as Target
@@ -92,7 +101,12 @@ export async function cpuPerRequest (targets: readonly Target[], { rounds, reque
       samples.get(target.name)?.push((await target.cpuMicros() - before) / requests)
     }
   }
-  return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.1) }]))
+  return samples
+}
+
+/** The middle of the rounds of each target, and the quietest tenth. */
+export async function cpuPerRequest (targets: readonly Target[], plan: TurnPlan): Promise<Map<string, Cost>> {
+  return new Map([...await cpuByRound(targets, plan)].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.1) }]))
 }
 
 /** What one server is measured by: several processes of it, for two of one kind differ by a tenth and more. */
