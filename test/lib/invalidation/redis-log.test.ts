@@ -21,7 +21,7 @@ import { until } from '../../support/until.ts'
  */
 const PATIENT_MS = 20_000
 
-interface Instance { readonly log: RedisLog, readonly clock: FakeClock, readonly client: RedisClient }
+interface Instance { readonly log: RedisLog, readonly clock: FakeClock, readonly client: RedisClient, /** How many of its own echoes it has heard. */ echoes: number }
 
 function boot (t: Test, url: string, options: Partial<RedisLogOptions> = {}, listenAt?: string): Instance {
   return bootOn(t, { url }, options, listenAt)
@@ -32,7 +32,22 @@ function bootOn (t: Test, source: RedisSource, options: Partial<RedisLogOptions>
   t.teardown(async () => { await connection.close() })
   const listening = listenAt === undefined ? connection : openRedis({ url: listenAt }, { deadlineMs: PATIENT_MS })
   if (listening !== connection) t.teardown(async () => { await listening.close() })
-  const client = patient(connection, () => listening.subscriber())
+  const client = patient(connection, () => {
+    const subscriber = listening.subscriber()
+    return {
+      start (channels, on) {
+        subscriber.start(channels, {
+          ...on,
+          message (channel, message) {
+            on.message(channel, message)
+            if (channel.includes(':echo:')) instance.echoes++
+          }
+        })
+      },
+      reconnect () { subscriber.reconnect() },
+      close: async () => { await subscriber.close() }
+    }
+  })
   const clock = fakeClock()
   const log = createRedisLog({ client, clock, prefix: 'test:', deadlineMs: PATIENT_MS, ...options })
   t.teardown(async () => {
@@ -40,7 +55,8 @@ function bootOn (t: Test, source: RedisSource, options: Partial<RedisLogOptions>
     clock.advance(PATIENT_MS)
     await closed
   })
-  return { log, clock, client }
+  const instance: Instance = { log, clock, client, echoes: 0 }
+  return instance
 }
 
 function patient (client: RedisClient, subscriber: () => RedisSubscriber): RedisClient {
@@ -57,6 +73,14 @@ function patient (client: RedisClient, subscriber: () => RedisSubscriber): Redis
     onChange: (listener) => client.onChange(listener),
     now: () => client.now()
   }
+}
+
+/** Each says something to itself and hears it, and all that it has asked Redis before is answered. */
+async function hearThemselves (instances: readonly Instance[]): Promise<void> {
+  const before = instances.map(({ echoes }) => echoes)
+  for (const { clock } of instances) clock.advance(1000)
+  await until('all have heard themselves', () => instances.every(({ echoes }, n) => echoes > (before[n] ?? 0)))
+  for (const { log } of instances) await log.sync()
 }
 
 const isCurrent = async (...instances: Instance[]): Promise<void> => {
@@ -648,9 +672,9 @@ t.test('on a Cluster the log survives the failover of its master, or takes trust
   const lost = Array.from({ length: 300 }, (_, i) => `k${i}`).filter((key) => instances.some(({ log }) => log.judgeShared(key, [], since.asOf) !== 'purged'))
   t.same(lost, [])
   t.equal(b.log.judge('unpurged', [], since.at), 'valid')
+  await hearThemselves(instances)
   const doubts = instances.map(({ log }) => log.health().doubts)
-  for (const { clock } of instances) clock.advance(1000)
-  await sleep(100)
+  await hearThemselves(instances)
   t.same(instances.map(({ log }) => log.health().doubts), doubts, 'an echo finds nothing missing, whichever node it comes from')
 
   const before = b.log.ticket()
