@@ -135,7 +135,7 @@ export class StoringJudge {
       return { store: false, reason: `unkeyed-input; ${unkeyed}` }
     }
     const { astray } = miss.entities
-    if (status === 200 && astray.length > 0) this.#warn(request, policy.route, 'entities', astray, `responses of ${policy.route} are cached without the tags of ${astray.join(' and ')}: they have no such member as config.cache.entities names. Correct its path, unless the member is there now and then`)
+    if (status === 200 && astray.length > 0) this.#warn(request, policy.route, 'entities', astray, `responses of ${policy.route} are cached without the tags of ${astray.join(' and ')}: no id is where config.cache.entities points. Correct its path, unless there is one now and then`)
     return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
   }
 

@@ -39,7 +39,7 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   const names = nameRecord([...(purge.keys ?? []).map((key) => naming.key(checkKey(key))), ...(purge.tags ?? []).map((tag) => naming.tag(checkTag(tag)))])
   const marks = [...names.marks ?? []]
   for (const path of purge.paths ?? []) {
-    if (typeof path !== 'string' || path[0] !== '/' || /[?#]/.test(path)) throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /, without a query: all variants of a path are purged')
+    if (typeof path !== 'string' || path[0] !== '/' || /[?#]|\*./.test(path)) throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /, without a query (all variants of a path are purged) and with a * only at the end; one that is meant is written %2A')
     if (path.endsWith('*')) markPrefixes.push(pathMark(normalisePath(path.slice(0, -1))))
     else marks.push(pathMark(normalisePath(path)))
   }

@@ -24,7 +24,7 @@ export function parseEntityPaths (given: Readonly<Record<string, string | readon
 export interface Entities {
   /** `entity:id` for each that a payload holds. What is missing, or neither a string nor a number, names nothing. */
   readonly tags: readonly string[]
-  /** The entities of which it holds none, because it has no such member: their paths are probably misspelt. */
+  /** The entities of which it holds none, because it has no such member, or one that is no id: their paths are probably wrong. */
   readonly astray: readonly string[]
   /** Whether the text that is made of the payload can hold no others: all that was walked over says itself what it becomes. */
   readonly certain: boolean
@@ -44,7 +44,7 @@ export function findEntities (paths: EntityPaths, payload: unknown): Entities {
         tags.add(`${entity}:${id as string | bigint | number}`)
         found.add(entity)
       } else if (id !== null && id !== '') certain = false
-      if (id === ABSENT) missed.add(entity)
+      if (id === ABSENT || typeof id === 'boolean' || isObject(id)) missed.add(entity)
     }
   }
   return { tags: [...tags], astray: isEmpty(payload) ? [] : [...missed].filter((entity) => !found.has(entity)), certain }

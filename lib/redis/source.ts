@@ -2,6 +2,7 @@ import type { ClusterNode, ClusterOptions, RedisOptions } from 'ioredis'
 import type { Milliseconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import { Cluster, Redis } from './ioredis.ts'
+import { refuseUnknownRedis } from './known-options.ts'
 import { leavingReplicas, ownClusterOptions, ownRedisOptions, SLOTS_REFRESH_MS, socketTimeoutMs } from './options.ts'
 import { isRedisUrl, withoutSecrets } from './url.ts'
 
@@ -74,6 +75,7 @@ export function checkSource (source: unknown): void {
 function checkOptions (options: object): void {
   // Connecting to localhost is not what somebody meant whose settings are missing.
   if (Object.values(options).every((value) => value === undefined)) throw new errors.FST_ERR_CACHE_OPTION('redis', '{}', SOURCES)
+  refuseUnknownRedis(options)
   if ('cluster' in options && (!Array.isArray(options.cluster) || options.cluster.length === 0)) throw new errors.FST_ERR_CACHE_OPTION('redis.cluster', shown(options.cluster), 'a list of at least one node')
   if ('url' in options && options.url !== undefined) checkUrl('redis.url', options.url)
 }

@@ -78,6 +78,13 @@ t.test('what a program brings along is looked at', async (t) => {
 t.test('what nobody can bring along is refused', async (t) => {
   t.throws(() => new CacheManager({}, { nonsense: 1 } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /^Option nonsense does not exist/ })
   t.throws(() => new CacheManager({}, { serialiser: {} } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /Did you mean serializer\?$/ })
+  const misspelt: Array<[redis: object, option: string]> = [
+    [{ hosst: 'h' }, 'redis.hosst'],
+    [{ cluster: [{ host: 'h', port: 1 }], option: {} }, 'redis.option'],
+    [{ cluster: [{ host: 'h', port: 1 }], options: { scaleRead: 'slave' } }, 'redis.options.scaleRead'],
+    [{ cluster: [{ host: 'h', port: 1 }], options: { redisOptions: { pasword: 'SECRET' } } }, 'redis.options.redisOptions.pasword']
+  ]
+  for (const [redis, option] of misspelt) t.throws(() => new CacheManager({}, { redis }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: new RegExp(`^Option ${option} does not exist`) })
 })
 
 t.test('how to compress and not to compress exclude each other, and options that compression does not have are refused', async (t) => {

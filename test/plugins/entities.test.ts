@@ -10,6 +10,7 @@ t.test('a path of entities that leads nowhere is told once for each route, and o
   const page = { items: [{ id: 1 }], brand: { id: 2 } }
   let stock: object[] = []
   app.get('/payload', { config: { cache: { entities } } }, async () => page)
+  app.get('/objects', { config: { cache: { entities: { product: 'items[]' } } } }, async () => page)
   app.get('/text', { config: { cache: { entities } } }, async (_request, reply) => await reply.type('application/json').send(JSON.stringify(page)))
   app.get('/right', { config: { cache: { entities: { product: 'items[].id' } } } }, async () => page)
   app.get('/empty', { config: { cache: { entities: { product: 'items[].id' } } } }, async () => ({ items: stock }))
@@ -18,10 +19,10 @@ t.test('a path of entities that leads nowhere is told once for each route, and o
   app.get('/refused', { config: { cache: { entities } } }, async (_request, reply) => await reply.header('cache-control', 'no-store').send(page))
   app.get('/json', { config: { cache: { entities: { product: 'id' } } } }, async () => ({ toJSON: () => ({ id: 1 }) }))
 
-  for (const query of ['', '?again']) for (const path of ['/payload', '/text', '/right', '/empty', '/nothing', '/created', '/json']) t.match(cacheStatus(await app.inject(path + query)), /;stored/, path)
+  for (const query of ['', '?again']) for (const path of ['/payload', '/objects', '/text', '/right', '/empty', '/nothing', '/created', '/json']) t.match(cacheStatus(await app.inject(path + query)), /;stored/, path)
   t.match(cacheStatus(await app.inject('/refused')), /no-store/)
-  t.match(warnings[0]?.msg, 'responses of /payload are cached without the tags of product: they have no such member as config.cache.entities names')
-  t.same(said(), [['/payload', ['product']], ['/text', ['product']]])
+  t.match(warnings[0]?.msg, 'responses of /payload are cached without the tags of product: no id is where config.cache.entities points')
+  t.same(said(), [['/payload', ['product']], ['/objects', ['product']], ['/text', ['product']]])
   stock = [{ sku: 1 }]
   await app.inject('/empty?now')
   t.same(said(), [['/empty', ['product']]], 'an empty list says nothing of its items')
