@@ -3,11 +3,22 @@ export function suggest (name: string, known: readonly string[]): string {
   const plain = plainly(name)
   const ranked = known.map((candidate) => ({ candidate, distance: distance(plain, plainly(candidate)) })).sort((a, b) => a.distance - b.distance)
   const [best] = ranked
-  const found = best !== undefined && best.distance <= Math.max(1, plain.length / 4)
+  const found = best !== undefined && best.distance <= tolerance(plain.length)
     ? best.candidate
     : plain.length < 3 ? undefined : known.find((candidate) => plainly(candidate).includes(plain) || plain.includes(plainly(candidate)))
   return found === undefined ? `Known are ${known.join(', ')}` : `Did you mean ${found}?`
 }
+
+/** Whether one of two names is probably the other, misspelt. Names that differ in a number are two of a series. */
+export function looksLike (name: string, other: string): boolean {
+  const [plain, plainOther] = [plainly(name), plainly(other)]
+  return plain.length > 3 && numbersIn(name) === numbersIn(other) && distance(plain, plainOther) <= tolerance(Math.max(plain.length, plainOther.length))
+}
+
+/** How many letters may be wrong. */
+const tolerance = (length: number): number => Math.max(1, length / 4)
+
+const numbersIn = (name: string): string => name.replaceAll(/\D+/g, ' ').trim()
 
 const plainly = (name: string): string => name.toLowerCase().replaceAll(/[^a-z]/g, '')
 

@@ -58,7 +58,7 @@ export class BootAudit {
 
   /** Notes a route as it is registered. */
   note ({ method, url, config }: { method: string | string[], url: string, config?: object | undefined }, policy: RoutePolicy | undefined): void {
-    const invalidates = invalidatesOf(config ?? {}, this.#parts.name) !== undefined
+    const invalidates = invalidatesOf(config ?? {}, this.#parts.name)
     for (const each of [method].flat()) this.#routes.push({ method: each, url, policy, invalidates })
   }
 

@@ -1,7 +1,8 @@
 import type { Seconds } from '../../lib/clock.ts'
 import type { Finding, FindingKind } from '../../lib/engine/monitor/findings.ts'
 import { isSafeMethod } from '../../lib/http/method.ts'
-import type { RoutePolicy } from '../route-options.ts'
+import { looksLike } from '../../lib/nearest.ts'
+import type { NamesOf, RoutePolicy } from '../route-options.ts'
 import { routerForm, type PrintedRoute } from './printed-routes.ts'
 import { namesSecret } from './secret-names.ts'
 
@@ -11,8 +12,8 @@ export interface AuditedRoute {
   readonly url: string
   /** What is cached of it, if anything. */
   readonly policy: RoutePolicy | undefined
-  /** Whether a success of it names what it invalidates. */
-  readonly invalidates: boolean
+  /** What a success of it invalidates, if it says so. */
+  readonly invalidates: NamesOf | undefined
 }
 
 /** All that the rules look at. */
@@ -45,7 +46,7 @@ function listed (routes: readonly string[]): string {
 
 /** What is probably not meant so, the gravest first. It cannot know what handlers do. */
 export function auditApp (app: AuditedApp): Finding[] {
-  return [guardPassedBy, secretInKey, unpurgedList, openQuery, purgesUnheard, noEffect].flatMap((rule) => rule(app))
+  return [guardPassedBy, secretInKey, unpurgedList, misspeltTag, openQuery, purgesUnheard, noEffect].flatMap((rule) => rule(app))
 }
 
 /** Hits of a public route come before parsing: no hook behind that runs on them. */
@@ -79,9 +80,29 @@ export function beforePlugin (url: string): Finding[] {
 function unpurgedList (app: AuditedApp): Finding[] {
   const lists = cachedRoutes(app).filter(({ url, policy }) => !/\*|:[^/]*\/?$/.test(url) && url !== '/' && policy.tags === undefined && policy.entities === undefined)
   return lists.flatMap((list) => {
-    const changes = app.routes.filter(({ method, url, invalidates }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && !invalidates && routerForm(url).startsWith(routerForm(list.url) + '/'))
+    const changes = app.routes.filter(({ method, url, invalidates }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && invalidates === undefined && routerForm(url).startsWith(routerForm(list.url) + '/'))
     return changes.length === 0 ? [] : finding('unpurged-list', [nameOf(list)], `has neither tags nor entities, and ${listed(changes.map(nameOf))} name${changes.length === 1 ? 's' : ''} nothing to invalidate: a change may not reach it`, 'give the one entities or tags and the other invalidates, unless the handlers read and write through the cache')
   })
+}
+
+/** A tag that is written in two ways reaches nothing, and nobody hears of it. */
+function misspeltTag (app: AuditedApp): Finding[] {
+  const carried = namedBy(cachedRoutes(app), ({ policy }) => policy.tags)
+  const purged = namedBy(app.routes, ({ invalidates }) => invalidates)
+  return [...carried].filter(([tag]) => !purged.has(tag)).flatMap(([tag, carriers]) => {
+    const [meant, purgers = []] = [...purged].find(([other]) => !carried.has(other) && looksLike(tag, other)) ?? []
+    return meant === undefined ? [] : finding('misspelt-tag', [...carriers, ...purgers], `have tags that look alike: nothing invalidates ${tag}, and no response has ${meant}`, 'spell them in one way, unless functions or other programs name the one and the other')
+  })
+}
+
+/** The routes that name each tag; those that a function names are not known. */
+function namedBy<R extends AuditedRoute> (routes: readonly R[], names: (route: R) => NamesOf | undefined): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (const route of routes) {
+    const named = names(route)
+    for (const tag of Array.isArray(named) ? named as readonly string[] : []) found.set(tag, [...found.get(tag) ?? [], nameOf(route)])
+  }
+  return found
 }
 
 /** Every query string is an entry of its own, also those that a stranger makes up. */
@@ -102,8 +123,8 @@ function noEffect ({ routes }: AuditedApp): Finding[] {
   // One registration for several methods has one policy: it is enough that one of them can use it.
   const others = (route: AuditedRoute): AuditedRoute[] => routes.filter(({ policy }) => policy === route.policy)
   const asking = routes.filter(({ policy }) => policy !== undefined)
-  const unstored = asking.filter((route) => !route.invalidates && !others(route).some(isStored))
-  const safe = asking.filter((route) => route.invalidates && route.method !== 'HEAD' && others(route).every(({ method }) => isSafeMethod(method)))
+  const unstored = asking.filter((route) => route.invalidates === undefined && !others(route).some(isStored))
+  const safe = asking.filter((route) => route.invalidates !== undefined && route.method !== 'HEAD' && others(route).every(({ method }) => isSafeMethod(method)))
   return [
     ...finding('no-effect', unstored.map(nameOf), 'ask for caching, but only responses to GET and HEAD are stored', 'take config.cache away, or say what a success invalidates'),
     ...finding('no-effect', safe.map(nameOf), 'have invalidates, but only the success of an unsafe method invalidates', 'move it to the routes that change something')

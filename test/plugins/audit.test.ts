@@ -43,6 +43,23 @@ t.test('an app in which all is well hears nothing', async (t) => {
   t.same(lines, [])
 })
 
+t.test('a tag that is spelled in two ways is found, and one that is only another is not', async (t) => {
+  const { findings, lines } = await audited((app) => {
+    const tagged = (url: string, tags: string[]): void => { app.get(url, { schema: { querystring }, config: { cache: { ttl: 60, tags } } }, page) }
+    tagged('/a', ['catalog', 'page1', 'brands', 'shop'])
+    tagged('/b', ['catalog', 'price-list', 'rating'])
+    app.put('/a', { config: { cache: { invalidates: ['catalogue', 'page2', 'brand', 'shops'] } } }, page)
+    app.post('/a', { config: { cache: { invalidates: ['pricelist', 'brands', 'stock'] } } }, page)
+    app.delete('/a', { config: { cache: { invalidates: () => ['ratings'] } } }, page)
+  })
+  t.same(findings.map(({ kind, routes, message }) => [kind, routes, message]), [
+    ['misspelt-tag', ['GET /a', 'GET /b', 'PUT /a'], 'GET /a, GET /b, PUT /a have tags that look alike: nothing invalidates catalog, and no response has catalogue'],
+    ['misspelt-tag', ['GET /a', 'PUT /a'], 'GET /a, PUT /a have tags that look alike: nothing invalidates shop, and no response has shops'],
+    ['misspelt-tag', ['GET /b', 'POST /a'], 'GET /b, POST /a have tags that look alike: nothing invalidates price-list, and no response has pricelist']
+  ], 'brand is none: brands is invalidated')
+  t.match(lines, [{ level: 30, finding: 'misspelt-tag' }, { level: 30 }, { level: 30 }])
+})
+
 t.test('hits of a public route pass hooks by, wherever those were added', async (t) => {
   const { findings, lines } = await audited((app) => {
     app.addHook('preHandler', async function requireUser () {})
