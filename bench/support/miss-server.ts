@@ -60,6 +60,7 @@ function byHand (app: FastifyInstance): void {
 /** Behind the plugin, with these options. */
 const cached: Readonly<Record<string, CachePluginOptions>> = {
   missed: {},
+  'missed, dependencies followed': {},
   'missed, no dependencies': { trackDependencies: false },
   'missed, all off': { metrics: false, monitor: false, enableStats: false, trackDependencies: false, cacheStatus: false }
 }
@@ -77,6 +78,11 @@ for (const way of ways) {
     schema: name === 'nothing' ? productSchema : {},
     config: way in cached ? { cache: { ttl: 3600, tags: ['catalog'] } } : {}
   }, async ({ query }) => query.warm === undefined ? work() : ready)
+  if (way === 'missed, dependencies followed') {
+    // They are, from the first time that a handler reads through the cache.
+    app.get('/reads', { config: { cache: true } }, async () => await app.cache.getOrSet('x', () => 1))
+    await app.inject('/reads')
+  }
   await app.listen({ port: 0, host: '127.0.0.1' })
   ports.push((app.server.address() as AddressInfo).port)
 }
