@@ -6,6 +6,7 @@ import { foreseenQuery } from './foreseen-query.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { cookieNames, cookieValue } from './request-cookies.ts'
 import type { CacheRequest, RoutePolicy } from './route-options.ts'
+import { isUnmade } from './unmade-names.ts'
 import { wrongAnswer } from './wrong-answer.ts'
 import type { FastifyReply } from 'fastify'
 
@@ -66,7 +67,8 @@ export function countedTarget (request: FastifyRequest, policy: RoutePolicy): st
 export function partitionOf (request: FastifyRequest, reply: FastifyReply, { partition }: RoutePolicy): string | undefined {
   const answer: unknown = partition?.(request as CacheRequest, reply)
   if (answer === undefined || answer === null || answer === '') return undefined
-  if (typeof answer === 'string' || Number.isFinite(answer)) return String(answer as string | number)
+  if (typeof answer === 'string') return isUnmade(request, 'partition', answer, 'such requests pass the cache by') ? undefined : answer
+  if (Number.isFinite(answer)) return String(answer as number)
   throw wrongAnswer('partition', request, answer, 'a string or a number, or undefined for requests that are not to be cached')
 }
 

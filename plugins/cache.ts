@@ -16,7 +16,7 @@ import { Comparisons } from './comparison.ts'
 import { addReplyTags, invalidatesOf, missOf, noteSymbols, outcomeOf } from './exchange.ts'
 import { nothingBetween } from './route-hooks.ts'
 import { groupPolicy } from './http-options.ts'
-import { resolvePluginOptions, type CachePluginOptions, type PluginSettings } from './options.ts'
+import { resolvePluginOptions, withinEntries, type CachePluginOptions, type PluginSettings } from './options.ts'
 import { Explainer } from './explain.ts'
 import { LatePurges } from './late-purges.ts'
 import type { Lookup } from './lookup.ts'
@@ -37,7 +37,7 @@ import { Verifier } from './verifier.ts'
 import { beginWatch } from './watch.ts'
 
 async function fastifyResponseCache (app: FastifyInstance, options: CachePluginOptions): Promise<void> {
-  const settings = resolvePluginOptions(options)
+  const settings = withinEntries(resolvePluginOptions(options), options)
   if (app.hasDecorator(settings.name)) throw new errors.FST_ERR_CACHE_OPTION('name', shown(settings.name), 'one that nothing on the app has yet; a second cache needs a name of its own')
   const manager = settings.manager ?? new CacheManager(settings.config, settings.deps)
   const { parts } = manager

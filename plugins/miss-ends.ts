@@ -17,6 +17,13 @@ export type Storing = Judgement & { readonly store: true }
 /** What Cache-Status says of a miss beside why it was one. */
 interface MissStatus { readonly ttl?: number, readonly stored?: boolean, readonly detail?: string, readonly fwdStatus?: number | undefined }
 
+/** Reasons that are as a rule not meant, and stay: what to do about them. */
+const UNMEANT: ReadonlyMap<string, string> = new Map([
+  ['set-cookie', 'one sets a cookie. Set it where nothing is cached, or only when it changes (with @fastify/session: rolling: false, saveUninitialized: false)'],
+  ['too-large', 'one is larger than maxBodyBytes'],
+  ['too-many-tags', 'one has more than a thousand tags']
+])
+
 /**
  * How misses end: the response is stored, or it is not, or a stale one stood in. Each end is told in Cache-Status, to the
  * statistics and listeners, and to the requests that wait for it.
@@ -24,6 +31,7 @@ interface MissStatus { readonly ttl?: number, readonly stored?: boolean, readonl
 export class MissEnds {
   readonly #parts: RouteCacheParts
   readonly #precompression = new Precompression()
+  readonly #warned = new Set<string>()
 
   constructor (parts: RouteCacheParts) {
     this.#parts = parts
@@ -110,13 +118,24 @@ export class MissEnds {
     const { parts, flights } = this.#parts
     const posted = miss.forward === 'method'
     parts.stats.add('refusals')
-    request.log.debug({ route: miss.policy.route, reason }, 'cache: the response is not stored')
+    this.#say(request, miss.policy.route, reason)
     if (parts.events.heard('refuse')) parts.events.emit('refuse', { key: miss.key, reason, route: miss.policy.route })
     noteOutcome(request, miss.would !== undefined ? { status: 'bypass', reason: observedReason(miss.would, reason) } : { status: posted ? 'bypass' : 'miss', reason })
     // An error and a purge pass; what the response is by nature will be so again.
     const passing = miss.alone || reason === 'purged' || reason === 'unavailable' || reason === 'broken-body' || reason === 'built-from-stale' || /^status; 5/.test(reason)
     if (!passing) flights.rememberUncacheable(miss.key)
     miss.flight?.end(reason === 'purged' ? 'overtaken' : 'not-stored')
+  }
+
+  #say (request: FastifyRequest, route: string, reason: string): void {
+    const cure = UNMEANT.get(reason)
+    const warning = `${reason} ${route}`
+    if (cure === undefined || this.#warned.has(warning)) {
+      request.log.debug({ route, reason }, 'cache: the response is not stored')
+      return
+    }
+    this.#warned.add(warning)
+    request.log.warn({ route, reason }, `responses of ${route} are not cached: ${cure}`)
   }
 
   /** A stale response goes out instead of the failure: for this request, and for those who wait for it. */

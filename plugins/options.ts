@@ -2,7 +2,7 @@ import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Milliseconds, Seconds } from '../lib/clock.ts'
 import type { CacheDeps } from '../lib/compose.ts'
 import type { ContentCoding } from '../lib/codec/content-coding.ts'
-import { CacheStrategy, CONFIG_NAMES, type CacheConfig } from '../lib/config.ts'
+import { CacheStrategy, CONFIG_NAMES, resolveConfig, type CacheConfig } from '../lib/config.ts'
 import { checkCdn, type TagHeader } from '../lib/engine/cdn-options.ts'
 import { durationMs, fraction } from '../lib/engine/load-options.ts'
 import type { MetricsRegistry } from '../lib/engine/metrics.ts'
@@ -140,7 +140,7 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     maxVariants: count('maxVariants', 50),
     hitForMissMs: durationMs('hitForMiss', given.hitForMiss ?? 120),
     coalesceTimeoutMs: durationMs('coalesceTimeout', given.coalesceTimeout ?? 5),
-    credentials: headerNames('credentials', given.credentials ?? ['authorization', 'cookie']),
+    credentials: credentialNames(given.credentials ?? ['authorization', 'cookie']),
     harmlessHeaders: headerNames('harmlessHeaders', given.harmlessHeaders ?? [], HARMLESS_BESIDE_HEADERS),
     http: checkHttpOptions(given.http),
     precompress: contentCodings('precompress', given.precompress ?? []),
@@ -153,6 +153,23 @@ export function resolvePluginOptions (given: CachePluginOptions): PluginSettings
     config,
     deps: { ...given.clock !== undefined && { clock: given.clock }, ...given.random !== undefined && { random: given.random }, ...given.serializer !== undefined && { serializer: given.serializer }, ...given.compression !== undefined && { compression: given.compression }, ...given.redis !== undefined && { redis: given.redis }, ...given.store !== undefined && { store: given.store }, ...given.cdn !== undefined && { cdn: given.cdn } }
   }
+}
+
+/**
+ * No body is let into what cannot hold it.
+ * @throws FST_ERR_CACHE_OPTION_CONFLICT
+ */
+export function withinEntries (settings: PluginSettings, given: CachePluginOptions): PluginSettings {
+  const { memoryMaxEntryBytes } = settings.manager?.config ?? resolveConfig(settings.config, process.env)
+  if (given.maxBodyBytes !== undefined && given.maxBodyBytes > memoryMaxEntryBytes) throw new errors.FST_ERR_CACHE_OPTION_CONFLICT(`maxBodyBytes: ${given.maxBodyBytes}`, `memoryMaxEntryBytes: ${memoryMaxEntryBytes}`, 'a body is part of its entry')
+  return { ...settings, maxBodyBytes: Math.min(settings.maxBodyBytes, memoryMaxEntryBytes) }
+}
+
+/** The list takes the place of the usual one, and what the one of all users is called is hardly left out on purpose. */
+function credentialNames (given: readonly string[]): readonly string[] {
+  const names = headerNames('credentials', given)
+  if (!names.includes('authorization')) throw new errors.FST_ERR_CACHE_OPTION('credentials', shown(given), 'all headers that tell users apart: "authorization", "cookie" unless no cookie does, and those of your own')
+  return names
 }
 
 /** By what it has: a program may hold two copies of this package, or of prom-client. */

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import type { Milliseconds } from '../lib/clock.ts'
 import type { EngineParts } from '../lib/engine/parts.ts'
+import { pathsOf } from '../lib/http/entity-path.ts'
 import { judgeFreshness, type Freshness } from '../lib/http/freshness.ts'
 import { headerOf, type HeaderList } from '../lib/http/headers.ts'
 import { isSuccess } from '../lib/http/method.ts'
@@ -135,7 +136,7 @@ export class StoringJudge {
       return { store: false, reason: `unkeyed-input; ${unkeyed}` }
     }
     const { astray } = miss.entities
-    if (status === 200 && astray.length > 0) this.#warn(request, policy.route, 'entities', astray, `responses of ${policy.route} are cached without the tags of ${astray.join(' and ')}: no id is where config.cache.entities points. Correct its path, unless there is one now and then`)
+    if (status === 200 && astray.length > 0) this.#warn(request, policy.route, 'entities', astray, `responses of ${policy.route} are cached without the tags of ${astray.map((entity) => `${entity} (${pathsOf(policy.entities ?? [], entity).join(', ')})`).join(' and ')}: no id is where config.cache.entities points. Correct its path, unless there is one now and then`)
     return { store: true, freshness, vary: vary.names, keptForMs: revalidateMs > 0 && hasValidator(headers) ? revalidateMs : 0 }
   }
 

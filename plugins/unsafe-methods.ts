@@ -11,6 +11,7 @@ import { normalisePath, pathOf } from '../lib/keyspace/request-path.ts'
 import type { PurgeRecord } from '../lib/ports/invalidation-log.ts'
 import { isCleanTarget, validHost } from '../lib/keyspace/request-key.ts'
 import { markOfRoute, resolveNames } from './response-marks.ts'
+import { isUnmade } from './unmade-names.ts'
 import { groupsCalledBack, sendCallback } from './cache-groups.ts'
 import type { ReplyHeaders } from './exchange.ts'
 import type { GroupPolicy } from './http-options.ts'
@@ -36,6 +37,7 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
     await purge(parts, { everything: true }, ['everything'])
     throw error
   }
+  for (const name of names) isUnmade(request, 'invalidates', name, 'a change may not reach what shows it')
   if (groups.out) sendCallback(request, reply, names)
   if (groups.in) names = [...names, ...groupsCalledBack(request, reply)]
   const { keys = [], marks = [] } = nameRecord(names)

@@ -207,7 +207,7 @@ export class CacheEngine {
 
   /** What is stored, page by page as the iteration goes on; purged entries are left out. @throws FST_ERR_CACHE_PATTERN, FST_ERR_CACHE_OPTION_UNKNOWN */
   entries (options: EntriesOptions = {}): AsyncGenerator<EntryInfo, void, undefined> {
-    return describeEntries(this.#shared.parts, { ...options, pattern: this.#naming.pattern(options.pattern ?? '*') })
+    return describeEntries(this.#shared.parts, options, this.#naming.pattern)
   }
 
   /** A view in which every key and tag begins with `name:`. It has its own statistics, which count in the whole too. */

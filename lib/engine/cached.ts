@@ -3,6 +3,7 @@ import { MAX_NAME_LENGTH } from '../keyspace/name.ts'
 import { refuseUnknown } from '../unknown-option.ts'
 import { argumentKey } from './argument-key.ts'
 import type { CacheEngine } from './cache-engine.ts'
+import { listOfTags } from './data-loads.ts'
 import { decorate, type AnyMethod, type MethodWrapper } from './decorate.ts'
 import { findEngine, type EngineOf, type FallbackEngine } from './find-engine.ts'
 import { checkLoadOptions, LOAD_OPTION_NAMES, type LoadOptions } from './load-options.ts'
@@ -68,7 +69,7 @@ function wrapCached (method: AnyMethod, name: string, options: CachedOptions, fa
     const engine = found instanceof Promise ? await found : found
     const { key, plainName } = namesOf(engine, this, args)
     const tagsOf = (value: unknown): readonly string[] => {
-      const listed = typeof tags === 'function' ? tags(value) : templates.map((template) => template(args))
+      const listed = typeof tags === 'function' ? listOfTags(tags(value)) : templates.map((template) => template(args))
       const plain = plainName()
       return plain === undefined || plain === key ? listed : [...listed, plain]
     }

@@ -1,5 +1,5 @@
 import type { Entry } from '../entry.ts'
-import { errors } from '../errors.ts'
+import { errors, shown } from '../errors.ts'
 import { tagMark, type Mark } from '../keyspace/mark.ts'
 import { checkTag } from '../keyspace/name.ts'
 import { chain, type MaybePromise } from '../maybe-promise.ts'
@@ -109,7 +109,7 @@ export class DataLoads {
   entryOf<T> (value: T, options: StoreOptions<T>, tagName: (tag: string) => string, ticket: Ticket, load: { loadMs: number, jitter: number, marks: Iterable<Mark> }): Entry {
     const { defaults, clock, serializer } = this.#parts
     const ttlMs = Math.round(ttlMsOf(options, value, defaults.ttlMs) * load.jitter)
-    const tags = typeof options.tags === 'function' ? options.tags(value) : options.tags ?? []
+    const tags = typeof options.tags === 'function' ? listOfTags(options.tags(value)) : options.tags ?? []
     const normal = serializer.normalise(value)
     const nowMs = clock.now()
     const freshUntilMs = nowMs + ttlMs
@@ -167,4 +167,10 @@ export class DataLoads {
       this.#running.delete(controller)
     }
   }
+}
+
+/** @throws FST_ERR_CACHE_OPTION */
+export function listOfTags (answer: unknown): readonly string[] {
+  if (!Array.isArray(answer)) throw new errors.FST_ERR_CACHE_OPTION('tags', `a function that answered ${shown(answer)}`, 'a function that answers an array of strings')
+  return answer as readonly string[]
 }

@@ -3,7 +3,7 @@ import type { EpochMs } from '../clock.ts'
 import { staleUntilMs, type Entry } from '../entry.ts'
 import { globMatches, parseGlob } from '../keyspace/glob.ts'
 import { keysOf, tagsOf } from '../keyspace/mark.ts'
-import { parsePattern } from '../keyspace/pattern.ts'
+import { checkPattern } from '../keyspace/pattern.ts'
 import type { PurgeRecord } from '../ports/invalidation-log.ts'
 import { refuseUnknown } from '../unknown-option.ts'
 import type { EngineParts } from './parts.ts'
@@ -67,10 +67,11 @@ export function describeEntry (key: string, entry: Entry, nowMs: EpochMs): Entry
 
 const KNOWN: ReadonlySet<string> = new Set<keyof EntriesOptions>(['pattern', 'pageSize'])
 
-export async function * describeEntries (parts: EngineParts, options: EntriesOptions): AsyncGenerator<EntryInfo, void, undefined> {
+/** @param named the pattern as the whole cache knows it */
+export async function * describeEntries (parts: EngineParts, options: EntriesOptions, named: (pattern: string) => string): AsyncGenerator<EntryInfo, void, undefined> {
   refuseUnknown(options, KNOWN)
-  const { pattern = '*', pageSize = 100 } = options
-  parsePattern(pattern)
+  const { pattern: given = '*', pageSize = 100 } = options
+  const pattern = named(checkPattern(given))
   const verdict = parseGlob(pattern)
   for await (const [key, entry] of eachEntry(parts, pageSize)) {
     if (verdict.valid && globMatches(verdict.glob, key)) yield describeEntry(key, entry, parts.clock.now())

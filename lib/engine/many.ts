@@ -50,7 +50,10 @@ export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[
 export function pairsOf<T> (items: Iterable<readonly [key: string, value: T]>): ReadonlyArray<readonly [key: string, value: T]> {
   const given: unknown = items
   if (typeof given !== 'object' || given === null || !(Symbol.iterator in given)) throw new errors.FST_ERR_CACHE_OPTION('items', shown(given), 'an iterable of pairs, such as a Map or Object.entries()')
-  return [...items]
+  const pairs = [...items]
+  const odd: unknown = pairs.find((pair: unknown) => !Array.isArray(pair))
+  if (odd !== undefined) throw new errors.FST_ERR_CACHE_OPTION('items', shown(odd), 'pairs of a key and a value, such as ["price", 7]')
+  return pairs
 }
 
 function asMap<T> (keys: readonly string[], values: ManyValues<T>): ReadonlyMap<string, T> {

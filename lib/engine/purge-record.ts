@@ -24,7 +24,7 @@ export function nameRecord (names: readonly string[]): Pick<PurgeRecord, 'keys' 
 
 /** Turns what a caller wrote into what the log keeps; a purge that names nothing is a mistake, not a no-op. */
 export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
-  if (typeof purge !== 'object' || purge === null) throw new errors.FST_ERR_CACHE_OPTION('purge', shown(purge), `an object with ${[...KNOWN].join(', ')}`)
+  if (typeof purge !== 'object' || purge === null || Array.isArray(purge)) throw new errors.FST_ERR_CACHE_OPTION('purge', shown(purge), `an object with ${[...KNOWN].join(', ')}`)
   refuseUnknown(purge, KNOWN)
   for (const name of LISTS) {
     const list: unknown = purge[name]
@@ -39,7 +39,7 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   const names = nameRecord([...(purge.keys ?? []).map((key) => naming.key(checkKey(key))), ...(purge.tags ?? []).map((tag) => naming.tag(checkTag(tag)))])
   const marks = [...names.marks ?? []]
   for (const path of purge.paths ?? []) {
-    if (typeof path !== 'string' || path[0] !== '/' || /[?#]|\*./.test(path)) throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /, without a query (all variants of a path are purged) and with a * only at the end; one that is meant is written %2A')
+    if (typeof path !== 'string' || path[0] !== '/' || /[?#]|\*.|\/:/.test(path)) throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /, without a query (all variants of a path are purged) with what was sent in place of :parameters, and with a * only at the end. A character that is meant is written as its escape')
     if (path.endsWith('*')) markPrefixes.push(pathMark(normalisePath(path.slice(0, -1))))
     else marks.push(pathMark(normalisePath(path)))
   }

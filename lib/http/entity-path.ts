@@ -21,6 +21,11 @@ export function parseEntityPaths (given: Readonly<Record<string, string | readon
   }))
 }
 
+/** The paths of one entity, as they were written. */
+export function pathsOf (paths: EntityPaths, name: string): string[] {
+  return paths.filter(({ entity }) => entity === name).map(({ steps }) => steps.map(({ member, each }) => member + (each ? '[]' : '')).join('.'))
+}
+
 export interface Entities {
   /** `entity:id` for each that a payload holds. What is missing, or neither a string nor a number, names nothing. */
   readonly tags: readonly string[]

@@ -26,7 +26,7 @@ export function checkAudit (given: unknown): AuditOptions | false {
 }
 
 /** Findings that may harm somebody else than the hit rate. */
-const GRAVE: ReadonlySet<FindingKind> = new Set(['guard-passed-by', 'secret-in-key', 'before-plugin'])
+const GRAVE: ReadonlySet<FindingKind> = new Set(['guard-passed-by', 'secret-in-key', 'before-plugin', 'pattern-as-name'])
 
 const asksForCaching = (config: object | undefined, cacheName: string): boolean => Boolean((config as Record<string, unknown> | undefined)?.[cacheName])
 

@@ -46,7 +46,7 @@ function listed (routes: readonly string[]): string {
 
 /** What is probably not meant so, the gravest first. It cannot know what handlers do. */
 export function auditApp (app: AuditedApp): Finding[] {
-  return [guardPassedBy, secretInKey, unpurgedList, misspeltTag, openQuery, purgesUnheard, noEffect].flatMap((rule) => rule(app))
+  return [guardPassedBy, secretInKey, unpurgedList, namesInVain, patternAsName, misspeltTag, openQuery, purgesUnheard, noEffect].flatMap((rule) => rule(app))
 }
 
 /** Hits of a public route come before parsing: no hook behind that runs on them. */
@@ -76,13 +76,35 @@ export function beforePlugin (url: string): Finding[] {
   return finding('before-plugin', [`GET ${url}`], 'was registered before the cache, so its config.cache has no effect', 'await app.register(cache) before the routes that it is to cache')
 }
 
+/** Lists: what a change below them may have made untrue. */
+const listsOf = (app: AuditedApp): Cached[] => cachedRoutes(app).filter(({ url }) => !/\*|:[^/]*\/?$/.test(url) && url !== '/')
+
 /** A change purges its own path; that of the list above it only if somebody says so. */
 function unpurgedList (app: AuditedApp): Finding[] {
-  const lists = cachedRoutes(app).filter(({ url, policy }) => !/\*|:[^/]*\/?$/.test(url) && url !== '/' && policy.tags === undefined && policy.entities === undefined)
-  return lists.flatMap((list) => {
-    const changes = app.routes.filter(({ method, url, invalidates }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && invalidates === undefined && routerForm(url).startsWith(routerForm(list.url) + '/'))
+  return listsOf(app).filter((list) => !hasNames(list)).flatMap((list) => {
+    const changes = changesBelow(list, app).filter(({ invalidates }) => invalidates === undefined)
     return changes.length === 0 ? [] : finding('unpurged-list', [nameOf(list)], `has neither tags nor entities, and ${listed(changes.map(nameOf))} name${changes.length === 1 ? 's' : ''} nothing to invalidate: a change may not reach it`, 'give the one entities or tags and the other invalidates, unless the handlers read and write through the cache')
   })
+}
+
+/** Where nobody says what a change makes untrue, names are of no use. */
+function namesInVain (app: AuditedApp): Finding[] {
+  if (app.routes.some(({ invalidates }) => invalidates !== undefined)) return []
+  const lists = listsOf(app).filter((list) => hasNames(list) && changesBelow(list, app).length > 0)
+  return finding('unpurged-list', lists.map(nameOf), `${lists.length === 1 ? 'has' : 'have'} tags or entities, and no route has invalidates: a change may not reach ${lists.length === 1 ? 'it' : 'them'}`, 'give the routes below that change something invalidates, unless their handlers call app.cache.invalidate, or read and write through the cache')
+}
+
+const hasNames = ({ policy }: Cached): boolean => policy.tags !== undefined || policy.entities !== undefined
+
+function changesBelow (list: Cached, { routes }: AuditedApp): AuditedRoute[] {
+  return routes.filter(({ method, url }) => ['POST', 'PUT', 'PATCH', 'DELETE'].includes(method) && routerForm(url).startsWith(routerForm(list.url) + '/'))
+}
+
+/** `invalidates` names tags and keys; what looks like a pattern or a path is one more name. */
+function patternAsName (app: AuditedApp): Finding[] {
+  const carried = namedBy(cachedRoutes(app), ({ policy }) => policy.tags)
+  return [...namedBy(app.routes, ({ invalidates }) => invalidates)].filter(([name]) => /^\/|\*/.test(name) && !carried.has(name)).flatMap(([name, routes]) =>
+    finding('pattern-as-name', routes, `invalidate${routes.length === 1 ? 's' : ''} ${name} as a name, which nothing has: neither patterns nor paths belong there`, 'name tags or keys, or call app.cache.invalidate with patterns or paths'))
 }
 
 /** A tag that is written in two ways reaches nothing, and nobody hears of it. */
@@ -115,7 +137,7 @@ function openQuery (app: AuditedApp): Finding[] {
 function purgesUnheard (app: AuditedApp): Finding[] {
   if (app.hearsOthers) return []
   const long = cachedRoutes(app).filter(({ policy }) => policy.ttlMs > app.memoryTtl * 1000)
-  return finding('purges-unheard', long.map(nameOf), `live longer than memoryTtl (${app.memoryTtl} s) in this process, where no purge of another instance reaches them`, "with several instances choose strategy: 'hybrid'; with one, raise memoryTtl")
+  return finding('purges-unheard', long.map(nameOf), `live${long.length === 1 ? 's' : ''} longer than memoryTtl (${app.memoryTtl} s) in this process, where no purge of another instance reaches them`, "with several instances choose strategy: 'hybrid'; with one, raise memoryTtl")
 }
 
 /** Routes that share their options are common, so this is no error: what has no effect on one may have one on the other. */
@@ -126,8 +148,8 @@ function noEffect ({ routes }: AuditedApp): Finding[] {
   const unstored = asking.filter((route) => route.invalidates === undefined && !others(route).some(isStored))
   const safe = asking.filter((route) => route.invalidates !== undefined && route.method !== 'HEAD' && others(route).every(({ method }) => isSafeMethod(method)))
   return [
-    ...finding('no-effect', unstored.map(nameOf), 'ask for caching, but only responses to GET and HEAD are stored', 'take config.cache away, or say what a success invalidates'),
-    ...finding('no-effect', safe.map(nameOf), 'have invalidates, but only the success of an unsafe method invalidates', 'move it to the routes that change something')
+    ...finding('no-effect', unstored.map(nameOf), `ask${unstored.length === 1 ? 's' : ''} for caching, but only responses to GET and HEAD are stored`, 'take config.cache away, or say what a success invalidates'),
+    ...finding('no-effect', safe.map(nameOf), `${safe.length === 1 ? 'has' : 'have'} invalidates, but only the success of an unsafe method invalidates`, 'move it to the routes that change something')
   ]
 }
 

@@ -92,6 +92,17 @@ t.test('how to compress and not to compress exclude each other, and options that
   t.throws(() => new CacheManager({}, { compression: { threshold: 1 } } as unknown as CacheDeps), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: /^Option compression\.threshold does not exist/ })
 })
 
+t.test('what has no options is told from options', async (t) => {
+  const cache = new CacheManager({ strategy: 'memory' })
+  t.teardown(async () => { await cache.close() })
+  t.throws(() => new CacheManager('memory' as unknown as object), { ...OPTION, message: 'Option options is "memory", must be an object' })
+  await t.rejects(cache.invalidate(['a'] as unknown as object), { ...OPTION, message: /^Option purge is/ })
+  await t.rejects(cache.entries('b*' as unknown as object).next(), OPTION)
+  await t.rejects(cache.entries({ pattern: 5 } as unknown as object).next(), { code: 'FST_ERR_CACHE_PATTERN' })
+  await t.rejects(cache.setMany([{ key: 'a', value: 1 }] as unknown as Array<[string, number]>), { ...OPTION, message: /^Option items is .*, must be pairs of a key and a value/ })
+  for (const tags of [() => 'x', () => undefined]) await t.rejects(cache.getOrSet('k', () => 1, { tags } as unknown as object), { ...OPTION, message: /^Option tags is a function that answered ("x"|undefined), must be/ })
+})
+
 t.test('where Redis is can be said once', async (t) => {
   for (const given of [{ redisUrl: 'redis://h' }, { redisDb: 1 }, { redisPassword: 'SECRET' }]) {
     const [name = ''] = Object.keys(given)

@@ -60,6 +60,29 @@ t.test('a tag that is spelled in two ways is found, and one that is only another
   t.match(lines, [{ level: 30, finding: 'misspelt-tag' }, { level: 30 }, { level: 30 }])
 })
 
+t.test('names that nothing names, and patterns that stand for names, are found', async (t) => {
+  const list = (app: FastifyInstance): void => {
+    app.get('/products', { schema: { querystring }, config: { cache: { ttl: 60, entities: { product: 'items[].id' } } } }, page)
+    app.get('/paths', { schema: { querystring }, config: { cache: { ttl: 60, tags: ['/paths'] } } }, page)
+  }
+  const kinds = ({ findings }: Audited): unknown[] => findings.map(({ kind, routes }) => [kind, routes])
+  t.same(kinds(await audited(list)), [])
+  t.same(kinds(await audited((app) => {
+    list(app)
+    app.patch('/products/:id', page)
+  })), [['unpurged-list', ['GET /products']]])
+  const { findings, lines } = await audited((app) => {
+    list(app)
+    app.patch('/products/:id', { config: { cache: { invalidates: ['product:*', '/products', '/paths'] } } }, page)
+    app.delete('/products/:id', { config: { cache: { invalidates: ['product:*'] } } }, page)
+  })
+  t.same(findings.map(({ kind, message }) => [kind, message]), [
+    ['pattern-as-name', 'PATCH /products/:id, DELETE /products/:id invalidate product:* as a name, which nothing has: neither patterns nor paths belong there'],
+    ['pattern-as-name', 'PATCH /products/:id invalidates /products as a name, which nothing has: neither patterns nor paths belong there']
+  ])
+  t.match(lines, [{ level: 40 }, { level: 40 }], 'a change does not reach what it should')
+})
+
 t.test('hits of a public route pass hooks by, wherever those were added', async (t) => {
   const { findings, lines } = await audited((app) => {
     app.addHook('preHandler', async function requireUser () {})

@@ -220,6 +220,7 @@ t.test('paths are purged by what their parameters were decoded to, and a query i
     t.match(cacheStatus(await app.inject(url)), /^fwd=uri-miss/, name)
   }
   for (const path of ['/brands?page=1', '/brands#x']) await t.rejects(app.cache.invalidate({ paths: [path] }), { code: 'FST_ERR_CACHE_OPTION', message: /without a query/ })
+  for (const path of ['/brands/:id', '/:brand']) await t.rejects(app.cache.invalidate({ paths: [path] }), { code: 'FST_ERR_CACHE_OPTION', message: /what was sent in place of :parameters/ })
   for (const path of ['/brands/*/models', '**', '/**']) await t.rejects(app.cache.invalidate({ paths: [path] }), { code: 'FST_ERR_CACHE_OPTION', message: /a \* only at the end/ })
 })
 

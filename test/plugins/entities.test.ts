@@ -21,7 +21,7 @@ t.test('a path of entities that leads nowhere is told once for each route, and o
 
   for (const query of ['', '?again']) for (const path of ['/payload', '/objects', '/text', '/right', '/empty', '/nothing', '/created', '/json']) t.match(cacheStatus(await app.inject(path + query)), /;stored/, path)
   t.match(cacheStatus(await app.inject('/refused')), /no-store/)
-  t.match(warnings[0]?.msg, 'responses of /payload are cached without the tags of product: no id is where config.cache.entities points')
+  t.match(warnings[0]?.msg, 'responses of /payload are cached without the tags of product (itms[].id): no id is where config.cache.entities points')
   t.same(said(), [['/payload', ['product']], ['/objects', ['product']], ['/text', ['product']]])
   stock = [{ sku: 1 }]
   await app.inject('/empty?now')

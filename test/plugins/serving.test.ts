@@ -350,6 +350,26 @@ t.test('a schema that names all query parameters makes the key indifferent to or
   await lenient.close()
 })
 
+t.test('a list of credentials that leaves the usual one out is a mistake, and a body has to fit into an entry', async (t) => {
+  for (const credentials of [['x-api-key'], []]) await t.rejects(cachedApp({ credentials }), { code: 'FST_ERR_CACHE_OPTION', message: /^Option credentials is .*, must be all headers that tell users apart: "authorization"/ })
+  await t.rejects(cachedApp({ maxBodyBytes: 50_000_000 }), { code: 'FST_ERR_CACHE_OPTION_CONFLICT', message: /^Options maxBodyBytes: 50000000 and memoryMaxEntryBytes: 5242880 exclude each other/ })
+  const { app } = await cachedApp({ memoryMaxEntryBytes: 1000 })
+  t.teardown(() => app.close())
+  app.get('/large', { config: { cache: true } }, async () => 'x'.repeat(2000))
+  t.match(cacheStatus(await app.inject('/large')), /;detail=too-large$/, 'nor is it said to be stored')
+})
+
+t.test('what is not stored though it should be is told once for each route', async (t) => {
+  const warnings: Array<{ route?: string, reason?: string }> = []
+  const { app } = await cachedApp({ maxBodyBytes: 100 }, { logger: { level: 'warn', stream: { write (line: string) { warnings.push(JSON.parse(line) as object) } } } })
+  t.teardown(() => app.close())
+  app.get('/session', { config: { cache: true } }, async (_request, reply) => reply.header('set-cookie', 'sid=1').send('page'))
+  app.get('/large', { config: { cache: true } }, async () => 'x'.repeat(200))
+  app.get('/private', { config: { cache: true } }, async (_request, reply) => reply.header('cache-control', 'private').send('page'))
+  for (const path of ['/session', '/large', '/private', '/session', '/large']) await app.inject(path)
+  t.same(warnings.map(({ route, reason }) => [route, reason]), [['/session', 'set-cookie'], ['/large', 'too-large']])
+})
+
 t.test('who asks: credentials, cookies, headers and partitions', async (t) => {
   const { app } = await cachedApp({ credentials: ['Authorization', 'Cookie', 'X-Api-Key'] })
   const route = (path: string, options: RouteCacheOptions): void => {

@@ -1,5 +1,5 @@
 /** What the look at the routes at the start may find. */
-export const FINDING_KINDS = ['guard-passed-by', 'secret-in-key', 'before-plugin', 'unpurged-list', 'misspelt-tag', 'open-query', 'purges-unheard', 'no-effect'] as const
+export const FINDING_KINDS = ['guard-passed-by', 'secret-in-key', 'before-plugin', 'unpurged-list', 'pattern-as-name', 'misspelt-tag', 'open-query', 'purges-unheard', 'no-effect'] as const
 
 export type FindingKind = typeof FINDING_KINDS[number]
 
