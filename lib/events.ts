@@ -85,8 +85,10 @@ export type EventGatherer = { readonly [E in Gathered]?: CacheListener<E> }
 /** So many events are counted at once: enough that the code which counts is warm, few enough that they are no garbage of age. */
 const GATHERED = 64
 
-/** An event that holds more than this is not kept waiting. */
+/** An event that holds more than this is not kept waiting, nor is one of which nobody knows how much that is. */
 const MAX_WAITING_BYTES = 65_536
+
+const isHeavy = (event: CacheEvents[Gathered]): boolean => 'value' in event && (event.bytes > MAX_WAITING_BYTES || (typeof event.value === 'object' && !(event.value instanceof Uint8Array)))
 
 interface Untold { readonly name: Gathered, readonly event: CacheEvents[Gathered] }
 
@@ -168,7 +170,7 @@ export class CacheEventHub {
 
   #keep (name: Gathered, event: CacheEvents[Gathered]): void {
     this.#untold.push({ name, event })
-    if (this.#untold.length === GATHERED || ('bytes' in event && event.bytes > MAX_WAITING_BYTES)) this.settle()
+    if (this.#untold.length === GATHERED || isHeavy(event)) this.settle()
   }
 
   #setGatherers (gatherers: readonly EventGatherer[]): void {

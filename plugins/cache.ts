@@ -138,7 +138,8 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     if (reads === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
     if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
     const hooks = [route.onRequest ?? []].flat()
-    route.onRequest = policy.serveFrom === 'onRequest' ? [...hooks, lookupEarly(cache, lookups, policy)] : [noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler, () => route.handler !== own), ...hooks]
+    const arrivals = noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler, () => route.handler !== own)
+    route.onRequest = policy.serveFrom === 'handler' ? [arrivals, ...hooks] : [...hooks.length === 0 ? [] : [arrivals, ...hooks], lookupEarly(cache, lookups, policy)]
   })
 
   // After the other, so that its hook comes first: between an arrival and the handler it would count as somebody's.

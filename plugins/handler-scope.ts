@@ -49,7 +49,7 @@ export class HandlerScope {
     readLogAside(request.log)
     if (policy.ttlMs === 0) letPassOn(reply)
     const { dependencies } = this.#parts
-    const result: unknown = dependencies.enter(miss.scope, () => handler.call(app, request, reply))
+    const result: unknown = dependencies.enter(miss.scope, () => asPromise(handler.call(app, request, reply)))
     if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
     // A client that leaves ends the reply, but not the handler. What is answered then, Fastify takes before the scope is released.
     const release = dependencies.hold(miss.scope)
@@ -88,6 +88,12 @@ function letPassOn (reply: FastifyReply): void {
 }
 
 type Settled = (value: unknown) => unknown
+
+/**
+ * What a handler answers, as something that several may wait for: the query that a builder stands for is run by each `then`,
+ * and reads in it.
+ */
+export const asPromise = (result: unknown): unknown => isThenable(result) && !(result instanceof Promise) ? Promise.resolve(result) : result
 
 export const isThenable = (value: unknown): value is PromiseLike<unknown> => typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 

@@ -2,7 +2,7 @@ import type { FastifyReply, FastifyRequest, onRequestHookHandler, RouteHandlerMe
 import { isSafeMethod } from '../lib/http/method.ts'
 import { isStream } from './body-capture.ts'
 import type { Miss } from './exchange.ts'
-import { isThenable } from './handler-scope.ts'
+import { asPromise, isThenable } from './handler-scope.ts'
 import { hasLeft, onReplyEnd } from './reply-end.ts'
 
 /** Whatever `send` was given, as far as it is asked here. */
@@ -16,12 +16,14 @@ type PurgeAfter = (request: FastifyRequest, reply: FastifyReply, unknown: boolea
 /**
  * The purges of unsafe requests that are not over when our onSend hook sees them: what was answered past `reply.send` comes
  * by no such hook, and a stream has only begun there. They are made when the reply has ended. Whoever answers may go on to
- * change things though the client has left, or Fastify has given the request up; then there is another one when that has
- * ended as well.
+ * change things though the client has its answer, or has left, or Fastify has given the request up; then there is another
+ * one when that has ended as well.
  */
 export class LatePurges {
   readonly #purge: PurgeAfter
   readonly #sent = new WeakSet<FastifyRequest>()
+  /** Those whose clients have had their answer for a while. */
+  readonly #answered = new WeakSet<FastifyRequest>()
 
   constructor (purge: PurgeAfter) {
     this.#purge = purge
@@ -37,7 +39,7 @@ export class LatePurges {
   watch (handler: RouteHandlerMethod): RouteHandlerMethod {
     const late = this
     return function cacheWatch (request, reply) {
-      const result: unknown = handler.call(this, request, reply)
+      const result: unknown = isSafeMethod(request.method) ? handler.call(this, request, reply) : asPromise(handler.call(this, request, reply))
       if (isThenable(result) && !isSafeMethod(request.method)) result.then((answer) => { late.#over(request, reply, answer) }, () => { late.#over(request, reply) })
       return result
     }
@@ -60,6 +62,8 @@ export class LatePurges {
     const { raw } = reply
     const purge = (): void => { if (!this.#sent.has(request) || isGivenUp(request)) this.#now(request, reply) }
     onceEnded(reply, () => {
+      // A handler that returns the reply ends with it.
+      setImmediate(() => { this.#answered.add(request) })
       if (isGivenUp(request)) {
         afterCall(reply as unknown as Record<'send', Method>, 'send', purge)
         afterCall(raw as unknown as Ending, 'end', purge)
@@ -71,10 +75,10 @@ export class LatePurges {
     })
   }
 
-  /** A handler has come to its end; Fastify sends nothing to a client that has left, if there is nothing to be sent. */
+  /** A handler has come to its end, maybe long after its answer; Fastify sends nothing to a client that has left, if there is nothing to be sent. */
   #over (request: FastifyRequest, reply: FastifyReply, ...answer: unknown[]): void {
     const toNobody = answer.length > 0 && answer[0] === undefined && hasLeft(reply) && !reply.sent && !reply.raw.headersSent
-    if (toNobody || isGivenUp(request)) this.#now(request, reply)
+    if (toNobody || isGivenUp(request) || this.#answered.has(request)) this.#now(request, reply)
   }
 
   #now (request: FastifyRequest, reply: FastifyReply): void {

@@ -5,16 +5,14 @@ import { keyMark, type Mark } from '../keyspace/mark.ts'
 export const MAX_MARKS = 1000
 
 const NO_MARKS: ReadonlySet<Mark> = new Set()
-const NO_SCOPES: readonly DependencyScope[] = []
 
 /** What was read through the cache while one value or response was being built. */
 export class DependencyScope {
   #marks: Set<Mark> | undefined
-  /** Something that was read was already stale, so what is built from it must not be kept as if it were fresh. */
-  stale = false
+  #stale = false
 
-  /** Whether asynchronous context leads what is read to it; if not, all that is read while it is held is taken for its own. */
-  followed = true
+  /** Where asynchronous context does not lead to this scope what is read in it: what anybody has read meanwhile. */
+  common: DependencyScope | undefined
 
   #holders = 0
   #ended = false
@@ -32,8 +30,15 @@ export class DependencyScope {
     if (--this.#holders === 0) this.#ended = true
   }
 
+  /** Something that was read was already stale, so what is built from it must not be kept as if it were fresh. */
+  get stale (): boolean {
+    return this.#stale || this.common?.stale === true
+  }
+
   get marks (): ReadonlySet<Mark> {
-    return this.#marks ?? NO_MARKS
+    const own = this.#marks ?? NO_MARKS
+    const others = this.common?.marks ?? NO_MARKS
+    return others.size === 0 ? own : new Set([...own, ...others])
   }
 
   get tooMany (): boolean {
@@ -46,10 +51,16 @@ export class DependencyScope {
     if (this.#marks.size <= MAX_MARKS) this.#marks.add(mark)
   }
 
+  /** A key, found or not, and the marks of what was found. */
+  read (key: string, marks: Iterable<Mark>, stale: boolean): void {
+    this.add(keyMark(key))
+    this.take(marks, stale)
+  }
+
   /** What else was read, by its marks. */
   take (marks: Iterable<Mark>, stale: boolean): void {
     for (const mark of marks) this.add(mark)
-    if (stale) this.stale = true
+    if (stale) this.#stale = true
   }
 }
 
@@ -64,7 +75,9 @@ export class DependencyScope {
 export class DependencyTracker {
   readonly #scopes = new Ambient<DependencyScope>()
   readonly #enabled: boolean
-  #unfollowed = new Set<DependencyScope>()
+  readonly #common = new DependencyScope()
+  /** How often scopes are held that are not followed. */
+  #unfollowed = 0
   #follows = false
 
   constructor (enabled: boolean) {
@@ -79,7 +92,7 @@ export class DependencyTracker {
 
   /** Runs `task` inside `scope`, which somebody holds open. */
   enter<R> (scope: DependencyScope, task: () => R): R {
-    return this.#enabled && scope.followed ? this.#scopes.run(scope, task) : task()
+    return this.#enabled && scope.common === undefined ? this.#scopes.run(scope, task) : task()
   }
 
   /** Makes scopes tell apart who runs, also where nothing is tracked. @returns what ends that */
@@ -102,11 +115,12 @@ export class DependencyTracker {
   hold (scope: DependencyScope): (() => void) | undefined {
     if (!this.#enabled) return undefined
     scope.hold()
-    if (!this.#follows) this.#holdUnfollowed(scope)
-    if (!scope.followed) {
+    if (!this.#follows) scope.common = this.#common
+    if (scope.common !== undefined) {
+      this.#unfollowed++
       return () => {
         scope.release()
-        if (scope.ended) this.#unfollowed.delete(scope)
+        this.#unfollowed--
       }
     }
     this.#scopes.open()
@@ -124,15 +138,14 @@ export class DependencyTracker {
 
   /** A read of `key`, found or not: its absence is something to depend on, too. */
   note (key: string, marks: Iterable<Mark> = [], stale = false): void {
-    for (const scope of this.#readers()) {
-      scope.add(keyMark(key))
-      scope.take(marks, stale)
-    }
+    this.#scopes.current?.read(key, marks, stale)
+    this.#everybody?.read(key, marks, stale)
   }
 
   /** What was read in another scope is what the present one is built from, too. */
   share (other: DependencyScope): void {
-    for (const scope of this.#readers()) scope.take(other.marks, other.stale)
+    this.#scopes.current?.take(other.marks, other.stale)
+    this.#everybody?.take(other.marks, other.stale)
   }
 
   /** Runs `task` as if nothing were being built: for work that outlives the caller. */
@@ -140,18 +153,10 @@ export class DependencyTracker {
     return this.#scopes.apart(task)
   }
 
-  /** The scopes in which something is read now. */
-  #readers (): readonly DependencyScope[] {
-    const { current } = this.#scopes
-    if (this.#unfollowed.size === 0) return current === undefined ? NO_SCOPES : [current]
+  /** Stands for all who are under way and not followed. Where somebody reads, whoever comes next is. */
+  get #everybody (): DependencyScope | undefined {
+    if (this.#unfollowed === 0) return undefined
     this.#follows = true
-    return current === undefined ? [...this.#unfollowed] : [current, ...this.#unfollowed]
-  }
-
-  #holdUnfollowed (scope: DependencyScope): void {
-    // For the garbage of Sets that grow and shrink, see the flights of responses.
-    if (this.#unfollowed.size === 0) this.#unfollowed = new Set()
-    scope.followed = false
-    this.#unfollowed.add(scope)
+    return this.#common
   }
 }

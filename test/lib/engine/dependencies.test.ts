@@ -34,11 +34,12 @@ t.test('scopes are followed from the first read in one of them; those that are h
   t.match([...a.marks], ['k:x', 't:of-x', 'k:y', 'k:in d', 'k:later'])
   endA?.()
   tracker.enter(c, () => { tracker.note('z') })
-  t.notOk(a.marks.has('k:z'), 'who is held no longer reads nothing any more')
   t.ok(b.marks.has('k:z'))
   t.ok(a.ended)
   for (const end of [endB, endC, endD]) end?.()
   t.ok(b.ended && c.ended && d.ended)
+  tracker.note('too late')
+  t.notOk(b.marks.has('k:too late'), 'where nobody is held nobody reads')
 })
 
 t.test('a scope that is held more than once takes what is read until its last holder has gone', async (t) => {
