@@ -77,6 +77,7 @@ function checkOptions (options: object): void {
   if (Object.values(options).every((value) => value === undefined)) throw new errors.FST_ERR_CACHE_OPTION('redis', '{}', SOURCES)
   refuseUnknownRedis(options)
   if ('cluster' in options && (!Array.isArray(options.cluster) || options.cluster.length === 0)) throw new errors.FST_ERR_CACHE_OPTION('redis.cluster', shown(options.cluster), 'a list of at least one node')
+  if ('sentinels' in options && options.sentinels !== undefined && !('name' in options && typeof options.name === 'string')) throw new errors.FST_ERR_CACHE_OPTION('redis.name', shown('name' in options ? options.name : undefined), 'the name by which the sentinels know the master')
   if ('url' in options && options.url !== undefined) checkUrl('redis.url', options.url)
 }
 

@@ -84,6 +84,7 @@ t.test('what nobody can bring along is refused', async (t) => {
     [{ cluster: [{ host: 'h', port: 1 }], options: { scaleRead: 'slave' } }, 'redis.options.scaleRead'],
     [{ cluster: [{ host: 'h', port: 1 }], options: { redisOptions: { pasword: 'SECRET' } } }, 'redis.options.redisOptions.pasword']
   ]
+  t.throws(() => new CacheManager({}, { redis: { sentinels: [{ host: 'h', port: 26379 }] } }), { ...OPTION, message: /^Option redis\.name is undefined, must be the name by which the sentinels know the master/ })
   for (const [redis, option] of misspelt) t.throws(() => new CacheManager({}, { redis }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: new RegExp(`^Option ${option} does not exist`) })
 })
 
