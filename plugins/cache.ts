@@ -74,6 +74,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
     await close()
     throw error
   }
+  if (options.admin !== undefined && settings.admin === undefined) app.log.info('cache: admin has neither a token nor onRequest, so there are no admin routes')
   sayIfAlone(app.log, manager)
   sayIfUnused(app.log, manager, [settings.deps.redis, settings.config.redisUrl, settings.config.redisRequired].some((given) => given !== undefined && given !== false))
   sayIfNameless(app.log, manager, applicationName(process.argv[1], process.cwd()))

@@ -34,6 +34,7 @@ export async function invalidateAfter (parts: EngineParts, request: FastifyReque
     names = resolveNames('invalidates', invalidates, request, reply).map(checkTag)
   } catch (error) {
     // The change has been made, and nobody can tell to what: everything goes, whatever becomes of the answer.
+    request.log.error({ err: error, route: request.routeOptions.url }, `config.cache.invalidates of ${request.routeOptions.url ?? request.url} has failed after the change: everything is purged`)
     await purge(parts, { everything: true }, ['everything'])
     throw error
   }

@@ -190,14 +190,17 @@ t.test('what is made private while the head is written is not stored', async (t)
 })
 
 t.test('a change whose consequences the route cannot name takes everything with it', async (t) => {
-  const { app } = await cachedApp()
+  const lines: string[] = []
+  const { app } = await cachedApp({ admin: { token: undefined } as object }, { logger: { level: 'info', stream: { write (line: string) { lines.push(line) } } } })
   t.teardown(() => app.close())
+  t.match(lines.join(''), 'no admin routes')
   let version = 0
   app.get('/list', { config: { cache: { tags: ['list'] } } }, async () => `version ${version}`)
   app.put('/item', { config: { cache: { invalidates: () => { throw new Error('mine') } } } }, async () => ++version)
   await app.inject('/list')
   t.equal((await app.inject({ method: 'PUT', url: '/item' })).statusCode, 500)
   t.equal((await app.inject('/list')).body, 'version 1')
+  t.match(lines.join(''), 'config.cache.invalidates of /item has failed after the change: everything is purged')
 })
 
 t.test('a client that leaves does not take along what its response is built from', async (t) => {
