@@ -33,6 +33,12 @@ async function setUp (t: Test): Promise<{ server: TestRedis, admin: Redis, allow
   return { server, admin, allow: async (rules) => { await admin.call('ACL', 'SETUSER', 'shop', 'on', '>secret', 'resetkeys', 'resetchannels', '-@all', ...rules.split(' ')) } }
 }
 
+/** How often the server was asked to run a script, whether it did or not: each of the log's heartbeats does. */
+async function scriptsAsked (admin: Redis): Promise<number> {
+  const [, ran, refused] = /cmdstat_evalsha:calls=(\d+).*rejected_calls=(\d+)/.exec(await admin.info('commandstats')) ?? []
+  return Number(ran ?? 0) + Number(refused ?? 0)
+}
+
 const once = async (listen: (told: () => void) => void): Promise<void> => { await new Promise<void>((resolve) => { listen(resolve) }) }
 
 interface Shop { readonly app: FastifyInstance, readonly lines: () => string[], readonly faults: unknown[] }
@@ -89,7 +95,8 @@ for (const { name, rules, speaks } of [
     t.notOk(states.includes('current'), 'nobody believes to be in step')
     t.equal(bounded, 1)
     const records = await admin.xlen('frc:log')
-    await sleep(2500)
+    const asked = await scriptsAsked(admin)
+    await holds(async () => await scriptsAsked(admin) >= asked + 3)
     t.equal(await admin.xlen('frc:log'), records, 'nothing is written again and again')
     for (const { lines } of [one, other]) {
       t.equal(lines().length, 1)

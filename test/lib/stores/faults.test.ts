@@ -106,10 +106,14 @@ for (const writes of ['through', 'back'] as const) {
       await areHealthy()
       const over = new AbortController()
       const { versions, figures, done } = work(members, over.signal)
-      await sleep(100)
+      const hasGoneOn = async (): Promise<void> => {
+        const before = figures.operations
+        await until('the work goes on', () => figures.operations >= before + 300)
+      }
+      await hasGoneOn()
       await begin(server, members)
-      // Three deadlines open the circuit; the rest is spent without Redis.
-      await sleep(700)
+      // Three deadlines open the circuit; the rest is done without Redis.
+      await hasGoneOn()
       await end(server, members)
       const endedAt = performance.now()
       await areHealthy()
