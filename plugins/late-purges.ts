@@ -39,8 +39,9 @@ export class LatePurges {
   watch (handler: RouteHandlerMethod): RouteHandlerMethod {
     const late = this
     return function cacheWatch (request, reply) {
-      const result: unknown = isSafeMethod(request.method) ? handler.call(this, request, reply) : asPromise(handler.call(this, request, reply))
-      if (isThenable(result) && !isSafeMethod(request.method)) result.then((answer) => { late.#over(request, reply, answer) }, () => { late.#over(request, reply) })
+      if (isSafeMethod(request.method)) return handler.call(this, request, reply)
+      const result = asPromise(handler.call(this, request, reply))
+      if (isThenable(result)) result.then((answer) => { late.#over(request, reply, answer) }, () => { late.#over(request, reply) })
       return result
     }
   }
