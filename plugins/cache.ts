@@ -156,7 +156,8 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     if (miss !== null && miss.owner === cache) {
       if (miss.forward === 'method') {
         late.note(request, reply, payload, miss)
-        posted.take(miss, request, reply, payload, async () => { await purgeAfter(request, reply) }).then((kept) => { done(null, kept) }, done)
+        const goOn = holdBack(reply, done)
+        posted.take(miss, request, reply, payload, async () => { await purgeAfter(request, reply) }).then((kept) => { goOn(null, kept) }, goOn)
       } else cache.handlers.leave(miss, done, capture.take(miss, request, reply, payload))
       return
     }
@@ -166,8 +167,21 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
       return
     }
     late.note(request, reply, payload)
-    purgeAfter(request, reply).then(() => { done(null, payload) }, done)
+    const goOn = holdBack(reply, done)
+    purgeAfter(request, reply).then(() => { goOn(null, payload) }, goOn)
   })
+}
+
+/**
+ * A reply that waits for its purge has been sent, though nothing is written yet: otherwise Fastify would run the handler behind an
+ * async guard that has refused the request, or send once more what an async handler has sent without returning the reply.
+ */
+function holdBack<Next extends (...args: never[]) => void> (reply: FastifyReply, next: Next): Next {
+  Object.defineProperty(reply, 'sent', { configurable: true, value: true })
+  return ((...args) => {
+    Reflect.deleteProperty(reply, 'sent')
+    next(...args)
+  }) as Next
 }
 
 /** The lookup of a public route: after the onRequest hooks of everybody, before parsing and validation. */

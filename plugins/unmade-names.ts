@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
-/** What a template makes of a member that is not there. */
-const UNMADE = /(?<![A-Za-z])(?:undefined|null|NaN|\[object \w+\])(?![A-Za-z])/
+/** What a template makes of a member that is not there. A name that has such a word in it (`null-pointer`) is another. */
+const UNMADE = /(?<=^|[:/|,;=\s])(?:undefined|null|NaN|\[object \w+\])(?=$|[:/|,;=\s])/
 
 const told = new WeakMap<object, Set<string>>()
 

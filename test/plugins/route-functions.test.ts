@@ -24,7 +24,7 @@ t.test('names that are made of what is not there are told once for a route, and 
   const warnings: Array<{ route?: string, option?: string, msg?: string }> = []
   const { app } = await cachedApp({}, { logger: { level: 'warn', stream: { write (line: string) { warnings.push(JSON.parse(line) as object) } } } })
   t.teardown(() => app.close())
-  const users: Record<string, unknown> = { anna: { id: 1 }, undefined: {}, null: { id: null }, object: { id: {} }, 'undefined-behaviour': { id: 'undefinedness' } }
+  const users: Record<string, unknown> = { anna: { id: 1 }, undefined: {}, null: { id: null }, object: { id: {} }, 'null-pointer': { id: 'null-pointer' } }
   const userOf = ({ headers }: { headers: Record<string, unknown> }): string => `user:${String((users[String(headers['x-user'])] as { id?: unknown } | undefined)?.id)}`
   app.get('/me', { config: { cache: { partition: userOf, harmlessHeaders: ['x-user'] } } }, async ({ headers }) => `page of ${String(headers['x-user'])}`)
   app.put('/me', { config: { cache: { invalidates: ({ body }) => [`name:${String((body as { name?: string } | null)?.name)}`] } } }, async () => 'done')
@@ -34,7 +34,7 @@ t.test('names that are made of what is not there are told once for a route, and 
     t.match(await ask(user), /no-partition/, user)
     t.match(await ask(user), /no-partition/, user)
   }
-  t.match(await ask('undefined-behaviour'), /;stored/, 'a word in another is none')
+  t.match(await ask('null-pointer'), /;stored/, 'a word in another is none')
   for (const name of [undefined, undefined, 'n']) t.equal((await app.inject({ method: 'PUT', url: '/me', body: { name } })).statusCode, 200)
   t.same(warnings.map(({ route, option }) => [route, option]), [['/me', 'partition'], ['/me', 'invalidates']])
   t.match(warnings[0]?.msg, 'config.cache.partition of /me has answered a text with undefined in it')
