@@ -1,13 +1,15 @@
 /*
  * What does a hit cost? CPU time per request of the server process for a 2 KB JSON response, beside a raw node:http
- * server that sends the same bytes and headers, the bare Fastify route, and other caches in the handler.
+ * server that sends the same bytes and headers, a Fastify hook that does, the bare Fastify route, and other caches in the
+ * handler. Each server is a process of its own on one core, the client is on the other; they take turns.
  *
  *   npm run build && node --import=tsx bench/http-hit.ts
  */
-import { cpuOfProcesses, load, printCosts, startServer } from './support/load.ts'
+import { cpuByRound, load, median, pin, printCosts, quantile, startServer, type Cost, type Target } from './support/load.ts'
 
 const PROCESSES = Number(process.env['PROCESSES'] ?? 6)
-const REQUESTS = Number(process.env['REQUESTS'] ?? 20_000)
+const ROUNDS = Number(process.env['ROUNDS'] ?? 6)
+const REQUESTS = Number(process.env['REQUESTS'] ?? 5000)
 
 const model = await startServer('public')
 await load(model.port, 2, () => '/product', 1)
@@ -16,6 +18,20 @@ const headers = Object.fromEntries([...response.headers].filter(([name]) => name
 const RAW_RESPONSE = JSON.stringify({ headers, body: await response.text() })
 model.stop()
 
-const others = process.env['ONLY']?.split('|') ?? ['public', 'guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'bare', 'async-cache-dedupe', 'bentocache', 'cacheable']
-const costs = await cpuOfProcesses(['raw', ...others], { processes: PROCESSES, requests: REQUESTS, pathOf: () => '/product', env: { RAW_RESPONSE } })
-printCosts(costs, 'raw', `${PROCESSES} processes of each, ${REQUESTS} requests; median (best)`)
+const others = process.env['ONLY']?.split('|') ?? ['hook', 'public', 'guarded', 'public, no metrics', 'public, no monitor', 'public, no Cache-Status', 'public, nothing else', 'async-cache-dedupe', 'bentocache', 'cacheable']
+const names = ['raw', 'bare', ...others]
+const samples = new Map<string, number[]>(names.map((name) => [name, []]))
+pin(process.pid, 0)
+for (let started = 0; started < PROCESSES; started++) {
+  const targets: Target[] = []
+  for (const name of names) {
+    const target = await startServer(name, { RAW_RESPONSE })
+    pin(target.pid, 1)
+    targets.push(target)
+  }
+  const byRound = await cpuByRound(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product' })
+  for (const target of targets) target.stop()
+  for (const [name, values] of byRound) samples.get(name)?.push(...values)
+}
+const costs = new Map<string, Cost>([...samples].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.1) }]))
+printCosts(costs, ['raw', 'bare'], `${PROCESSES} processes of each, ${ROUNDS} turns of ${REQUESTS} requests in each; median (quiet tenth)`)

@@ -26,4 +26,4 @@ for (const target of targets) {
 }
 const costs = await cpuPerRequest(targets, { rounds: ROUNDS, requests: REQUESTS, pathOf: () => '/product', fields })
 for (const target of targets) target.stop()
-printCosts(costs, 'large, precompressed', `${ROUNDS} turns of ${REQUESTS} requests; median (quiet tenth)`)
+printCosts(costs, ['large, precompressed'], `${ROUNDS} turns of ${REQUESTS} requests; median (quiet tenth)`)

@@ -13,9 +13,22 @@ import type { FastifyReply } from 'fastify'
 /** Why a request passes the cache by. */
 export type BypassReason = 'method' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition' | 'moved'
 
-export type Admission =
-  | { readonly admitted: true, readonly key: string, /** It carries credentials, and may only get what says that it is for everybody. */ readonly credentialed: boolean, /** Where the key may be remembered, if that is of use. */ readonly unknownTo: KnownKeys | undefined }
-  | { readonly admitted: false, readonly reason: BypassReason }
+class Admitted {
+  readonly admitted = true
+  readonly key: string
+  /** It carries credentials, and may only get what says that it is for everybody. */
+  readonly credentialed: boolean
+  /** Where the key may be remembered, if that is of use. */
+  readonly unknownTo: KnownKeys | undefined
+
+  constructor (key: string, credentialed: boolean, unknownTo: KnownKeys | undefined) {
+    this.key = key
+    this.credentialed = credentialed
+    this.unknownTo = unknownTo
+  }
+}
+
+export type Admission = Admitted | { readonly admitted: false, readonly reason: BypassReason }
 
 const refusal = (reason: BypassReason): Admission => Object.freeze({ admitted: false, reason })
 const METHOD = refusal('method')
@@ -43,7 +56,7 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   if (isAmbiguous(request)) return HOST
   const knownKeys = request.originalUrl === target ? policy.knownKeys : undefined
   const known = knownKeys?.of(protocol, host, target)
-  if (known !== undefined) return { admitted: true, key: known, credentialed, unknownTo: undefined }
+  if (known !== undefined) return new Admitted(known, credentialed, undefined)
   if (!isCleanTarget(target)) return TARGET
   // The handler sees the host as it was written, so one that is written otherwise is another; and a proxy's word for the
   // scheme is only a word.
@@ -52,7 +65,7 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
   if (policy.partition !== undefined && partition === undefined) return NO_PARTITION
   if (policy.query !== undefined && partition === undefined && !policy.public && dropsCredential(policy.query, target)) return CREDENTIALS
   const key = requestKey(protocol, host, countedTarget(request, policy), dimensions(request, policy, partition))
-  return { admitted: true, key, credentialed, unknownTo: knownKeys }
+  return new Admitted(key, credentialed, knownKeys)
 }
 
 /** What counts of the target: all of it, unless the query has been validated, or will be, to hold only what the schema names. */

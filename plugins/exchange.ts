@@ -43,8 +43,8 @@ interface MissedPart { readonly key: string, readonly earlier: Entry<StoredRespo
 interface Outgrown { readonly key: string, readonly response: StoredResponse }
 
 /**
- * A request that goes on to the handler, and all that is needed to keep what comes back. A class, because the engine takes literals of
- * which it has once seen many survive straight into its old generation, and there this one would hold all of its request.
+ * A request that goes on to the handler, and all that is needed to keep what comes back. A class, for the
+ * same reason as `Visit`.
  */
 export class Miss {
   /** Whose miss it is, where several caches are registered. */

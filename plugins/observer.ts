@@ -12,7 +12,7 @@ import type { Lookup } from './lookup.ts'
 import { beginMiss, type MissOptions } from './miss.ts'
 import type { RouteCache, RouteCacheParts } from './route-cache.ts'
 import type { RoutePolicy } from './route-options.ts'
-import type { Visit } from './visit.ts'
+import { Visit } from './visit.ts'
 
 /** What an observed answer says of itself: what the cache would have done, and why it could not keep the response. */
 export function observedReason (would: WouldBe, refusal?: string): string {
@@ -45,7 +45,7 @@ export class Observer implements Lookup {
     if (!admission.admitted) return this.#cache.bypass(policy, request, reply, admission.reason, startedAt)
     if (admission.credentialed) return this.#cache.bypass(policy, request, reply, 'credentials', startedAt)
     const nowMs = clock.now()
-    const visit: Visit = { policy, request, reply, key: admission.key, credentialed: false, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined }
+    const visit = new Visit({ policy, request, reply, key: admission.key, credentialed: false, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined })
     return chain(responses.find(visit.key, request.headers), (found) => this.#observe(visit, found))
   }
 

@@ -6,10 +6,14 @@ import type { BypassReason } from './admission.ts'
 import { forwardReason } from './miss.ts'
 import type { PluginSettings } from './options.ts'
 
+/** Texts that are kept, some tens of bytes each. */
+const MAX_HITS = 1000
+
 /** What this cache says of itself in Cache-Status where a handler did not make the answer, or made it as if there were no cache. */
 export class OwnStatus {
   readonly #settings: Pick<PluginSettings, 'cacheStatus' | 'cacheStatusKey'>
   readonly #name: string
+  readonly #hits = new Map<Seconds, string>()
   readonly #bypassed = new WeakMap<FastifyRequest, string>()
 
   constructor (settings: Pick<PluginSettings, 'cacheStatus' | 'cacheStatusKey'>) {
@@ -24,10 +28,20 @@ export class OwnStatus {
   ofStored (key: string, ttl: Seconds, reason: string, collapsed: Found | undefined): string | undefined {
     const { cacheStatus, cacheStatusKey } = this.#settings
     if (cacheStatus === false) return undefined
-    if (reason === 'fresh' && !cacheStatusKey) return hitMember(this.#name, ttl)
+    if (reason === 'fresh' && !cacheStatusKey) return this.#hit(Math.floor(ttl))
     const known = { ttl, ...cacheStatusKey && { key } }
     if (collapsed !== undefined) return cacheStatusMember(cacheStatus, { fwd: forwardReason(collapsed), collapsed: true, ...known })
     return cacheStatusMember(cacheStatus, { hit: true, ...known, ...reason !== 'fresh' && { detail: reason } })
+  }
+
+  /** That of a plain hit, by its whole seconds: one text for all of them, which need not be put together and checked anew. */
+  #hit (ttl: Seconds): string {
+    const known = this.#hits.get(ttl)
+    if (known !== undefined) return known
+    const member = hitMember(this.#name, ttl)
+    if (this.#hits.size >= MAX_HITS) this.#hits.clear()
+    this.#hits.set(ttl, member)
+    return member
   }
 
   /** Says why a request passes the cache by. */

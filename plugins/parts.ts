@@ -14,7 +14,7 @@ import type { Lookup } from './lookup.ts'
 import { beginMiss } from './miss.ts'
 import type { RouteCache, RouteCacheParts } from './route-cache.ts'
 import type { RoutePolicy } from './route-options.ts'
-import type { Visit } from './visit.ts'
+import { Visit } from './visit.ts'
 
 /**
  * Keeps parts of responses that are not stored as a whole: the handler sees the Range, and its 206 is stored beside where
@@ -40,7 +40,7 @@ export class Parts {
     if (!admission.admitted || isParticular(request, policy, admission.credentialed)) return others.lookup(policy, request, reply)
     const { key } = admission
     const nowMs = clock.now()
-    const visit: Visit = { policy, request, reply, key, credentialed: false, startedAt: events.heard('lookup') ? performance.now() : 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined }
+    const visit = new Visit({ policy, request, reply, key, credentialed: false, startedAt: events.heard('lookup') ? performance.now() : 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined })
     return chain(responses.lookAgain(key, request.headers), ({ entry }) => entry === undefined
       ? chain(responses.find(partsKey(key), request.headers), (found) => this.#decide(visit, found, clock.now()))
       : others.lookup(policy, request, reply))

@@ -24,7 +24,7 @@ import { addStatus, OwnStatus } from './own-status.ts'
 import { hasLeft } from './reply-end.ts'
 import type { RoutePolicy } from './route-options.ts'
 import { putStored, responseFor } from './serve-stored.ts'
-import type { Visit } from './visit.ts'
+import { Visit } from './visit.ts'
 
 /** What a request has seen of the store at one moment, and how long it has waited for it until then. */
 interface Look { readonly visit: Visit, readonly found: Found, readonly spentMs: Milliseconds }
@@ -94,7 +94,7 @@ export class RouteCache implements Lookup {
     // What the response depends on may have changed since the refresh was asked for, the user who is logged in above all.
     if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
-    const visit: Visit = { policy, request, reply, key: admission.key, credentialed: admission.credentialed, unknownTo: admission.unknownTo, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job }
+    const visit = new Visit({ policy, request, reply, key: admission.key, credentialed: admission.credentialed, unknownTo: admission.unknownTo, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job })
     const found = job === undefined ? this.#responses.find(visit.key, request.headers) : this.#responses.lookAgain(visit.key, request.headers)
     return isPromise(found) ? found.then((later) => this.#decide(visit, later, clock.now())) : this.#decide(visit, found, nowMs)
   }
@@ -206,7 +206,7 @@ export class RouteCache implements Lookup {
    */
   async #lookAgain (first: Visit, spentMs: Milliseconds): Promise<Look | undefined> {
     const { clock, log, patienceMs } = this.#parts
-    const visit: Visit = { ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip }
+    const visit = new Visit({ ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip })
     const found = await within(Promise.resolve(this.#responses.lookAgain(first.key, first.request.headers)), visit.askedAtMs + patienceMs, clock, undefined)
     return found === undefined ? undefined : { visit, found, spentMs: clock.now() - visit.askedAtMs }
   }

@@ -15,8 +15,12 @@ export interface Arrival {
   readonly scope: DependencyScope
 }
 
-/** A request on its way through the lookup. */
-export interface Visit {
+/**
+ * A request on its way through the lookup. A class, and what else a hit makes is of classes too: a literal of which the engine
+ * has once seen many survive, such as those that wait for slow handlers, goes straight into its old generation ever after, and
+ * there it holds what it names until that is collected as a whole.
+ */
+export class Visit {
   readonly policy: RoutePolicy
   readonly request: FastifyRequest
   readonly reply: FastifyReply
@@ -34,4 +38,18 @@ export interface Visit {
   /** Where the log stood then: what was found is not older than that. */
   readonly askedAt: number
   readonly job: RefreshJob | undefined
+
+  constructor (begun: Visit) {
+    this.policy = begun.policy
+    this.request = begun.request
+    this.reply = begun.reply
+    this.key = begun.key
+    this.credentialed = begun.credentialed
+    this.unknownTo = begun.unknownTo
+    this.startedAt = begun.startedAt
+    this.arrivedAtMs = begun.arrivedAtMs
+    this.askedAtMs = begun.askedAtMs
+    this.askedAt = begun.askedAt
+    this.job = begun.job
+  }
 }

@@ -1,4 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
+import { execFileSync, fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 export interface Target {
   readonly name: string
   readonly port: number
+  readonly pid: number
   /** CPU time of the server process so far, in microseconds. */
   cpuMicros: () => Promise<number>
   stop: () => void
@@ -20,7 +21,7 @@ async function launch (file: string, args: readonly string[], env: Record<string
     const [{ cpuMicros }] = await once(child, 'message') as [{ cpuMicros: number }]
     return cpuMicros
   }
-  return { ports, target: { cpuMicros, stop: () => { child.kill() } } }
+  return { ports, target: { pid: child.pid ?? 0, cpuMicros, stop: () => { child.kill() } } }
 }
 
 export async function startServer (name: string, env: Record<string, string> = {}): Promise<Target> {
@@ -32,6 +33,15 @@ export async function startServer (name: string, env: Record<string, string> = {
 export async function startTogether (handler: string, ways: readonly string[]): Promise<Target[]> {
   const { ports, target } = await launch('./miss-server.ts', [handler, ...ways], {})
   return ways.map((name, n) => ({ name, port: ports[n] ?? 0, ...target }))
+}
+
+/** Keeps a process on one core, where the system can: one that moves between them, or shares its core with the client, costs more. */
+export function pin (pid: number, core: 0 | 1): void {
+  try {
+    execFileSync('taskset', ['--all-tasks', '--cpu-list', '--pid', String(core), String(pid)], { stdio: 'ignore' })
+  } catch {
+    console.error(`not kept on core ${core}: process ${pid}`)
+  }
 }
 
 /**
@@ -109,34 +119,12 @@ export async function cpuPerRequest (targets: readonly Target[], plan: TurnPlan)
   return new Map([...await cpuByRound(targets, plan)].map(([name, values]) => [name, { median: median(values), quiet: quantile(values, 0.1) }]))
 }
 
-/** What one server is measured by: several processes of it, for two of one kind differ by a tenth and more. */
-export interface ProcessPlan { readonly processes: number, readonly requests: number, readonly pathOf: (n: number) => string, readonly env?: Record<string, string> }
-
-/**
- * CPU time per request of several processes of each server, in turn, each under steady load and with the machine to itself:
- * one that has to share it with ten that sleep finds its caches cold at each of its turns.
- */
-export async function cpuOfProcesses (names: readonly string[], { processes, requests, pathOf, env }: ProcessPlan): Promise<Map<string, Cost>> {
-  const samples = new Map<string, number[]>(names.map((name) => [name, []]))
-  let n = 0
-  for (let round = 0; round < processes; round++) {
-    for (const name of names) {
-      const target = await startServer(name, env)
-      await load(target.port, WARM_UP, () => pathOf(n++))
-      const before = await target.cpuMicros()
-      await load(target.port, requests, () => pathOf(n++))
-      samples.get(name)?.push((await target.cpuMicros() - before) / requests)
-      target.stop()
-    }
-  }
-  return new Map([...samples].map(([name, values]) => [name, { median: median(values), quiet: Math.min(...values) }]))
-}
-
-/** Prints costs beside that of one of them. */
-export function printCosts (costs: ReadonlyMap<string, Cost>, beside: string, how: string): void {
-  const limit = costs.get(beside) ?? { median: NaN, quiet: NaN }
-  console.log(`${how}, 16 connections; CPU µs per request, × ${beside}`)
+/** Prints costs beside those of some of them. */
+export function printCosts (costs: ReadonlyMap<string, Cost>, beside: readonly string[], how: string): void {
+  const limits = beside.map((name) => costs.get(name) ?? { median: NaN, quiet: NaN })
+  console.log(`${how}, 16 connections; CPU µs per request${beside.map((name) => `, × ${name}`).join('')}`)
   for (const [name, { median, quiet }] of costs) {
-    console.log(`${name.padEnd(32)} ${median.toFixed(1).padStart(6)} (${quiet.toFixed(1)})   ${(median / limit.median).toFixed(2)} (${(quiet / limit.quiet).toFixed(2)})`)
+    const ratios = limits.map((limit) => `   ${(median / limit.median).toFixed(2)} (${(quiet / limit.quiet).toFixed(2)})`)
+    console.log(`${name.padEnd(32)} ${median.toFixed(1).padStart(6)} (${quiet.toFixed(1)})${ratios.join('')}`)
   }
 }

@@ -26,6 +26,7 @@ export async function startNginx (name: string, body: string): Promise<Target | 
   return {
     name,
     port,
+    pid: child.pid ?? 0,
     cpuMicros: async () => {
       const [, rest = ''] = readFileSync(`/proc/${child.pid ?? 0}/stat`, 'latin1').split(') ')
       const fields = rest.split(' ')

@@ -1,7 +1,7 @@
 /*
  * A server to be measured, in a process of its own. Tells its port to the parent, and on `cpu` the CPU time it has used.
  */
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance } from 'fastify'
 import compress from '@fastify/compress'
@@ -21,7 +21,17 @@ const cachedRoute = (options: RouteCacheOptions, plugin = {}): Variant => async 
 
 const off = { metrics: false, monitor: false, enableStats: false, trackDependencies: false, cacheStatus: false } as const
 
+const { headers, body } = JSON.parse(process.env['RAW_RESPONSE'] ?? '{"headers":{},"body":""}') as { headers: Record<string, string>, body: string }
+const bytes = Buffer.from(body)
+
+/** What a hit sends, as it was sent once. */
+function writePrepared (response: ServerResponse): void {
+  response.writeHead(200, headers)
+  response.end(bytes)
+}
+
 const variants: Record<string, Variant> = {
+  hook: (app) => { app.get('/product', { onRequest (_request, reply) { writePrepared(reply.hijack().raw) } }, async () => product) },
   bare: (app) => { app.get('/product', { schema: productSchema }, async () => product) },
   public: cachedRoute({ ttl: 3600, public: true }),
   guarded: cachedRoute({ ttl: 3600 }),
@@ -67,12 +77,7 @@ const variants: Record<string, Variant> = {
 
 async function listen (name: string): Promise<number> {
   if (name === 'raw') {
-    const { headers, body } = JSON.parse(process.env['RAW_RESPONSE'] ?? '{}') as { headers: Record<string, string>, body: string }
-    const bytes = Buffer.from(body)
-    const server = createServer((_request, response) => {
-      response.writeHead(200, headers)
-      response.end(bytes)
-    })
+    const server = createServer((_request, response) => { writePrepared(response) })
     return await new Promise((resolve) => server.listen(0, '127.0.0.1', () => { resolve((server.address() as AddressInfo).port) }))
   }
   const variant = variants[name]

@@ -17,11 +17,17 @@ import { SharedPairs } from './shared-pairs.ts'
 export interface Variants { readonly names: readonly string[], readonly keys: readonly string[] }
 
 /** Where the response to a request is, or would be. */
-export interface Found {
+export class Found {
   readonly key: string
   readonly entry: Entry<StoredResponse> | undefined
   /** There are variants of this URL, but none for this request. */
   readonly varyMiss: boolean
+
+  constructor (key: string, entry: Entry<StoredResponse> | undefined, varyMiss: boolean) {
+    this.key = key
+    this.entry = entry
+    this.varyMiss = varyMiss
+  }
 }
 
 /** A response to keep. */
@@ -95,13 +101,13 @@ export class ResponseCache {
   }
 
   #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, readIn: ReadEntry, untilMs?: EpochMs): MaybePromise<Found> {
-    if (entry?.kind !== 'variants') return { key, entry: responseIn(entry), varyMiss: false }
+    if (entry?.kind !== 'variants') return new Found(key, responseIn(entry), false)
     const { clock } = this.#parts
     const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
     const read = readIn(variant)
     return chain(untilMs !== undefined && isPromise(read) ? within(read, untilMs, clock, undefined) : read, (found) => {
       const stored = responseIn(found)
-      return { key: variant, entry: stored, varyMiss: stored === undefined }
+      return new Found(variant, stored, stored === undefined)
     })
   }
 
