@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import type { Seconds } from './clock.ts'
 import { errors, shown } from './errors.ts'
+import { looksLike } from './nearest.ts'
 import { refuseUnknown } from './unknown-option.ts'
 import { databaseOf, isRedisUrl, withoutSecrets } from './redis/url.ts'
 
@@ -139,9 +140,20 @@ export const CONFIG_NAMES = Object.freeze(Object.keys(specs)) as ReadonlyArray<k
 
 export const DEFAULT_CACHE_CONFIG: Readonly<CacheConfig> = Object.freeze(Object.fromEntries(CONFIG_NAMES.map((name) => [name, specs[name].default])) as unknown as CacheConfig)
 
+const PREFIX = 'CACHE_'
+
 /** The environment variable of a setting: `memoryMaxSize` is `CACHE_MEMORY_MAX_SIZE`. */
 export function envName (name: keyof CacheConfig): string {
-  return 'CACHE_' + name.replace(/[A-Z]/g, (letter) => '_' + letter).toUpperCase()
+  return PREFIX + name.replace(/[A-Z]/g, (letter) => '_' + letter).toUpperCase()
+}
+
+/** Variables of the environment that look like one of a setting, and are none: each with the one that was probably meant. */
+export function misspeltVariables (env: Readonly<Record<string, string | undefined>>): Array<[name: string, meant: string]> {
+  const known = new Set(CONFIG_NAMES.map(envName))
+  return Object.keys(env).filter((name) => name.startsWith(PREFIX) && !known.has(name)).flatMap((name) => {
+    const meant = [...known].find((other) => looksLike(name.slice(PREFIX.length), other.slice(PREFIX.length)))
+    return meant === undefined ? [] : [[name, meant]]
+  })
 }
 
 /**

@@ -7,7 +7,7 @@ import { createError } from '@fastify/error'
 export const errors = {
   FST_ERR_CACHE_OPTION: createError<[option: string, value: string, allowed: string]>('FST_ERR_CACHE_OPTION', 'Option %s is %s, must be %s', 500, TypeError),
   FST_ERR_CACHE_OPTION_UNKNOWN: createError<[option: string, nearest: string]>('FST_ERR_CACHE_OPTION_UNKNOWN', 'Option %s does not exist. %s', 500, TypeError),
-  FST_ERR_CACHE_OPTION_CONFLICT: createError<[first: string, second: string, why: string]>('FST_ERR_CACHE_OPTION_CONFLICT', 'Options %s and %s exclude each other: %s', 500, TypeError),
+  FST_ERR_CACHE_OPTION_CONFLICT: createError<[first: string, second: string, why: string]>('FST_ERR_CACHE_OPTION_CONFLICT', 'Options %s and %s do not go together: %s', 500, TypeError),
   FST_ERR_CACHE_KEY: createError<[key: string, allowed: string]>('FST_ERR_CACHE_KEY', 'Cache key %s must be %s', 500, TypeError),
   FST_ERR_CACHE_TAG: createError<[tag: string, allowed: string]>('FST_ERR_CACHE_TAG', 'Cache tag %s must be %s', 500, TypeError),
   FST_ERR_CACHE_PATTERN: createError<[pattern: string, why: string]>('FST_ERR_CACHE_PATTERN', 'Pattern %s cannot be used: %s', 400, TypeError),
@@ -41,9 +41,13 @@ export const errors = {
 
 export type CacheErrorCode = keyof typeof errors
 
+const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
+
 /** A value as an error message shows it: short, quoted, never more than 80 characters. */
 export function shown (value: unknown): string {
   let text: string
   try { text = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'function' ? 'a function' : typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value) } catch { text = Object.prototype.toString.call(value) }
+  // What JSON has no form for, such as a Map or the promise of an async function.
+  if (text === '{}' && !isPlain(value as object)) text = Object.prototype.toString.call(value)
   return text.length > 80 ? text.slice(0, 77) + '...' : text
 }

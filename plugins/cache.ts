@@ -23,7 +23,7 @@ import type { Lookup } from './lookup.ts'
 import { watchSymbol } from './observed-request.ts'
 import { Observer } from './observer.ts'
 import { readLogAside } from './log-reads.ts'
-import { logConnection, sayIfAlone, sayIfNameless, sayIfUnused } from './log-connection.ts'
+import { logConnection, sayIfAlone, sayIfMisspelt, sayIfNameless, sayIfUnused } from './log-connection.ts'
 import { Parts } from './parts.ts'
 import { Posted } from './posted.ts'
 import { Refresher } from './refresh.ts'
@@ -75,8 +75,9 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
     throw error
   }
   if (options.admin !== undefined && settings.admin === undefined) app.log.info('cache: admin has neither a token nor onRequest, so there are no admin routes')
-  sayIfAlone(app.log, manager)
+  sayIfAlone(app.log, manager, settings.deps.redis === undefined ? 'redisUrl' : 'redis')
   sayIfUnused(app.log, manager, [settings.deps.redis, settings.config.redisUrl, settings.config.redisRequired].some((given) => given !== undefined && given !== false))
+  sayIfMisspelt(app.log, process.env)
   sayIfNameless(app.log, manager, applicationName(process.argv[1], process.cwd()))
   if (settings.redisNamespace !== undefined) await shareRedis(app, parts, settings.redisNamespace)
 }

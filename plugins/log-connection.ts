@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
 import type { Clock } from '../lib/clock.ts'
-import { CacheStrategy } from '../lib/config.ts'
+import { CacheStrategy, misspeltVariables } from '../lib/config.ts'
 import { errors } from '../lib/errors.ts'
 import type { CacheEvents } from '../lib/events.ts'
 import { keyTo, saysReadOnly, saysRefused } from '../lib/redis/permission.ts'
@@ -64,11 +64,14 @@ function seldom (clock: Clock, say: (event: CacheEvents['connection']) => void, 
   }
 }
 
-/** The one line for a start without Redis, with the cure. */
-export function sayIfAlone (log: FastifyBaseLogger, { parts: { connection }, config }: CacheManager): void {
+/**
+ * The one line for a start without Redis, with the cure.
+ * @param option by which another would be named
+ */
+export function sayIfAlone (log: FastifyBaseLogger, { parts: { connection }, config }: CacheManager, option: 'redis' | 'redisUrl'): void {
   if (connection === undefined || connection.ready || isToldAsFault(connection.trouble)) return
   const meanwhile = config.strategy === 'hybrid' ? 'serving from the memory of this process alone' : 'nothing is cached'
-  log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${meanwhile} until it comes. Start it, name another with redisUrl, or choose strategy: 'memory'`)
+  log.warn(`cache: no Redis at ${connection.where} (${connection.trouble}); ${meanwhile} until it comes. Start it, name another with ${option}, or choose strategy: 'memory'`)
 }
 
 /** Says that applications without a name share what they cache, where this is one. */
@@ -80,4 +83,9 @@ export function sayIfNameless (log: FastifyBaseLogger, { parts: { connection }, 
 /** Says that the environment keeps the cache from a Redis that the program names. */
 export function sayIfUnused (log: FastifyBaseLogger, { config }: CacheManager, named: boolean): void {
   if (named && config.strategy === CacheStrategy.MEMORY) log.warn('cache: the environment says CACHE_STRATEGY=memory, so the Redis that the program names is not used. Take that away, or give strategy to the plugin')
+}
+
+/** Names variables that nobody reads, and that somebody may have meant to be read. */
+export function sayIfMisspelt (log: FastifyBaseLogger, env: Readonly<Record<string, string | undefined>>): void {
+  for (const [name, meant] of misspeltVariables(env)) log.warn(`cache: the environment has ${name}, which is not read. Did you mean ${meant}?`)
 }

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
-/** What a template makes of a member that is not there. A name that has such a word in it (`null-pointer`) is another. */
-const UNMADE = /(?<=^|[:/|,;=\s])(?:undefined|null|NaN|\[object \w+\])(?=$|[:/|,;=\s])/
+/** What a template makes of a member that is not there, or empty. A name that has such a word in it (`null-pointer`) is another. */
+const UNMADE = /(?<=^|[:/|,;=\s])(?:undefined|null|NaN|\[object \w+\])(?=$|[:/|,;=\s])|(?<=[:=|])$/
 
 const told = new WeakMap<object, Set<string>>()
 
@@ -11,13 +11,14 @@ const told = new WeakMap<object, Set<string>>()
  * @param end what that means, for the log
  */
 export function isUnmade (request: FastifyRequest, option: 'partition' | 'invalidates', name: string, end: string): boolean {
-  if (!UNMADE.test(name)) return false
+  const found = UNMADE.exec(name)?.[0]
+  if (found === undefined) return false
   const { config, url = '' } = request.routeOptions
   const options = told.get(config) ?? new Set()
   told.set(config, options)
   if (!options.has(option)) {
     options.add(option)
-    request.log.warn({ route: url, option }, `config.cache.${option} of ${url} has answered a text with ${UNMADE.exec(name)?.[0] ?? ''} in it, where something was not there: ${end}`)
+    request.log.warn({ route: url, option }, `config.cache.${option} of ${url} has answered a text ${found === '' ? 'that ends where something is missing' : `with ${found} in it, where something was not there`}: ${end}`)
   }
   return true
 }

@@ -107,7 +107,7 @@ t.test('what has no options is told from options', async (t) => {
 t.test('where Redis is can be said once', async (t) => {
   for (const given of [{ redisUrl: 'redis://h' }, { redisDb: 1 }, { redisPassword: 'SECRET' }]) {
     const [name = ''] = Object.keys(given)
-    t.throws(() => new CacheManager(given, { redis: 'redis://h' }), { ...CONFLICT, message: `Options redis and ${name} exclude each other: both say where Redis is, and how to get in` })
+    t.throws(() => new CacheManager(given, { redis: 'redis://h' }), { ...CONFLICT, message: `Options redis and ${name} do not go together: both say where Redis is, and how to get in` })
   }
   const cache = new CacheManager({ strategy: 'redis', redisPassword: null }, { redis: 'redis://127.0.0.1:1' })
   t.ok(cache.parts.connection, 'nothing is said with null')
@@ -116,12 +116,12 @@ t.test('where Redis is can be said once', async (t) => {
 
 t.test('memory beside a Redis is a contradiction, unless only the environment says so', async (t) => {
   const redis = (deps: CacheDeps, given: Partial<CacheConfig> = {}) => () => new CacheManager({ strategy: 'memory', ...given }, deps)
-  const message = (option: string): string => `Options strategy: "memory" and ${option} exclude each other: memory knows no Redis; "hybrid" and "redis" do`
+  const message = (option: string): string => `Options strategy: "memory" and ${option} do not go together: memory knows no Redis; "hybrid" and "redis" do`
   t.throws(redis({ redis: 'redis://h' }), { ...CONFLICT, message: message('redis') })
   for (const given of [{ redisUrl: 'redis://:SECRET@h' }, { redisDb: 1 }, { redisPassword: 'SECRET' }, { redisRequired: true }]) {
     t.throws(redis({}, given), { ...CONFLICT, message: message(String(Object.keys(given)[0])) })
   }
-  t.throws(() => resolvePluginOptions({ strategy: 'memory', redisNamespace: 'cache' }), { ...CONFLICT, message: 'Options strategy: "memory" and redisNamespace exclude each other: memory has no connection to lend' })
+  t.throws(() => resolvePluginOptions({ strategy: 'memory', redisNamespace: 'cache' }), { ...CONFLICT, message: 'Options strategy: "memory" and redisNamespace do not go together: memory has no connection to lend' })
 
   const env = { CACHE_REDIS_URL: 'redis://h', CACHE_REDIS_REQUIRED: 'true', CACHE_STRATEGY: 'memory' }
   const before = { ...process.env }
@@ -159,4 +159,11 @@ t.test('the plugin is as particular about its options', async (t) => {
   for (const name of ['url', 'method', 'my-cache']) t.throws(() => resolvePluginOptions({ name }), { ...OPTION, message: /^Option name is/ }, 'Fastify has other plans for it')
   for (const option of ['redis', 'serializer', 'compression', 'clock', 'random', 'memoryTtl']) t.throws(() => resolvePluginOptions({ manager: new CacheManager({ strategy: 'memory' }), [option]: {} }), { ...CONFLICT, message: new RegExp(`^Options manager and ${option} `) })
   t.equal(resolvePluginOptions({ clock: 0 } as object).deps.clock, 0, 'what is given is handed on, to be refused where it is used')
+})
+
+t.test('a value that JSON has no form for is shown by its kind', (t) => {
+  for (const [value, shown] of [[Promise.resolve(5), '[object Promise]'], [new Map([[1, 2]]), '[object Map]'], [{}, '{}'], [Object.create(null), '{}']] as const) {
+    t.throws(() => resolveConfig({ memoryTtl: value as never }), { code: 'FST_ERR_CACHE_OPTION', message: `Option memoryTtl is ${shown}, must be` })
+  }
+  t.end()
 })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { CacheManager } from '../../lib/cache-manager.ts'
 import type { CacheConfig } from '../../lib/config.ts'
 import cache, { type CachePluginOptions } from '../../plugins/index.ts'
-import { logConnection, sayIfNameless } from '../../plugins/log-connection.ts'
+import { logConnection, sayIfMisspelt, sayIfNameless } from '../../plugins/log-connection.ts'
 import { fakeClock } from '../support/fake-clock.ts'
 
 t.test('a connection that comes and goes writes one line a minute, and each first change at once', async (t) => {
@@ -74,4 +74,26 @@ t.test('a Redis that the program names and the environment keeps it from is told
   t.match(await told({ redis: 'redis://127.0.0.1:1' }), [/is not used/])
   t.same(await told({}), [])
   t.same(await told({ redisRequired: false }), [])
+})
+
+t.test('variables of the environment that are misspelt are named', async (t) => {
+  const lines: string[] = []
+  const { log } = Fastify({ logger: { stream: { write: (line: string) => { lines.push((JSON.parse(line) as { msg: string }).msg) } } } })
+  sayIfMisspelt(log, { CACHE_STRATGEY: 'redis', CACHE_REDISURL: 'redis://h', CACHE_STRATEGY: 'memory', CACHE_ADMIN_TOKEN: 'x', CACHE_DIR: '/tmp', STRATGEY: 'x' })
+  t.same(lines, [
+    'cache: the environment has CACHE_STRATGEY, which is not read. Did you mean CACHE_STRATEGY?',
+    'cache: the environment has CACHE_REDISURL, which is not read. Did you mean CACHE_REDIS_URL?'
+  ])
+})
+
+t.test('who has named a Redis in one way is told to name another in the same', async (t) => {
+  const told = async (options: CachePluginOptions): Promise<string[]> => {
+    const lines: string[] = []
+    const app = Fastify({ logger: { level: 'warn', stream: { write: (line: string) => { lines.push((JSON.parse(line) as { msg: string }).msg) } } } })
+    await app.register(cache, { strategy: 'hybrid', ...options })
+    await app.close()
+    return lines
+  }
+  t.match(await told({ redis: 'redis://127.0.0.1:1' }), [/^cache: no Redis at 127\.0\.0\.1:1 .* name another with redis, or/])
+  t.match(await told({ redisUrl: 'redis://127.0.0.1:1' }), [/ name another with redisUrl, or/])
 })

@@ -221,7 +221,7 @@ t.test('a store beside what would have no effect is refused', async (t) => {
   const store = (parts: StoreParts): BaseCache => new MapCache(parts)
   const CONFLICT = 'FST_ERR_CACHE_OPTION_CONFLICT'
   const refuses = async (t: Test, options: CachePluginOptions, named: string): Promise<void> => {
-    await t.rejects(async () => await cachedApp({ store, ...options }), { code: CONFLICT, message: new RegExp(`^Options store and ${named} exclude each other: `) }, named)
+    await t.rejects(async () => await cachedApp({ store, ...options }), { code: CONFLICT, message: new RegExp(`^Options store and ${named} do not go together: `) }, named)
   }
   await refuses(t as Test, { strategy: 'redis' }, 'strategy: "redis"')
   await refuses(t as Test, { strategy: 'hybrid' }, 'strategy: "hybrid"')

@@ -24,13 +24,14 @@ t.test('names that are made of what is not there are told once for a route, and 
   const warnings: Array<{ route?: string, option?: string, msg?: string }> = []
   const { app } = await cachedApp({}, { logger: { level: 'warn', stream: { write (line: string) { warnings.push(JSON.parse(line) as object) } } } })
   t.teardown(() => app.close())
-  const users: Record<string, unknown> = { anna: { id: 1 }, undefined: {}, null: { id: null }, object: { id: {} }, 'null-pointer': { id: 'null-pointer' } }
+  const users: Record<string, unknown> = { anna: { id: 1 }, empty: { id: '' }, undefined: {}, null: { id: null }, object: { id: {} }, 'null-pointer': { id: 'null-pointer' } }
   const userOf = ({ headers }: { headers: Record<string, unknown> }): string => `user:${String((users[String(headers['x-user'])] as { id?: unknown } | undefined)?.id)}`
   app.get('/me', { config: { cache: { partition: userOf, harmlessHeaders: ['x-user'] } } }, async ({ headers }) => `page of ${String(headers['x-user'])}`)
   app.put('/me', { config: { cache: { invalidates: ({ body }) => [`name:${String((body as { name?: string } | null)?.name)}`] } } }, async () => 'done')
+  app.delete('/me', { config: { cache: { invalidates: () => ['name:'] } } }, async () => 'done')
   const ask = async (user: string): Promise<string> => cacheStatus(await app.inject({ url: '/me', headers: { 'x-user': user } }))
   t.match(await ask('anna'), /;stored/)
-  for (const user of ['undefined', 'null', 'object', 'nobody']) {
+  for (const user of ['undefined', 'null', 'object', 'nobody', 'empty']) {
     t.match(await ask(user), /no-partition/, user)
     t.match(await ask(user), /no-partition/, user)
   }
@@ -38,6 +39,10 @@ t.test('names that are made of what is not there are told once for a route, and 
   for (const name of [undefined, undefined, 'n']) t.equal((await app.inject({ method: 'PUT', url: '/me', body: { name } })).statusCode, 200)
   t.same(warnings.map(({ route, option }) => [route, option]), [['/me', 'partition'], ['/me', 'invalidates']])
   t.match(warnings[0]?.msg, 'config.cache.partition of /me has answered a text with undefined in it')
+
+  warnings.length = 0
+  t.equal((await app.inject({ method: 'DELETE', url: '/me' })).statusCode, 200)
+  t.match(warnings.map(({ msg }) => msg), ['config.cache.invalidates of /me has answered a text that ends where something is missing: a change may not reach what shows it'])
 })
 
 t.test('a function of a route that answers what it must not is told what, and of which route', async (t) => {

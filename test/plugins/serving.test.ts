@@ -352,7 +352,7 @@ t.test('a schema that names all query parameters makes the key indifferent to or
 
 t.test('a list of credentials that leaves the usual one out is a mistake, and a body has to fit into an entry', async (t) => {
   for (const credentials of [['x-api-key'], []]) await t.rejects(cachedApp({ credentials }), { code: 'FST_ERR_CACHE_OPTION', message: /^Option credentials is .*, must be all headers that tell users apart: "authorization"/ })
-  await t.rejects(cachedApp({ maxBodyBytes: 50_000_000 }), { code: 'FST_ERR_CACHE_OPTION_CONFLICT', message: /^Options maxBodyBytes: 50000000 and memoryMaxEntryBytes: 5242880 exclude each other/ })
+  await t.rejects(cachedApp({ maxBodyBytes: 50_000_000 }), { code: 'FST_ERR_CACHE_OPTION_CONFLICT', message: /^Options maxBodyBytes: 50000000 and memoryMaxEntryBytes: 5242880 do not go together/ })
   const { app } = await cachedApp({ memoryMaxEntryBytes: 1000 })
   t.teardown(() => app.close())
   app.get('/large', { config: { cache: true } }, async () => 'x'.repeat(2000))
