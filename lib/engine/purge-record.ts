@@ -39,7 +39,7 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   const names = nameRecord([...(purge.keys ?? []).map((key) => naming.key(checkKey(key))), ...(purge.tags ?? []).map((tag) => naming.tag(checkTag(tag)))])
   const marks = [...names.marks ?? []]
   for (const path of purge.paths ?? []) {
-    if (typeof path !== 'string' || path[0] !== '/' || /[?#]|\*.|\/:/.test(path)) throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), 'paths that begin with /, without a query (all variants of a path are purged) with what was sent in place of :parameters, and with a * only at the end. A character that is meant is written as its escape')
+    checkPath(path)
     if (path.endsWith('*')) markPrefixes.push(pathMark(normalisePath(path.slice(0, -1))))
     else marks.push(pathMark(normalisePath(path)))
   }
@@ -51,6 +51,14 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
     everything: purge.everything === true,
     soft: purge.soft === true
   }
+}
+
+function checkPath (path: unknown): void {
+  const fail = (allowed: string): never => { throw new errors.FST_ERR_CACHE_OPTION('paths', shown(path), allowed) }
+  if (typeof path !== 'string' || path[0] !== '/') fail('paths that begin with /')
+  else if (/[?#]/.test(path)) fail('paths without a query: all variants of a path are purged. A ? or # of the path itself is written as %3F or %23')
+  else if (/\*./.test(path)) fail('paths with a * only at the end, where it stands for all that begin so. Another that is meant is written as %2A')
+  else if (path.includes('/:')) fail('paths as they were asked for, such as /products/42 where the route says /products/:id. A : that is meant is written as %3A')
 }
 
 export function purgeKinds (purge: Purge): CacheEvents['invalidate']['kinds'][number][] {
