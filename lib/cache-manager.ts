@@ -47,6 +47,15 @@ export class CacheManager extends CacheEngine {
     return this
   }
 
+  /** The same; who has never waited for Redis and leaves at once waits for it now, for it has not heard of the purges yet. */
+  override async close (): Promise<void> {
+    if (this.#opening === undefined && this.parts.log.queued > 0) {
+      this.#opening = this.parts.open().catch(() => {})
+      await this.#opening
+    }
+    await super.close()
+  }
+
   /** What a log may show of the cache: its configuration, without passwords. */
   toJSON (): { config: CacheConfig } {
     return { config: withoutPasswords(this.config) }

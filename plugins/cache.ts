@@ -76,7 +76,7 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   }
   if (options.admin !== undefined && settings.admin === undefined) app.log.info('cache: admin has neither a token nor onRequest, so there are no admin routes')
   sayIfAlone(app.log, manager, settings.deps.redis === undefined ? 'redisUrl' : 'redis')
-  sayIfUnused(app.log, manager, [settings.deps.redis, settings.config.redisUrl, settings.config.redisRequired].some((given) => given !== undefined && given !== false))
+  sayIfUnused(app.log, manager, settings.config.strategy === undefined && [settings.deps.redis, settings.config.redisUrl, settings.config.redisRequired].some((given) => given !== undefined && given !== false))
   sayIfMisspelt(app.log, process.env)
   sayIfNameless(app.log, manager, applicationName(process.argv[1], process.cwd()))
   if (settings.redisNamespace !== undefined) await shareRedis(app, parts, settings.redisNamespace)

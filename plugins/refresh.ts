@@ -60,7 +60,7 @@ export class Refresher {
   /** Starts no more jobs; waits a moment for those that run, and abandons the rest. */
   async close (): Promise<void> {
     this.#closed = true
-    const timer = this.#parts.clock.after(CLOSE_MS, () => { this.#requests.abandon() })
+    const timer = this.#parts.clock.after(CLOSE_MS, () => { this.#requests.abandon() }, { keepAlive: true })
     await Promise.all(this.#running.values())
     timer.cancel()
   }

@@ -100,7 +100,7 @@ export class PurgeHandOff {
     const { clock, random, retryDelayMs } = this.#parts
     await new Promise<void>((resolve) => {
       this.#hurry = resolve
-      clock.after(backoffMs(attempt, { baseMs: retryDelayMs, random }), resolve)
+      clock.after(backoffMs(attempt, { baseMs: retryDelayMs, random }), resolve, { keepAlive: true })
     })
   }
 

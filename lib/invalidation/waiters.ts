@@ -49,6 +49,6 @@ export class Waiters {
       this.#settle('here', ({ untilMs }) => untilMs <= nowMs)
       const first = this.#waiting[0]
       if (first !== undefined) this.#timer ??= this.#arm(first.untilMs - nowMs)
-    })
+    }, { keepAlive: true })
   }
 }

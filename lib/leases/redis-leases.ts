@@ -49,7 +49,7 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
   const available = (): boolean => !closed && client.ready && clock.now() >= refusedUntilMs
   const noteRefusal = (error: unknown): void => { if (isRefusal(error)) refusedUntilMs = clock.now() + REFUSED_PAUSE_MS }
 
-  const pause = async (ms: Milliseconds): Promise<void> => { await new Promise<void>((resolve) => { clock.after(ms, resolve) }) }
+  const pause = async (ms: Milliseconds): Promise<void> => { await new Promise<void>((resolve) => { clock.after(ms, resolve, { keepAlive: true }) }) }
 
   /** What is sent comes after the SET on the same connection, however late both are; what cannot be sent waits until Redis is back. Never rejects. */
   const giveBack = async (name: string, token: string): Promise<void> => {

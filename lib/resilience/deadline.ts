@@ -12,7 +12,7 @@ export function deadline<T> (promise: Promise<T>, ms: Milliseconds, clock: Clock
     const timer = clock.after(ms, () => {
       waiting?.delete(giveUp)
       reject(late())
-    })
+    }, { keepAlive: true })
     const giveUp = (error: Error): void => {
       timer.cancel()
       reject(error)

@@ -17,7 +17,7 @@ export async function retry<T> (task: () => Promise<T>, options: RetryOptions): 
       return await task()
     } catch (error) {
       if (attempt > attempts || !transient(error)) throw error
-      await new Promise<void>((resolve) => { clock.after(backoffMs(attempt, options), resolve) })
+      await new Promise<void>((resolve) => { clock.after(backoffMs(attempt, options), resolve, { keepAlive: true }) })
     }
   }
 }
