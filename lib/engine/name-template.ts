@@ -55,7 +55,7 @@ export function isNameValue (value: unknown): value is NameValue {
 
 /** A value as one segment of a name. @throws FST_ERR_CACHE_ARGUMENT for an empty one, and for what is no text */
 export function segmentOf (label: string, value: unknown): string {
-  if (!isNameValue(value)) throw new errors.FST_ERR_CACHE_ARGUMENT(`{${label}}`, `is ${shown(value)}, neither a string nor a number`)
+  if (!isNameValue(value) || Number.isNaN(value)) throw new errors.FST_ERR_CACHE_ARGUMENT(`{${label}}`, `is ${shown(value)}, neither a string nor a number`)
   const text = String(value)
   if (text === '') throw new errors.FST_ERR_CACHE_ARGUMENT(`{${label}}`, 'is empty')
   // No other value yields a % that no hexadecimal digits follow.
@@ -65,7 +65,13 @@ export function segmentOf (label: string, value: unknown): string {
 
 function partsOf (option: string, text: unknown, method: AnyMethod): Part[] {
   if (typeof text !== 'string' || text === '') throw new errors.FST_ERR_CACHE_OPTION(option, shown(text), 'a string with at least one character')
-  return text.split(PLACEHOLDER).map((part, at): Part => at % 2 === 0 ? part : placeOf(option, text, part, method))
+  return text.split(PLACEHOLDER).map((part, at): Part => at % 2 === 0 ? literalOf(option, text, part) : placeOf(option, text, part, method))
+}
+
+/** A place that is written wrongly would be the same text for all arguments. */
+function literalOf (option: string, text: string, part: string): string {
+  if (/[{}]/.test(part)) throw new errors.FST_ERR_CACHE_OPTION(option, shown(text), 'a text whose braces hold the name of an argument, its place or a member of it, and nothing else: {productId}, {0}, {filter.page}')
+  return part
 }
 
 function placeOf (option: string, text: string, place: string, method: AnyMethod): Part {

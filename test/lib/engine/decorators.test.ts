@@ -381,3 +381,18 @@ t.test('keys from arguments', async (t) => {
     t.same(names('() => 1'), [])
   })
 })
+
+t.test('a template with a brace that holds no argument is refused, for it would name the same for everybody', async (t) => {
+  const ordersOf = async (userId: string): Promise<string> => `orders of ${userId}`
+  for (const text of ['orders:{ userId }', 'orders:{userId', 'orders:userId}', 'orders:{}', 'orders:{userId.}', 'orders:{{userId}}']) {
+    const refused = { code: 'FST_ERR_CACHE_OPTION', message: `is ${JSON.stringify(text)}, must be a text whose braces hold the name of an argument` }
+    t.throws(() => cached({ key: text })(ordersOf), refused, text)
+    t.throws(() => cacheInvalidate({ keys: [text] })(ordersOf), refused, text)
+    t.throws(() => cacheInvalidate({ tags: [text] })(ordersOf), refused, text)
+  }
+  const manager = new CacheManager()
+  t.teardown(async () => { await manager.close() })
+  const page = cached({ manager, key: 'page:{0}' })(async (n: number) => n)
+  t.equal(await page(1), 1)
+  await t.rejects(page(Number.NaN), { code: 'FST_ERR_CACHE_ARGUMENT', message: /is NaN/ })
+})
