@@ -20,6 +20,9 @@ export interface Clock {
   after: (delayMs: Milliseconds, task: () => void, options?: TimerOptions) => Timer
 }
 
+/** What is later than this, some 25 days, Node takes for at once. */
+const MAX_DELAY_MS = 2 ** 31 - 1
+
 /**
  * A process that stood still wakes up to timers that are due and to answers that have arrived meanwhile. Node runs the
  * timers first; here they let the answers pass, so that a busy moment of our own is not taken for a silent server.
@@ -28,7 +31,7 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   after (delayMs, task, { keepAlive = false } = {}) {
     let turn: NodeJS.Immediate | undefined
-    const handle = setTimeout(() => { turn = setImmediate(task) }, delayMs)
+    const handle = setTimeout(() => { turn = setImmediate(task) }, Math.min(delayMs, MAX_DELAY_MS))
     if (!keepAlive) handle.unref()
     return {
       cancel: () => {

@@ -1,6 +1,7 @@
 import { channel, type Channel } from 'node:diagnostics_channel'
 import type { EpochMs, Milliseconds } from './clock.ts'
 import { errors, shown } from './errors.ts'
+import { callListener } from './listening.ts'
 
 /** Why an entry left a store without anybody asking. */
 export type EvictionCause = 'entries' | 'bytes' | 'expired' | 'purged'
@@ -153,11 +154,9 @@ export class CacheEventHub {
     if (RARE.has(name)) this.settle()
     else if (this.#gathered.has(name)) this.#keep(name as Gathered, event as CacheEvents[Gathered])
     for (const listener of this.#of(name)) {
-      try {
-        listener(event)
-      } catch (error) {
+      callListener(() => listener(event), (error) => {
         if (name !== 'fault') this.emit('fault', { where: `listener of '${name}'`, error })
-      }
+      })
     }
     const published = EVENT_CHANNELS[name]
     if (published.hasSubscribers) published.publish(event)

@@ -1,7 +1,8 @@
+import { parse } from 'node:querystring'
 import type { FastifyRequest } from 'fastify'
 import { isCleanTarget, requestKey, validHost, type KeyDimension } from '../lib/keyspace/request-key.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
-import { canonicalQuery, dropsCredential, hasOtherParameters } from './closed-query.ts'
+import { canonicalQuery, dropsCredential, hasOtherParameters, uncountedQuery } from './closed-query.ts'
 import { foreseenQuery } from './foreseen-query.ts'
 import type { KnownKeys } from './known-keys.ts'
 import { cookieNames, cookieValue } from './request-cookies.ts'
@@ -11,7 +12,7 @@ import { wrongAnswer } from './wrong-answer.ts'
 import type { FastifyReply } from 'fastify'
 
 /** Why a request passes the cache by. */
-export type BypassReason = 'method' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition' | 'moved'
+export type BypassReason = 'method' | 'upgrade' | 'unclean-target' | 'invalid-host' | 'request-body' | 'credentials' | 'no-partition' | 'moved'
 
 class Admitted {
   readonly admitted = true
@@ -35,6 +36,7 @@ const METHOD = refusal('method')
 const TARGET = refusal('unclean-target')
 const HOST = refusal('invalid-host')
 const BODY = refusal('request-body')
+const UPGRADE = refusal('upgrade')
 const CREDENTIALS = refusal('credentials')
 const NO_PARTITION = refusal('no-partition')
 
@@ -42,6 +44,7 @@ const NO_PARTITION = refusal('no-partition')
 export function admit (request: FastifyRequest, reply: FastifyReply, policy: RoutePolicy, credentials: readonly string[]): Admission {
   const { method, headers } = request
   if (method !== 'GET' && method !== 'HEAD') return METHOD
+  if (headers.upgrade?.toLowerCase() === 'websocket') return UPGRADE
   // A body could change the answer, and it is not in the key.
   if (headers['transfer-encoding'] !== undefined || (headers['content-length'] !== undefined && headers['content-length'] !== '0') || hasHttp2Body(request)) return BODY
   return admitTarget(request, reply, policy, credentials)
@@ -72,8 +75,12 @@ export function admitTarget (request: FastifyRequest, reply: FastifyReply, polic
 export function countedTarget (request: FastifyRequest, policy: RoutePolicy): string {
   const target = request.raw.url ?? ''
   if (policy.query === undefined) return target
-  const query = policy.serveFrom === 'handler' ? request.query as Record<string, unknown> : foreseenQuery(request)
-  return query === undefined || hasOtherParameters(policy.query, query) ? target : pathOf(target) + canonicalQuery(policy.query, query)
+  const sent = policy.serveFrom === 'handler' ? parse(target.slice(pathOf(target).length + 1)) : request.query as Record<string, unknown>
+  const query = foreseenQuery(request, sent)
+  const canonical = query === undefined || hasOtherParameters(policy.query, query) ? undefined : canonicalQuery(policy.query, query)
+  // What hooks have made of the query since it was validated, only they know.
+  const isAsValidated = canonical !== undefined && (policy.serveFrom !== 'handler' || canonicalQuery(policy.query, request.query as Record<string, unknown>) === canonical)
+  return pathOf(target) + (isAsValidated ? canonical : uncountedQuery(target))
 }
 
 /** Whom the response is for, if the route tells it apart. The number of a user is as good as its text. */
@@ -97,14 +104,23 @@ function hasHttp2Body ({ raw }: FastifyRequest): boolean {
   return raw.httpVersionMajor === 2 && (raw as unknown as { stream?: { endAfterHeaders?: boolean } }).stream?.endAfterHeaders === false
 }
 
-function carriesCredentials (request: FastifyRequest, policy: RoutePolicy, credentials: readonly string[]): boolean {
-  const { headers } = request
+function carriesCredentials ({ headers, raw }: FastifyRequest, policy: RoutePolicy, credentials: readonly string[]): boolean {
   for (const name of credentials) {
-    if (headers[name] === undefined) continue
+    const value = headers[name] ?? asSent(raw, name)
+    if (value === undefined) continue
     if (name !== 'cookie' || policy.cookies.length === 0) return true
-    if (!cookieNames(headers.cookie).every((cookie) => policy.cookies.includes(cookie))) return true
+    if (!cookieNames(value.toString()).every((cookie) => policy.cookies.includes(cookie))) return true
   }
   return false
+}
+
+/** A header that a hook may have taken off the request once it had made something of it, such as the user whose token it is. */
+function asSent ({ rawHeaders }: FastifyRequest['raw'], name: string): string | undefined {
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const sent = rawHeaders[at] ?? ''
+    if (sent.length === name.length && sent.toLowerCase() === name) return rawHeaders[at + 1]
+  }
+  return undefined
 }
 
 /** What is in the key beside scheme, host and target. */
@@ -112,8 +128,8 @@ export function dimensions ({ headers, originalUrl, raw }: FastifyRequest, polic
   const rewritten = originalUrl !== raw.url
   if (policy.headers.length === 0 && policy.cookies.length === 0 && partition === undefined && policy.constraints === undefined && !rewritten) return undefined
   const found: KeyDimension[] = []
-  for (const name of policy.headers) found.push([`header ${name}`, headers[name]?.toString()])
-  for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie, name)])
+  for (const name of policy.headers) found.push([`header ${name}`, (headers[name] ?? asSent(raw, name))?.toString()])
+  for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie ?? asSent(raw, 'cookie'), name)])
   if (partition !== undefined) found.push(['partition', partition])
   if (policy.constraints !== undefined) found.push(['constraints', policy.constraints])
   // Behind `rewriteUrl` the handler can still see what the client asked for.

@@ -14,14 +14,24 @@ export function closedQuery (schema: FastifySchema | undefined): ClosedQuery | u
   return Object.keys(query.properties ?? {}).sort()
 }
 
-/** A validated query with the parameters that count, sorted. Defaults are in it if the validator fills them in. Names and values are escaped, so none can pose as another. */
-export function canonicalQuery (closed: ClosedQuery, query: Readonly<Record<string, unknown>>): string {
+/**
+ * A validated query with the parameters that count, sorted. Defaults are in it if the validator fills them in. Names and values are escaped, so none can pose as another.
+ * @returns nothing where one has a value that text cannot show, such as a Set
+ */
+export function canonicalQuery (closed: ClosedQuery, query: Readonly<Record<string, unknown>>): string | undefined {
   let text = ''
   for (const name of closed) {
     const value = query[name]
+    if (!isSpellable(value)) return undefined
     if (value !== undefined) text += (text === '' ? '?' : '&') + encodeURIComponent(name) + '=' + spelled(value)
   }
   return text
+}
+
+/** The query of a target as it was sent, in a spelling that no canonical one has. */
+export function uncountedQuery (target: string): string {
+  const at = target.indexOf('?')
+  return at === -1 ? '' : target.slice(at).replaceAll(/[[\]@]/g, encodeURIComponent)
 }
 
 /** Whether the request carries parameters that do not count. */
@@ -44,6 +54,15 @@ export function dropsCredential (closed: ClosedQuery, target: string): boolean {
 }
 
 const BROKEN = /\p{Surrogate}/u
+
+const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
+
+/** Whether text can tell a value from all others. */
+function isSpellable (value: unknown, within = false): boolean {
+  if (Array.isArray(value)) return value.every((each) => isSpellable(each, within))
+  if (typeof value === 'object' && value !== null) return isPlain(value) && Object.values(value).every((each) => isSpellable(each, true))
+  return typeof value !== 'function' && typeof value !== 'symbol' && !(within && typeof value === 'bigint')
+}
 
 /** The brackets and the `@` stand for themselves only here: in a text they are escaped, so a text cannot pose as a list. */
 function spelled (value: unknown): string {

@@ -9,6 +9,7 @@ export const BYPASS_WORDS: Readonly<Record<BypassReason, string>> = {
   method: 'Only GET and HEAD are answered from the cache',
   'unclean-target': 'Only a plain path and query is cached: no //, no dot segments, no backslash, no fragment, nothing but visible ASCII',
   'invalid-host': 'The Host header is not the name of a host in lower case, or a proxy names a scheme that is none',
+  upgrade: 'The request asks for a WebSocket',
   'request-body': 'The request has a body, which could change the answer and is not in the key',
   credentials: 'The request carries credentials, and the route is neither public nor does it say to whom a response belongs (partition)',
   'no-partition': 'The partition of the route has no answer for this request',

@@ -2,14 +2,14 @@ import type { FastifyRequest } from 'fastify'
 import { isThenable } from './handler-scope.ts'
 
 /**
- * What the validator of a route will make of a query, asked before it is validated; `undefined` where it refuses it, or does not
+ * What the validator of a route makes of a query, asked apart from the validation itself; `undefined` where it refuses it, or does not
  * answer at once. It may be none of Fastify's own, and let pass what the schema does not.
  */
-export function foreseenQuery (request: FastifyRequest): Readonly<Record<string, unknown>> | undefined {
+export function foreseenQuery (request: FastifyRequest, sent: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | undefined {
   const validator: unknown = request.getValidationFunction('querystring')
   if (typeof validator !== 'function') return undefined
   try {
-    const query = copyOf(request.query as Record<string, unknown>)
+    const query = copyOf(sent)
     const answer = validator(query) as boolean | { value?: Record<string, unknown>, error?: unknown, then?: unknown } | undefined
     if (typeof answer !== 'object' || answer === null) return answer === false ? undefined : query
     if (isThenable(answer)) answer.then(undefined, () => {})

@@ -100,7 +100,7 @@ export const isThenable = (value: unknown): value is PromiseLike<unknown> => typ
 /** Whether the target says just what the key says. If not, a response that shows it is not for everybody with that key. */
 function isSpelledAsKeyed ({ raw, query }: FastifyRequest, closed: ClosedQuery): boolean {
   const target = raw.url ?? '/'
-  return target === pathOf(target) + canonicalQuery(closed, query as Record<string, unknown>)
+  return target === pathOf(target) + (canonicalQuery(closed, query as Record<string, unknown>) ?? '')
 }
 
 /** An id as Fastify counts them. */

@@ -5,6 +5,7 @@ import { checkDataKey } from '../keyspace/name.ts'
 import { Fill, type FillOptions, type FillVerdict } from './fill.ts'
 import type { CacheHost } from './host.ts'
 import { checkSourceOptions, expiryMs, SourceSchedule, type StaticSource, type StaticSourceOptions } from './static-source.ts'
+import { callListener } from '../listening.ts'
 
 const DAY: Seconds = 86_400
 /** How long the last good value of a source may stand in while the source fails. */
@@ -177,11 +178,7 @@ export class StaticDataCache {
     if (previous === undefined || previous === value || isDeepStrictEqual(previous, value)) return
     const { events, serializer } = this.#host.parts
     for (const listener of listeners) {
-      try {
-        listener(serializer.view(value), serializer.view(previous))
-      } catch (error) {
-        events.emit('fault', { where: `listener to static data '${key}'`, error })
-      }
+      callListener(() => listener(serializer.view(value), serializer.view(previous)), (error) => { events.emit('fault', { where: `listener to static data '${key}'`, error }) })
     }
   }
 }

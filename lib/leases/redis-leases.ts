@@ -79,7 +79,7 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
       if (over) return
       client.script(PROLONG, [name], [token, leaseMs]).then((reply) => {
         // Stored, purged or run out: whoever holds it now, it is not us.
-        if (reply === 0) end()
+        if (Number(reply) === 0) end()
         else later()
       }, (error: unknown) => {
         noteRefusal(error)
@@ -125,7 +125,7 @@ export function createRedisLeases ({ client, clock, prefix, leaseMs = 3000, poll
         await pause(Math.min(pauseMs, leftMs))
         if (!available()) return 'unavailable'
         try {
-          if (await client.call(['EXISTS', name]) === 0) return 'free'
+          if (Number(await client.call(['EXISTS', name])) === 0) return 'free'
         } catch (error) {
           noteRefusal(error)
           return 'unavailable'

@@ -213,7 +213,7 @@ export class RedisCache extends BaseCache {
       return verdict.stored ? refused('unavailable') : verdict
     }
     // The script answers 0 when the lease is gone: a purge took it, or it ran out and another process loads.
-    return verdict.stored && outcome.reply === 0 ? refused('purged') : verdict
+    return verdict.stored && Number(outcome.reply) === 0 ? refused('purged') : verdict
   }
 
   /** Outcomes in the places of their commands; none where there was nothing to do, or nobody to do it. */

@@ -123,3 +123,11 @@ t.test('what is said is published for the whole process, when somebody has subsc
   t.same(heard, [['fastify-response-cache:coalesced', { key: 'b' }], ['fastify-response-cache:coalesced', { key: 'of another cache' }]])
   for (const [event, { name }] of Object.entries(EVENT_CHANNELS)) t.equal(name, `fastify-response-cache:${event}`)
 })
+
+t.test('a listener whose promise rejects harms nobody either', async (t) => {
+  const hub = new CacheEventHub()
+  const told = new Promise<unknown[]>((resolve) => { hub.on('fault', ({ where, error }) => { resolve([where, (error as Error).message]) }) })
+  hub.on('coalesced', (async () => { throw new Error('later') }) as () => void)
+  hub.emit('coalesced', { key: 'a' })
+  t.same(await told, ["listener of 'coalesced'", 'later'])
+})

@@ -300,3 +300,103 @@ t.test('the answer to a HEAD of what has no body has the length of nothing', asy
     t.match(answer, { status, headers: { 'cache-status': /hit;ttl/, 'content-length': undefined, 'content-type': undefined } })
   }
 })
+
+t.test('credentials that a guard has taken off the request count as they were sent', async (t) => {
+  const users: Record<string, string> = { 'Bearer a': 'alice', 'Bearer b': 'bob', 'session=a': 'alice', 'session=b': 'bob' }
+  const takes: Record<string, (headers: Record<string, unknown>, name: string) => void> = {
+    deletes: (headers, name) => { Reflect.deleteProperty(headers, name) },
+    empties: (headers, name) => { headers[name] = undefined }
+  }
+  for (const hook of ['onRequest', 'preHandler'] as const) {
+    for (const [how, take] of Object.entries(takes)) {
+      const { app } = await cachedApp()
+      t.teardown(() => app.close())
+      app.decorateRequest('user', '')
+      app.addHook(hook, (async (request: { headers: Record<string, unknown>, user: string }) => {
+        for (const name of ['authorization', 'cookie']) {
+          request.user ||= users[String(request.headers[name])] ?? ''
+          take(request.headers, name)
+        }
+      }) as never)
+      app.get('/me', { config: { cache: { ttl: 60 } } }, async (request) => (request as unknown as { user: string }).user)
+      app.get('/page', { config: { cache: { ttl: 60, cookies: ['lang'] } } }, async (request) => (request as unknown as { user: string }).user)
+      for (const headers of [{ authorization: 'Bearer a' }, { authorization: 'Bearer b' }, { cookie: 'session=a' }, { cookie: 'session=b' }]) {
+        for (const url of ['/me', '/page']) {
+          const response = await app.inject({ url, headers })
+          t.match([response.body, cacheStatus(response)], [users[Object.values(headers)[0] as string], 'fwd=bypass;detail=credentials'], `${hook} ${how} ${JSON.stringify(headers)} ${url}`)
+        }
+      }
+    }
+  }
+})
+
+t.test('a header or cookie of the key that a hook has taken off the request is in the key all the same', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.decorateRequest('money', '')
+  app.addHook('preHandler', (async (request: { headers: Record<string, unknown>, money: string }) => {
+    request.money = `${String(request.headers['x-currency'])} ${String(request.headers['cookie'])}`
+    delete request.headers['x-currency']
+    delete request.headers['cookie']
+  }) as never)
+  app.get('/price', { config: { cache: { headers: ['x-currency'], cookies: ['lang'] } } }, async (request) => (request as unknown as { money: string }).money)
+  for (const [currency, lang] of [['EUR', 'de'], ['USD', 'de'], ['USD', 'fr']]) {
+    t.equal((await app.inject({ url: '/price', headers: { 'x-currency': currency, cookie: `lang=${lang}` } })).body, `${currency} lang=${lang}`)
+  }
+})
+
+t.test('a query that hooks have changed, or whose values text cannot show, counts as it was sent', async (t) => {
+  const closed = (properties: object): object => ({ querystring: { type: 'object', additionalProperties: false, properties } })
+  const { app } = await cachedApp({}, {
+    ajv: {
+      plugins: [(ajv: { addKeyword: (keyword: object) => void }) => {
+        ajv.addKeyword({
+          keyword: 'asSet',
+          modifying: true,
+          validate: (_schema: unknown, value: string, _parent: unknown, { parentData, parentDataProperty }: { parentData: Record<string, unknown>, parentDataProperty: string }) => {
+            parentData[parentDataProperty] = new Set([value])
+            return true
+          }
+        })
+      }] as never
+    }
+  })
+  t.teardown(() => app.close())
+  const paging = async (request: { query: unknown, page?: unknown }): Promise<void> => {
+    const query = request.query as Record<string, unknown>
+    request.page = query['page']
+    delete query['page']
+  }
+  app.get('/items', { schema: closed({ page: { type: 'integer', default: 1 } }), preHandler: paging as never, config: { cache: true } }, async (request) => String((request as { page?: unknown }).page))
+  for (const isPublic of [false, true]) {
+    app.get(`/set/${String(isPublic)}`, { schema: closed({ tag: { asSet: true } }), config: { cache: { public: isPublic } } }, async ({ query }) => [...(query as { tag: Set<string> }).tag])
+  }
+  for (const page of [1, 2, 3, 2]) t.equal((await app.inject(`/items?page=${page}`)).body, String(page))
+  for (const isPublic of [false, true]) {
+    for (const tag of ['a', 'b', 'a']) t.same((await app.inject(`/set/${String(isPublic)}?tag=${tag}`)).json(), [tag])
+  }
+})
+
+t.test('what validation refuses has no key in common with what it lets pass', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.get('/x', { schema: { querystring: { type: 'object', additionalProperties: false, properties: { ids: { type: 'array', items: { type: 'integer' } } } } }, config: { cache: { public: true } } }, async ({ query }) => query)
+  for (const [valid, refused] of [['/x?ids=1&ids=2', '/x?ids=[1,2]'], ['/x?ids=1', '/x?ids=[1]']] as const) {
+    t.equal((await app.inject(valid)).statusCode, 200)
+    t.match(cacheStatus(await app.inject(valid)), /^hit/)
+    t.equal((await app.inject(refused)).statusCode, 400)
+  }
+})
+
+t.test('a request for a WebSocket is answered from no store', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  for (const url of ['/live', '/public']) {
+    app.get(url, { config: { cache: { public: url === '/public' } } }, async () => 'page')
+  }
+  for (const url of ['/live', '/public']) {
+    await app.inject(url)
+    t.match(cacheStatus(await app.inject(url)), /^hit/)
+    t.match(cacheStatus(await app.inject({ url, headers: { connection: 'Upgrade', upgrade: 'WebSocket' } })), /^fwd=bypass;detail=upgrade/)
+  }
+})

@@ -17,6 +17,7 @@ import { MIN_SHADOW_ENTRIES } from './shadow-policies.ts'
 import { TrafficStudy, type Findings } from './traffic-study.ts'
 import { Traffic, type WindowFigures } from './traffic.ts'
 import { AlertPost } from './webhook.ts'
+import { callListener } from '../../listening.ts'
 
 /** What the monitor needs of a cache: every `CacheManager` is one. */
 export interface MonitoredCache extends CacheEngine {
@@ -221,11 +222,7 @@ export class CacheMonitor {
     const { events } = this.#cache.parts
     if (events.heard('alert')) events.emit('alert', alert)
     this.#post?.send(alert)
-    try {
-      this.#settings.onAlert?.({ ...alert })
-    } catch (error) {
-      events.emit('fault', { where: 'onAlert of the monitor', error })
-    }
+    callListener(() => this.#settings.onAlert?.({ ...alert }), (error) => { events.emit('fault', { where: 'onAlert of the monitor', error }) })
   }
 
   /** Tiers count their failures themselves. */
