@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, onResponseHookHandler, preSerializationHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, onResponseHookHandler, preSerializationHookHandler, RouteHandlerMethod } from 'fastify'
 import fp from 'fastify-plugin'
 import { applicationName } from '../lib/application-name.ts'
 import { CacheManager } from '../lib/cache-manager.ts'
@@ -120,6 +120,14 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     await invalidateAfter(parts, request, reply, invalidatesOf(request.routeOptions.config, settings.name), groups, unknown)
   }
   const late = new LatePurges(purgeAfter)
+  // A route may be made from another, with what stands around its handler and among its hooks: that is ours to put there anew.
+  const wrapped = new WeakMap<RouteHandlerMethod, RouteHandlerMethod>()
+  const hooked = new WeakSet<object>()
+  const own = <H extends object>(hook: H): H => {
+    hooked.add(hook)
+    return hook
+  }
+  const others = <H extends object>(hooks: H | H[] = []): H[] => (Array.isArray(hooks) ? hooks : [hooks]).filter((hook) => !hooked.has(hook))
 
   app.addHook('onRoute', function cacheRoute (this: FastifyInstance, route) {
     const given = (route.config as Record<string, RouteCacheOptions | boolean | undefined> | undefined)?.[settings.name]
@@ -135,13 +143,17 @@ function connectRoutes (app: FastifyInstance, settings: PluginSettings, shared: 
     const reads: Lookup = policy.observed ? observer : policy.verify > 0 ? verifier : cache
     const ranged = policy.http.storeParts && !policy.observed ? partial.before(reads) : reads
     const lookups = keepsPosted ? posted.before(ranged) : ranged
-    const own = cache.around(policy, route.handler, lookups)
-    route.handler = own
-    if (reads === verifier) route.onResponse = [...[route.onResponse ?? []].flat(), drawHits(verifier, policy)]
-    if (policy.entities !== undefined) route.preSerialization = [...[route.preSerialization ?? []].flat(), noteEntities(cache, policy.entities)]
-    const hooks = [route.onRequest ?? []].flat()
-    const arrivals = noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler, () => route.handler !== own)
-    route.onRequest = policy.serveFrom === 'handler' ? [arrivals, ...hooks] : [...hooks.length === 0 ? [] : [arrivals, ...hooks], lookupEarly(cache, lookups, policy)]
+    const handler = wrapped.get(route.handler) ?? route.handler
+    const around = cache.around(policy, handler, lookups)
+    wrapped.set(around, handler)
+    route.handler = around
+    route.onResponse = others(route.onResponse)
+    if (reads === verifier) route.onResponse.push(own(drawHits(verifier, policy)))
+    route.preSerialization = others(route.preSerialization)
+    if (policy.entities !== undefined) route.preSerialization.push(own(noteEntities(cache, policy.entities)))
+    const hooks = others(route.onRequest)
+    const arrivals = own(noteArrivals(cache, route.validatorCompiler ?? this.validatorCompiler, () => route.handler !== around))
+    route.onRequest = policy.serveFrom === 'handler' ? [arrivals, ...hooks] : [...hooks.length === 0 ? [] : [arrivals, ...hooks], own(lookupEarly(cache, lookups, policy))]
   })
 
   // After the other, so that its hook comes first: between an arrival and the handler it would count as somebody's.

@@ -400,3 +400,25 @@ t.test('a request for a WebSocket is answered from no store', async (t) => {
     t.match(cacheStatus(await app.inject({ url, headers: { connection: 'Upgrade', upgrade: 'WebSocket' } })), /^fwd=bypass;detail=upgrade/)
   }
 })
+
+t.test('a route that is made from a cached one is cached by itself, and waits for nobody', async (t) => {
+  for (const isPublic of [false, true]) {
+    const { app } = await cachedApp({ coalesceTimeout: 600 })
+    t.teardown(() => app.close())
+    app.addHook('onRoute', function (route) {
+      if (route.url.startsWith('/p') && route.method === 'GET') this.route({ ...route, url: `/v1${route.url}` })
+    })
+    let runs = 0
+    app.get('/p/:id', { config: { cache: { public: isPublic, entities: { product: 'id' } } }, onRequest: async () => {} }, async ({ params }) => {
+      runs++
+      return { id: (params as { id: string }).id }
+    })
+    for (const url of ['/p/1', '/v1/p/1']) {
+      t.match(cacheStatus(await app.inject(url)), /^fwd=uri-miss;ttl=\d+;stored$/)
+      t.match(cacheStatus(await app.inject(url)), /^hit/)
+      await app.cache.invalidate({ tags: ['product:1'] })
+      t.match(cacheStatus(await app.inject(url)), /^fwd=uri-miss/)
+    }
+    t.equal(runs, 4)
+  }
+})
