@@ -78,8 +78,15 @@ async function fastifyResponseCache (app: FastifyInstance, options: CachePluginO
   sayIfAlone(app.log, manager, settings.deps.redis === undefined ? 'redisUrl' : 'redis')
   sayIfUnused(app.log, manager, settings.config.strategy === undefined && [settings.deps.redis, settings.config.redisUrl, settings.config.redisRequired].some((given) => given !== undefined && given !== false))
   sayIfMisspelt(app.log, process.env)
+  if (!settings.credentials.includes('cookie')) app.addHook('onReady', async () => { sayIfCookiesPass(app) })
   sayIfNameless(app.log, manager, applicationName(process.argv[1], process.cwd()))
   if (settings.redisNamespace !== undefined) await shareRedis(app, parts, settings.redisNamespace)
+}
+
+/** Whoever adds a header to `credentials` may not have meant to take the cookies out. */
+function sayIfCookiesPass (app: FastifyInstance): void {
+  const reader = ['session', 'cookies'].find((name) => app.hasRequestDecorator(name))
+  if (reader !== undefined) app.log.warn(`cache: credentials has no cookie in it, and requests of this app have ${reader}: what a route makes of them is stored for everybody. Add 'cookie', unless no cached route looks at cookies`)
 }
 
 /** Asked for by its option; without that there is only what the guarded routes start. */

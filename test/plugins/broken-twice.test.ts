@@ -422,3 +422,14 @@ t.test('a route that is made from a cached one is cached by itself, and waits fo
     t.equal(runs, 4)
   }
 })
+
+t.test('credentials without cookie are told of where requests have cookies', async (t) => {
+  for (const [credentials, decorator, expected] of [[['authorization', 'x-api-key'], 'session', 1], [['authorization', 'cookie'], 'session', 0], [['authorization'], 'other', 0]] as const) {
+    const warnings: string[] = []
+    const { app } = await cachedApp({ credentials: [...credentials] }, { logger: { level: 'warn', stream: { write (line: string) { warnings.push((JSON.parse(line) as { msg: string }).msg) } } } })
+    app.decorateRequest(decorator, null)
+    await app.ready()
+    await app.close()
+    t.equal(warnings.filter((line) => line.startsWith('cache: credentials has no cookie')).length, expected, `${credentials.join()} ${decorator}`)
+  }
+})
