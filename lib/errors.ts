@@ -46,7 +46,7 @@ const isPlain = (value: object): boolean => [Object.prototype, null].includes(Ob
 /** A value as an error message shows it: short, quoted, never more than 80 characters. */
 export function shown (value: unknown): string {
   let text: string
-  try { text = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'function' ? 'a function' : typeof value === 'object' && value !== null ? JSON.stringify(value) : String(value) } catch { text = Object.prototype.toString.call(value) }
+  try { text = typeof value === 'string' ? JSON.stringify(value) : typeof value === 'function' ? 'a function' : typeof value === 'object' && value !== null ? JSON.stringify(value) : typeof value === 'bigint' ? `${value}n` : String(value) } catch { text = Object.prototype.toString.call(value) }
   // What JSON has no form for, such as a Map or the promise of an async function.
   if (text === '{}' && !isPlain(value as object)) text = Object.prototype.toString.call(value)
   return text.length > 80 ? text.slice(0, 77) + '...' : text

@@ -46,6 +46,7 @@ export function howToKey (input: ObservedInput): string {
     case IP: return 'the address of the client, which is not in the key. Put it there by config.cache.partition: ({ ip }) => ip, or, if it is only logged, name "@ip" in config.cache.harmlessHeaders'
     case ID: return `the id of the request, which no other has. If it is only logged, name "${ID}" in config.cache.harmlessHeaders`
     case TARGET: return 'the path or query as it was sent, of which the key knows less. Read request.params and request.query, and let the schema close the query (additionalProperties: false) with a validator that removes the rest'
+    case 'cookie': return '"cookie", which is not in the key. Name the cookies that change the response in config.cache.cookies, or, if none does, "cookie" in config.cache.harmlessHeaders'
     default: return `"${input}", which is neither in the key nor in Vary. Name it in config.cache.headers or in a Vary header, or, if it does not change the response, in config.cache.harmlessHeaders`
   }
 }

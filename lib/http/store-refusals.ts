@@ -72,7 +72,7 @@ export const STORE_REFUSALS = {
   },
   'no-freshness': {
     means: 'Nobody says how long the response is fresh, or it is stale already.',
-    cure: 'Give the route a `ttl`, or send `max-age`.'
+    cure: 'Give the route a `ttl`, or send `max-age`. For a 404 or 410, whose `ttl` is `notFoundTtl`, give that.'
   }
 } as const satisfies Readonly<Record<string, Refusal>>
 

@@ -60,7 +60,7 @@ export function clientOf (source: RedisSource, deadlineMs: Milliseconds): Client
   return { client, own: true, where: whereOf(client.options) }
 }
 
-const SOURCES = 'a Redis client, options of ioredis, { cluster: [nodes] }, or a URL'
+const SOURCES = 'a client of ioredis, options of ioredis, { cluster: [nodes] }, or a URL'
 
 /**
  * Whether it can be used; says nothing about whether anybody answers there.

@@ -162,7 +162,7 @@ t.test('the plugin is as particular about its options', async (t) => {
 })
 
 t.test('a value that JSON has no form for is shown by its kind', (t) => {
-  for (const [value, shown] of [[Promise.resolve(5), '[object Promise]'], [new Map([[1, 2]]), '[object Map]'], [{}, '{}'], [Object.create(null), '{}']] as const) {
+  for (const [value, shown] of [[Promise.resolve(5), '[object Promise]'], [new Map([[1, 2]]), '[object Map]'], [{}, '{}'], [Object.create(null), '{}'], [10n, '10n']] as const) {
     t.throws(() => resolveConfig({ memoryTtl: value as never }), { code: 'FST_ERR_CACHE_OPTION', message: `Option memoryTtl is ${shown}, must be` })
   }
   t.end()
