@@ -138,7 +138,11 @@ function shared (config: Readonly<CacheConfig>, common: Common, { redis: source,
     deadlineMs: toMs(config.redisTimeout),
     onState: () => { sharing.look() },
     onRefusal: (why) => { if (why === undefined) sharing.allowed(); else sharing.refused(why) },
-    onLost: (purges) => { common.events.emit('fault', { where: 'closing', error: new errors.FST_ERR_CACHE_PURGES_LOST(purges) }) }
+    onLost: (purges) => {
+      const error = new errors.FST_ERR_CACHE_PURGES_LOST(purges)
+      if (common.events.heard('fault')) common.events.emit('fault', { where: 'closing', error })
+      else process.emitWarning(error)
+    }
   })
   const sharing: Sharing = new Sharing({
     client,

@@ -7,6 +7,7 @@ import type { RedisLogHealth } from './log-health.ts'
 import { logNames } from './log-names.ts'
 import { LogReader } from './log-reader.ts'
 import { LogWriter } from './log-writer.ts'
+import { Outbox } from './outbox.ts'
 import { isEmptyScope, scopeOf, type PurgeScope } from './purge-scope.ts'
 import { Rights } from './rights.ts'
 import { SharedHistory } from './shared-history.ts'
@@ -37,7 +38,7 @@ export interface RedisLogOptions {
    * `undefined` when all is well.
    */
   readonly onRefusal?: (why: string | undefined) => void
-  /** Told at the end what this process has purged of which no other will hear: `2 names, 1 pattern`. */
+  /** Told at the end, and later of each, what this process has purged of which no other will hear: `2 names, 1 pattern`. */
   readonly onLost?: (purges: string) => void
 }
 
@@ -69,6 +70,13 @@ export function createRedisLog ({
   const names = logNames(prefix, sender)
   const here = new InvalidationIndex({ maxRecords, maxGlobs })
   const history = new SharedHistory({ maxRecords, maxGlobs })
+  let closed = false
+  /** Of a change that a handler made when the cache was closed already. */
+  const tellLost = (scope: PurgeScope): void => {
+    const late = new Outbox(maxQueued)
+    late.add(scope, clock.now())
+    onLost(late.words)
+  }
   const applyHere = (scope: PurgeScope): void => { here.add(scope, here.tip + 1, clock.now()) }
   const rights = new Rights({ clock, pauseMs: heartbeatMs, onRefusal: (why) => { onRefusal(why ?? refusal()) } })
   const log = new StreamLog({ client, names, maxRecords, deadlineMs, rights })
@@ -113,6 +121,7 @@ export function createRedisLog ({
       const scope = scopeOf(record)
       if (isEmptyScope(scope)) return 'everywhere'
       applyHere(scope)
+      if (closed) tellLost(scope)
       return writer.append(scope)
     },
     sync: async () => await reader.sync(),
@@ -129,6 +138,7 @@ export function createRedisLog ({
     }),
     async close () {
       const lost = await writer.close()
+      closed = true
       if (lost !== '') onLost(lost)
       await reader.close()
     }

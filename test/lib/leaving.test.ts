@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
+import Fastify from 'fastify'
 import t from 'tap'
 import { CacheManager } from '../../lib/cache-manager.ts'
+import cache from '../../plugins/index.ts'
+import { deferred } from '../support/cached-app.ts'
 import { programRoot, scriptArgs } from '../support/program.ts'
 import { startRedis } from '../support/redis-server.ts'
 import { until } from '../support/until.ts'
@@ -54,4 +57,25 @@ t.test('a program whose CDN does not answer hears of its purge, and closes', asy
     await cache.close()
     console.log('closed')`)
   t.same({ printed, code }, { printed: 'FST_ERR_CACHE_HAND_OFF\neverywhere\nclosed\n', code: 0 })
+})
+
+t.test('a change that a handler makes when the cache is closed already is told, for nobody else hears of it', async (t) => {
+  const redis = await startRedis()
+  t.teardown(redis.stop)
+  const app = Fastify()
+  await app.register(cache, { strategy: 'hybrid', redisUrl: redis.url })
+  const [begun, end] = [deferred(), deferred()]
+  app.put('/products/1', { config: { cache: { invalidates: ['catalog'] } } }, async () => {
+    begun.resolve()
+    await end.promise
+    return 'done'
+  })
+  const answer = app.inject({ method: 'PUT', url: '/products/1' })
+  await begun.promise
+  await app.close()
+  const warned = once(process, 'warning') as Promise<[Error & { code: string }]>
+  end.resolve()
+  t.equal((await answer).statusCode, 200)
+  const [warning] = await warned
+  t.match(warning, { code: 'FST_ERR_CACHE_PURGES_LOST', message: /^Purges could not be sent to Redis before the cache was closed \(\d+ \w+/ })
 })
