@@ -1,4 +1,5 @@
 import { createError } from '@fastify/error'
+import { isPlain } from './plain-object.ts'
 
 /**
  * Every error that this package creates. The README lists each code (a test compares), and a retired code is never
@@ -40,8 +41,6 @@ export const errors = {
 }
 
 export type CacheErrorCode = keyof typeof errors
-
-const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
 
 /** A value as an error message shows it: short, quoted, never more than 80 characters. */
 export function shown (value: unknown): string {

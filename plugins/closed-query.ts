@@ -1,4 +1,5 @@
 import type { FastifySchema } from 'fastify'
+import { isPlain } from '../lib/plain-object.ts'
 
 /** The names of the query parameters of a route whose schema allows no others, in order. */
 export type ClosedQuery = readonly string[]
@@ -54,8 +55,6 @@ export function dropsCredential (closed: ClosedQuery, target: string): boolean {
 }
 
 const BROKEN = /\p{Surrogate}/u
-
-const isPlain = (value: object): boolean => [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
 
 /** Whether text can tell a value from all others. */
 function isSpellable (value: unknown, within = false): boolean {

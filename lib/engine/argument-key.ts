@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { errors } from '../errors.ts'
+import { isPlain } from '../plain-object.ts'
 
 /** What an argument can be nested before it is refused; a request body can be nested as deep as a stranger likes. */
 const MAX_DEPTH = 64
@@ -51,9 +52,4 @@ function objectText (value: object, path: string, ancestors: readonly object[], 
   if (Object.getOwnPropertySymbols(value).length > 0) return refuse(path, 'has a member whose name is a symbol')
   const members = Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1)
   return `{${members.map(([member, content]) => `${JSON.stringify(member)}:${textOf(content, `${path}.${member}`, within, refuse)}`).join(',')}}`
-}
-
-function isPlain (value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null
 }
