@@ -4,6 +4,8 @@ import { isInStep, startRedis, type TestRedis } from './redis-server.ts'
 import { until } from './until.ts'
 
 const MEET_AGAIN_MS = 5000
+/** Where nobody is to take over, a machine that stands still for a second must not look like nodes that are lost. */
+const PATIENT_MS = '10000'
 
 export interface TestCluster {
   readonly masters: readonly TestRedis[]
@@ -15,7 +17,7 @@ export interface TestCluster {
 
 /** Three masters without replicas; with `replicas`, one replica each. Formed in two to three seconds. */
 export async function startCluster ({ replicas = false } = {}): Promise<TestCluster> {
-  const servers = await Promise.all(Array.from({ length: replicas ? 6 : 3 }, async () => await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'])))
+  const servers = await Promise.all(Array.from({ length: replicas ? 6 : 3 }, async () => await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', replicas ? '1000' : PATIENT_MS, '--cluster-require-full-coverage', 'no'])))
   const clients = servers.map(({ port }) => new Redis(port, '127.0.0.1'))
   const slots = [[0, 5460], [5461, 10922], [10923, 16383]]
   await Promise.all(clients.slice(0, 3).map(async (client, index) => {
