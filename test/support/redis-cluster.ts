@@ -4,8 +4,6 @@ import { isInStep, startRedis, type TestRedis } from './redis-server.ts'
 import { until } from './until.ts'
 
 const MEET_AGAIN_MS = 5000
-/** Where nobody is to take over, a machine that stands still for a second must not look like nodes that are lost. */
-const PATIENT_MS = '10000'
 
 export interface TestCluster {
   readonly masters: readonly TestRedis[]
@@ -17,7 +15,7 @@ export interface TestCluster {
 
 /** Three masters without replicas; with `replicas`, one replica each. Formed in two to three seconds. */
 export async function startCluster ({ replicas = false } = {}): Promise<TestCluster> {
-  const servers = await Promise.all(Array.from({ length: replicas ? 6 : 3 }, async () => await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', replicas ? '1000' : PATIENT_MS, '--cluster-require-full-coverage', 'no'])))
+  const servers = await Promise.all(Array.from({ length: replicas ? 6 : 3 }, async () => await startRedis(['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--cluster-require-full-coverage', 'no'])))
   const clients = servers.map(({ port }) => new Redis(port, '127.0.0.1'))
   const slots = [[0, 5460], [5461, 10922], [10923, 16383]]
   await Promise.all(clients.slice(0, 3).map(async (client, index) => {
@@ -32,7 +30,7 @@ export async function startCluster ({ replicas = false } = {}): Promise<TestClus
       await Promise.all(clients.slice(1).map(async (client) => await client.call('CLUSTER', 'MEET', '127.0.0.1', servers[0]?.port ?? 0)))
     }
     const infos = await Promise.all(clients.map(async (client) => String(await client.cluster('INFO'))))
-    return infos.every((info) => info.includes('cluster_state:ok') && info.includes(`cluster_known_nodes:${servers.length}`))
+    return infos.every((info) => info.includes('cluster_state:ok') && info.includes('cluster_slots_assigned:16384') && info.includes(`cluster_known_nodes:${servers.length}`))
   }, 20)
   if (replicas) {
     const ids = await Promise.all(clients.slice(0, 3).map(async (client) => String(await client.call('CLUSTER', 'MYID'))))
