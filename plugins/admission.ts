@@ -116,11 +116,12 @@ function carriesCredentials ({ headers, raw }: FastifyRequest, policy: RoutePoli
 
 /** A header that a hook may have taken off the request once it had made something of it, such as the user whose token it is. */
 function asSent ({ rawHeaders }: FastifyRequest['raw'], name: string): string | undefined {
+  const values: string[] = []
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const sent = rawHeaders[at] ?? ''
-    if (sent.length === name.length && sent.toLowerCase() === name) return rawHeaders[at + 1]
+    if (sent.length === name.length && sent.toLowerCase() === name) values.push(rawHeaders[at + 1] ?? '')
   }
-  return undefined
+  return values.length === 0 ? undefined : values.join(name === 'cookie' ? '; ' : ', ')
 }
 
 /** What is in the key beside scheme, host and target. */
