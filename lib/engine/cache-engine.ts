@@ -1,4 +1,3 @@
-import type { EpochMs } from '../clock.ts'
 import { isDue, type Entry } from '../entry.ts'
 import { errors, shown } from '../errors.ts'
 import type { LookupResult } from '../events.ts'
@@ -20,7 +19,6 @@ import { nameRecord, purgeKinds, toPurgeRecord, type Naming } from './purge-reco
 export interface Shared { readonly parts: EngineParts, readonly loads: DataLoads, readonly flights: Flights<Loaded>, readonly background: Set<Promise<unknown>>, closed: boolean }
 
 const nobody = (): void => {}
-const isFreshAt = (nowMs: EpochMs, entry: Entry | undefined): boolean => entry !== undefined && nowMs < entry.freshUntilMs
 
 /**
  * Data lookups, loads and purges over one store and one invalidation log. It keeps a promise that stores alone cannot:
@@ -38,7 +36,7 @@ export class CacheEngine {
     this.namespaceName = parent?.name ?? ''
     this.#stats = parent === undefined ? parts.stats : parts.stats.part()
     const prefix = parent === undefined ? '' : parent.name + ':'
-    this.#naming = { key: (key) => prefix + key, tag: (tag) => prefix + tag, pattern: (pattern) => prefix === '' ? pattern : escapeGlob(prefix) + pattern }
+    this.#naming = { namespace: this.namespaceName, key: (key) => prefix + key, tag: (tag) => prefix + tag, pattern: (pattern) => prefix === '' ? pattern : escapeGlob(prefix) + pattern }
   }
 
   /** The fresh value under `key`; `undefined` when there is none. @throws FST_ERR_CACHE_KEY */
@@ -46,12 +44,9 @@ export class CacheEngine {
     const { parts } = this.#shared
     const name = this.#asked(key)
     const startedAt = performance.now()
-    const found = await parts.store.read(name, parts.warming.current === undefined)
-    const nowMs = parts.clock.now()
-    const fresh = isFreshAt(nowMs, found)
-    this.#told(name, fresh ? 'hit' : 'miss', startedAt, nowMs)
-    parts.dependencies.note(name, fresh ? found?.marks : [])
-    return fresh ? parts.serializer.view(found?.value) as T : undefined
+    const found = await parts.store.readFresh(name, parts.warming.current === undefined)
+    this.#told(name, found === undefined ? 'miss' : 'hit', startedAt)
+    return this.#handOutFresh(name, found)
   }
 
   /**
@@ -94,13 +89,12 @@ export class CacheEngine {
 
   /** Whether a fresh value is stored under `key`. */
   async exists (key: string): Promise<boolean> {
-    const found = await this.#shared.parts.store.read(this.#asked(key), false)
-    return isFreshAt(this.#shared.parts.clock.now(), found)
+    return await this.#shared.parts.store.readFresh(this.#asked(key), false) !== undefined
   }
 
   /** Empties the cache, or this namespace of it. */
   async clear (): Promise<boolean> {
-    await this.invalidate(this.namespaceName === '' ? { everything: true } : { patterns: ['*'] })
+    await this.invalidate({ everything: true })
     if (this.namespaceName === '') await this.#shared.parts.store.wipe()
     return true
   }
@@ -110,14 +104,10 @@ export class CacheEngine {
     const { parts } = this.#shared
     const names = this.#keys(keys)
     const startedAt = performance.now()
-    const found = await parts.store.readMany(names, parts.warming.current === undefined)
-    const nowMs = parts.clock.now()
+    const found = await parts.store.readManyFresh(names, parts.warming.current === undefined)
     return names.map((name, index) => {
-      const entry = found[index]
-      const fresh = isFreshAt(nowMs, entry)
-      this.#told(name, fresh ? 'hit' : 'miss', startedAt, nowMs)
-      parts.dependencies.note(name, fresh ? entry?.marks : [])
-      return fresh ? parts.serializer.view(entry?.value) as T : undefined
+      this.#told(name, found[index] === undefined ? 'miss' : 'hit', startedAt)
+      return this.#handOutFresh(name, found[index])
     })
   }
 
@@ -212,7 +202,7 @@ export class CacheEngine {
 
   /** A view in which every key and tag begins with `name:`. It has its own statistics, which count in the whole too. */
   namespace (name: string): CacheEngine {
-    return new CacheEngine(this.#shared.parts, { shared: this.#shared, name: checkNamespace(this.#naming.key(checkKey(name))) })
+    return new CacheEngine(this.#shared.parts, { shared: this.#shared, name: checkNamespace(name, this.#naming.key) })
   }
 
   getStats (): CacheStats {
@@ -253,6 +243,11 @@ export class CacheEngine {
 
   #open (operation: string): void {
     if (this.#shared.closed) throw new errors.FST_ERR_CACHE_CLOSED(operation)
+  }
+
+  #handOutFresh<T> (name: string, entry: Entry | undefined): T | undefined {
+    this.#shared.parts.dependencies.note(name, entry?.marks)
+    return entry && this.#shared.parts.serializer.view(entry.value) as T
   }
 
   #handOut<T> (name: string, entry: Entry, stale = false): T {

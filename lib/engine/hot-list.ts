@@ -4,7 +4,7 @@ import { isCleanTarget, validHost } from '../keyspace/request-key.ts'
 import { checkKey, RESPONSE_KEY_PREFIX } from '../keyspace/name.ts'
 import type { TextStorage } from '../ports/text-storage.ts'
 import { refuseUnknown } from '../unknown-option.ts'
-import type { CacheHost } from './host.ts'
+import { checkHost, type CacheHost } from './host.ts'
 import { HotNames } from './hot-names.ts'
 import type { WarmingTarget } from './warming-routes.ts'
 
@@ -43,7 +43,7 @@ export class HotList {
     refuseUnknown(options, KNOWN)
     const { storage, limit = 500 } = options
     if (!Number.isSafeInteger(limit) || limit < 1 || limit > MAX_LIMIT) throw new errors.FST_ERR_CACHE_OPTION('limit', shown(limit), `a whole number from 1 to ${MAX_LIMIT}`)
-    this.#host = manager
+    this.#host = checkHost(manager)
     this.#storage = storage
     this.#keys = new HotNames(limit)
     this.#paths = new HotNames(limit)

@@ -12,7 +12,7 @@ const LISTS = ['keys', 'tags', 'patterns', 'paths'] as const
 const KNOWN = new Set<string>([...LISTS, 'everything', 'soft'])
 
 /** Where a name belongs: a namespace puts its own in front. */
-export interface Naming { key: (key: string) => string, tag: (tag: string) => string, pattern: (pattern: string) => string }
+export interface Naming { namespace: string, key: (key: string) => string, tag: (tag: string) => string, pattern: (pattern: string) => string }
 
 /**
  * A purge of names. Keys and tags share their names: a purge of `product:42` takes the entry with that key, what was
@@ -43,12 +43,14 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
     if (path.endsWith('*')) markPrefixes.push(pathMark(normalisePath(path.slice(0, -1))))
     else marks.push(pathMark(normalisePath(path)))
   }
+  const everything = purge.everything === true
+  const within = naming.namespace !== ''
   return {
     keys: names.keys ?? [],
     marks,
     markPrefixes,
-    patterns: (purge.patterns ?? []).map((pattern) => naming.pattern(checkPattern(pattern))),
-    everything: purge.everything === true,
+    patterns: [...purge.patterns ?? [], ...everything && within ? ['*'] : []].map((pattern) => naming.pattern(checkPattern(pattern))),
+    everything: everything && !within,
     soft: purge.soft === true
   }
 }

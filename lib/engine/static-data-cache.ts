@@ -3,7 +3,7 @@ import type { Seconds } from '../clock.ts'
 import { errors, shown } from '../errors.ts'
 import { checkDataKey } from '../keyspace/name.ts'
 import { Fill, type FillOptions, type FillVerdict } from './fill.ts'
-import type { CacheHost } from './host.ts'
+import { checkHost, type CacheHost } from './host.ts'
 import { checkSourceOptions, expiryMs, SourceSchedule, type StaticSource, type StaticSourceOptions } from './static-source.ts'
 import { callListener } from '../listening.ts'
 
@@ -39,8 +39,9 @@ export class StaticDataCache {
   /** The last value seen under each key that somebody listens to. */
   readonly #seen = new Map<string, unknown>()
 
+  /** @throws FST_ERR_CACHE_OPTION */
   constructor (manager: CacheHost) {
-    this.#host = manager
+    this.#host = checkHost(manager)
   }
 
   /**
@@ -163,9 +164,9 @@ export class StaticDataCache {
     return this.#host.parts.serializer.normalise(value).value
   }
 
-  /** The value held now, stale or not, without counting as a lookup. */
+  /** The value that the fleet holds now, stale or not, without counting as a lookup. */
   async #lookBack (key: string): Promise<unknown> {
-    const held = await this.#host.parts.store.read(nameOf(key), false)
+    const held = await this.#host.parts.store.readShared(nameOf(key))
     if (held !== undefined) this.#saw(key, held.value)
     return held?.value
   }

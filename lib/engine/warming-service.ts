@@ -3,7 +3,7 @@ import { errors, shown } from '../errors.ts'
 import type { Leases } from '../ports/leases.ts'
 import { refuseUnknown } from '../unknown-option.ts'
 import type { HotList } from './hot-list.ts'
-import type { CacheHost } from './host.ts'
+import { checkHost, type CacheHost } from './host.ts'
 import { Fill } from './fill.ts'
 import { FleetTurns, type FleetWork } from './fleet-turn.ts'
 import { durationMs, type StoreOptions } from './load-options.ts'
@@ -88,7 +88,7 @@ export class CacheWarmingService {
   /** @throws FST_ERR_CACHE_OPTION_UNKNOWN */
   constructor (manager: CacheHost, deps: WarmingDeps = {}) {
     refuseUnknown(deps, DEPS)
-    this.#host = manager
+    this.#host = checkHost(manager)
     this.#deps = deps
     const { leases = manager.parts.leases } = deps
     this.#turns = new FleetTurns(manager.parts, leases === false ? undefined : leases)

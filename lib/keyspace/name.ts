@@ -27,10 +27,15 @@ export function checkDataKey (key: unknown): string {
   return key as string
 }
 
-/** @throws FST_ERR_CACHE_KEY for a name whose keys would be those of responses */
-export function checkNamespace (name: string): string {
-  checkDataKey(`${name}:`)
-  return name
+/**
+ * The whole name of a namespace. @param within puts in front of a name what it is in
+ * @throws FST_ERR_CACHE_KEY for a name whose keys would be those of responses, or of another namespace
+ */
+export function checkNamespace (name: unknown, within: (name: string) => string): string {
+  if (checkKey(name).includes(':')) throw new errors.FST_ERR_CACHE_KEY(shown(name), 'the name of a namespace, which has no ":" in it; a namespace has namespaces of its own')
+  const whole = within(name as string)
+  checkDataKey(`${whole}:`)
+  return whole
 }
 
 /** @throws FST_ERR_CACHE_TAG */

@@ -113,6 +113,24 @@ export abstract class BaseCache {
     return this.read(key, false)
   }
 
+  /** The entry of a key while it is fresh. A copy of this process that has grown stale does not hide what the fleet has by now. */
+  async readFresh (key: string, counted = true): Promise<Entry | undefined> {
+    return await this.#freshest(key, await this.read(key, counted))
+  }
+
+  /** The same for many, in the order of the keys. */
+  async readManyFresh (keys: readonly string[], counted = true): Promise<Array<Entry | undefined>> {
+    const found = await this.readMany(keys, counted)
+    return await Promise.all(keys.map(async (key, index) => await this.#freshest(key, found[index])))
+  }
+
+  async #freshest (key: string, found: Entry | undefined): Promise<Entry | undefined> {
+    const nowMs = this.clock.now()
+    if (found === undefined || nowMs < found.freshUntilMs) return found
+    const shared = this.near === undefined ? undefined : await this.readShared(key)
+    return shared !== undefined && this.clock.now() < shared.freshUntilMs ? shared : undefined
+  }
+
   /**
    * What is left of an entry: itself, `softened` after a soft purge, or why it is good for nothing any more.
    * @param since the `at` of the ticket it was written with, or the `tip` of the log when it was last found valid
@@ -129,7 +147,7 @@ export abstract class BaseCache {
    * @throws FST_ERR_CACHE_KEY
    */
   async get<T = unknown> (key: string): Promise<T | undefined> {
-    const entry = await this.#readFresh(key, true)
+    const entry = await this.#readData(key, true)
     this.#stats.add(entry === undefined ? 'misses' : 'hits')
     return entry?.value as T | undefined
   }
@@ -165,7 +183,7 @@ export abstract class BaseCache {
 
   /** Whether there is a value. It counts neither as a hit nor as a miss. */
   async exists (key: string): Promise<boolean> {
-    return await this.#readFresh(key, false) !== undefined
+    return await this.#readData(key, false) !== undefined
   }
 
   /** Purges one key; answers whether there was a value. */
@@ -197,9 +215,9 @@ export abstract class BaseCache {
     return this.#stats.snapshot({ evictions, entries, bytes })
   }
 
-  async #readFresh (key: string, counted: boolean): Promise<Entry | undefined> {
-    const entry = await this.read(checkKey(key), counted)
-    return entry?.kind === 'data' && entry.freshUntilMs > this.clock.now() ? entry : undefined
+  async #readData (key: string, counted: boolean): Promise<Entry | undefined> {
+    const entry = await this.readFresh(checkKey(key), counted)
+    return entry?.kind === 'data' ? entry : undefined
   }
 }
 

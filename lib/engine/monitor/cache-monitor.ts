@@ -3,6 +3,7 @@ import { errors, shown } from '../../errors.ts'
 import type { CacheEvents, CacheListener, EventGatherer } from '../../events.ts'
 import type { EvictionPolicyName } from '../../eviction/create-bounded-map.ts'
 import type { CacheEngine } from '../cache-engine.ts'
+import { checkHost } from '../host.ts'
 import type { EngineParts } from '../parts.ts'
 import { Alerts, type Alert, type Measurement } from './alerts.ts'
 import type { Finding } from './findings.ts'
@@ -60,7 +61,7 @@ export class CacheMonitor {
 
   /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
   constructor (manager: MonitoredCache, options?: MonitorOptions) {
-    this.#cache = manager
+    this.#cache = checkHost(manager)
     this.#settings = resolveMonitorOptions(options)
     const { clock, serializer, events, random } = manager.parts
     this.#alerts = new Alerts(this.#settings.thresholds, this.#settings.minimumSample)

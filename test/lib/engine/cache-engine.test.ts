@@ -4,7 +4,11 @@ import t from 'tap'
 import { CacheManager } from '../../../lib/cache-manager.ts'
 import { DependencyTracker } from '../../../lib/engine/dependencies.ts'
 import { Flights } from '../../../lib/engine/flights.ts'
+import { HotList } from '../../../lib/engine/hot-list.ts'
 import { loadMany } from '../../../lib/engine/many.ts'
+import { CacheMonitor } from '../../../lib/engine/monitor/cache-monitor.ts'
+import { StaticDataCache } from '../../../lib/engine/static-data-cache.ts'
+import { CacheWarmingService } from '../../../lib/engine/warming-service.ts'
 import type { Purge } from '../../../lib/purge.ts'
 import { deferred, turns, type Deferred } from '../../support/cached-app.ts'
 import { fakeClock, type FakeClock } from '../../support/fake-clock.ts'
@@ -372,6 +376,23 @@ t.test('namespaces keep to themselves, and count in the whole', async (t) => {
   await b.clear()
   t.same([await a.get('k'), await b.get('k')], [1, undefined], 'a name that looks like a pattern is none')
   t.equal(a.getStats().hits + b.getStats().hits + 1, cache.getStats().hits)
+  await cache.set('k', 3)
+  const within = a.namespace('response')
+  await within.set('k', 4)
+  await b.set('k', 2)
+  t.equal((await a.previewInvalidation({ everything: true })).touched, 2)
+  await a.invalidate({ everything: true })
+  t.same([await cache.get('k'), await a.get('k'), await b.get('k'), await within.get('k')], [3, undefined, 2, undefined], 'everything is what is in it')
+  t.throws(() => cache.namespace('a:b'), { code: 'FST_ERR_CACHE_KEY', message: /a:b/ }, 'its key c would be b:c of the namespace a')
+  t.throws(() => cache.namespace(undefined as never), { code: 'FST_ERR_CACHE_KEY' })
+  await cache.close()
+})
+
+t.test('a namespace is refused by what works on a whole cache, and so is nothing at all', async (t) => {
+  const { cache } = kit()
+  for (const given of [cache.namespace('a'), undefined, 5]) {
+    for (const Service of [StaticDataCache, CacheWarmingService, CacheMonitor, HotList]) t.throws(() => new Service(given as never), { code: 'FST_ERR_CACHE_OPTION', message: /^Option manager is / }, Service.name)
+  }
   await cache.close()
 })
 

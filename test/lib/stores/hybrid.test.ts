@@ -84,6 +84,30 @@ t.test('a copy in memory is used for memoryTtl, then Redis is asked again', asyn
   t.equal((await two.store.read('k'))?.value, 'new')
 })
 
+t.test('a copy in memory that has grown stale does not hide what another instance has renewed', async (t) => {
+  const prefix = `h${++stores}:`
+  const clock = fakeClock()
+  const one = bench({ prefix, clock })
+  const two = bench({ prefix, clock, memoryTtl: 60 })
+  const write = async (value: string, ttlMs: number): Promise<void> => {
+    await one.store.write('k', one.entry({ value, freshMs: ttlMs, staleIfErrorMs: 100_000 }), one.log.ticket())
+  }
+  await write('old', 1000)
+  t.equal((await two.store.readFresh('k'))?.value, 'old')
+  clock.advance(1000)
+  t.equal(await two.store.readFresh('k'), undefined)
+  t.equal((await two.store.read('k'))?.value, 'old', 'which may still stand in')
+  await write('new', 1000)
+  t.equal((await two.store.readFresh('k', false))?.value, 'new')
+  clock.advance(1000)
+  await write('newer', 1000)
+  t.same((await two.store.readManyFresh(['none', 'k'])).map((entry) => entry?.value), [undefined, 'newer'])
+  clock.advance(1000)
+  await write('newest', 1000)
+  t.equal(await two.store.exists('k'), true)
+  t.equal(await two.store.get('k'), 'newest')
+})
+
 t.test('a purge between the question to Redis and its answer takes the answer', async (t) => {
   const prefix = `h${++stores}:`
   const one = bench({ prefix })
