@@ -1,5 +1,6 @@
 import { parse } from 'node:querystring'
 import type { FastifyRequest } from 'fastify'
+import { sentHeader } from '../lib/http/headers.ts'
 import { isCleanTarget, requestKey, validHost, type KeyDimension } from '../lib/keyspace/request-key.ts'
 import { pathOf } from '../lib/keyspace/request-path.ts'
 import { canonicalQuery, dropsCredential, hasOtherParameters, uncountedQuery } from './closed-query.ts'
@@ -104,9 +105,10 @@ function hasHttp2Body ({ raw }: FastifyRequest): boolean {
   return raw.httpVersionMajor === 2 && (raw as unknown as { stream?: { endAfterHeaders?: boolean } }).stream?.endAfterHeaders === false
 }
 
+/** Also those that a hook has taken off the request, once it had made something of them, such as the user whose token it is. */
 function carriesCredentials ({ headers, raw }: FastifyRequest, policy: RoutePolicy, credentials: readonly string[]): boolean {
   for (const name of credentials) {
-    const value = headers[name] ?? asSent(raw, name)
+    const value = headers[name] ?? sentHeader(raw.rawHeaders, name)
     if (value === undefined) continue
     if (name !== 'cookie' || policy.cookies.length === 0) return true
     if (!cookieNames(value.toString()).every((cookie) => policy.cookies.includes(cookie))) return true
@@ -114,23 +116,13 @@ function carriesCredentials ({ headers, raw }: FastifyRequest, policy: RoutePoli
   return false
 }
 
-/** A header that a hook may have taken off the request once it had made something of it, such as the user whose token it is. */
-function asSent ({ rawHeaders }: FastifyRequest['raw'], name: string): string | undefined {
-  const values: string[] = []
-  for (let at = 0; at < rawHeaders.length; at += 2) {
-    const sent = rawHeaders[at] ?? ''
-    if (sent.length === name.length && sent.toLowerCase() === name) values.push(rawHeaders[at + 1] ?? '')
-  }
-  return values.length === 0 ? undefined : values.join(name === 'cookie' ? '; ' : ', ')
-}
-
 /** What is in the key beside scheme, host and target. */
 export function dimensions ({ headers, originalUrl, raw }: FastifyRequest, policy: RoutePolicy, partition: string | undefined): KeyDimension[] | undefined {
   const rewritten = originalUrl !== raw.url
   if (policy.headers.length === 0 && policy.cookies.length === 0 && partition === undefined && policy.constraints === undefined && !rewritten) return undefined
   const found: KeyDimension[] = []
-  for (const name of policy.headers) found.push([`header ${name}`, (headers[name] ?? asSent(raw, name))?.toString()])
-  for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie ?? asSent(raw, 'cookie'), name)])
+  for (const name of policy.headers) found.push([`header ${name}`, (headers[name] ?? sentHeader(raw.rawHeaders, name))?.toString()])
+  for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie ?? sentHeader(raw.rawHeaders, 'cookie'), name)])
   if (partition !== undefined) found.push(['partition', partition])
   if (policy.constraints !== undefined) found.push(['constraints', policy.constraints])
   // Behind `rewriteUrl` the handler can still see what the client asked for.

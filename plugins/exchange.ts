@@ -51,6 +51,8 @@ export class Miss {
   readonly owner: object
   readonly policy: RoutePolicy
   readonly key: string
+  /** The request carried credentials when it was sent. */
+  readonly credentialed: boolean
   /** Where the log stood before the handler began. */
   ticket: Ticket
   readonly scope: DependencyScope
@@ -97,6 +99,7 @@ export class Miss {
     this.owner = begun.owner
     this.policy = begun.policy
     this.key = begun.key
+    this.credentialed = begun.credentialed
     this.ticket = begun.ticket
     this.scope = begun.scope
     this.startedAt = begun.startedAt

@@ -92,7 +92,7 @@ export class Explainer {
     }
     const admission = admit(request, reply, policy, settings.credentials)
     if (!admission.admitted) return finish({ verdict: 'bypass', reason: admission.reason, why: BYPASS_WORDS[admission.reason], ...about })
-    return chain(responses.lookAgain(admission.key, request.headers), (found: Found) => {
+    return chain(responses.lookAgain(admission.key, request), (found: Found) => {
       const nowMs = parts.clock.now()
       const { key, entry } = found
       return finish({ ...judgeFound(found, nowMs, flights.isUncacheable(admission.key)), ...about, key, inputs: inputsOf(policy, request, reply), ...entry !== undefined && { entry: entryReport(key, entry, nowMs) } })

@@ -46,7 +46,7 @@ export class MissEnds {
     const write = (whole: StoredResponse): MaybePromise<WriteVerdict> => {
       const written = responses.keep({
         key: place.key,
-        request: request.raw.headers,
+        request,
         response: whole,
         initialAgeMs: freshness.initialAgeMs,
         vary,

@@ -41,7 +41,7 @@ export function forwardReason ({ entry, varyMiss }: Found): ForwardReason {
 
 /** Notes on the request that its handler is going to run, and all that the capture hook will need. */
 export function beginMiss (owner: object, { log, clock, dependencies }: EngineParts, visit: Visit, found: Found, { flight, ticket, collapsed = false, declined = false, storable = true, forward, conditions, alone = false, part, would, answered }: MissOptions): Miss {
-  const { policy, request, reply, key, job } = visit
+  const { policy, request, reply, key, credentialed, job } = visit
   const nowMs = clock.now()
   const arrival = arrivalOf(request)
   // A purge that came since it was found, while this waited for a lease, has taken what would be validated. One that
@@ -51,6 +51,7 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     owner,
     policy,
     key,
+    credentialed,
     ticket: ticketFor(visit, ticket ?? log.ticket()),
     scope: arrival?.scope ?? new DependencyScope(),
     startedAt: performance.now(),

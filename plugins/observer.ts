@@ -46,7 +46,7 @@ export class Observer implements Lookup {
     if (admission.credentialed) return this.#cache.bypass(policy, request, reply, 'credentials', startedAt)
     const nowMs = clock.now()
     const visit = new Visit({ policy, request, reply, key: admission.key, credentialed: false, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined })
-    return chain(responses.find(visit.key, request.headers), (found) => this.#observe(visit, found))
+    return chain(responses.find(visit.key, request), (found) => this.#observe(visit, found))
   }
 
   #observe (visit: Visit, found: Found): false {

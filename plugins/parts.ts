@@ -41,8 +41,8 @@ export class Parts {
     const { key } = admission
     const nowMs = clock.now()
     const visit = new Visit({ policy, request, reply, key, credentialed: false, startedAt: events.heard('lookup') ? performance.now() : 0, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job: undefined })
-    return chain(responses.lookAgain(key, request.headers), ({ entry }) => entry === undefined
-      ? chain(responses.find(partsKey(key), request.headers), (found) => this.#decide(visit, found, clock.now()))
+    return chain(responses.lookAgain(key, request), ({ entry }) => entry === undefined
+      ? chain(responses.find(partsKey(key), request), (found) => this.#decide(visit, found, clock.now()))
       : others.lookup(policy, request, reply))
   }
 

@@ -95,7 +95,7 @@ export class RouteCache implements Lookup {
     if (job !== undefined && job.key !== admission.key) return this.bypass(policy, request, reply, 'moved', startedAt)
     const nowMs = clock.now()
     const visit = new Visit({ policy, request, reply, key: admission.key, credentialed: admission.credentialed, unknownTo: admission.unknownTo, startedAt, arrivedAtMs: nowMs, askedAtMs: nowMs, askedAt: log.tip, job })
-    const found = job === undefined ? this.#responses.find(visit.key, request.headers) : this.#responses.lookAgain(visit.key, request.headers)
+    const found = job === undefined ? this.#responses.find(visit.key, request) : this.#responses.lookAgain(visit.key, request)
     return isPromise(found) ? found.then((later) => this.#decide(visit, later, clock.now())) : this.#decide(visit, found, nowMs)
   }
 
@@ -143,7 +143,7 @@ export class RouteCache implements Lookup {
 
   async #leadFleet (visit: Visit, found: Found, flight: ResponseFlight | undefined, collapsed: boolean): Promise<boolean> {
     const { clock } = this.#parts
-    const look = (): MaybePromise<Found> => this.#responses.findShared(visit.key, visit.request.headers)
+    const look = (): MaybePromise<Found> => this.#responses.findShared(visit.key, visit.request)
     const start = await beginFleetLoad(this.#parts, found.key, { look, renewed: visit.job?.renewed, askedAtMs: visit.askedAtMs, waitMs: this.#patienceMs(visit) })
     if (start.found !== undefined) {
       flight?.end('stored')
@@ -207,7 +207,7 @@ export class RouteCache implements Lookup {
   async #lookAgain (first: Visit, spentMs: Milliseconds): Promise<Look | undefined> {
     const { clock, log, patienceMs } = this.#parts
     const visit = new Visit({ ...first, askedAtMs: clock.now() - spentMs, askedAt: log.tip })
-    const found = await within(Promise.resolve(this.#responses.lookAgain(first.key, first.request.headers)), visit.askedAtMs + patienceMs, clock, undefined)
+    const found = await within(Promise.resolve(this.#responses.lookAgain(first.key, first.request)), visit.askedAtMs + patienceMs, clock, undefined)
     return found === undefined ? undefined : { visit, found, spentMs: clock.now() - visit.askedAtMs }
   }
 

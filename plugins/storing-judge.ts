@@ -75,6 +75,9 @@ function hasNonce (headers: HeaderList, body: Buffer): boolean {
   return false
 }
 
+/** Whether a stream is one of events, which goes on for as long as its client listens. */
+const isEventStream = (headers: HeaderList): boolean => headerOf(headers, 'content-type')?.trimStart().toLowerCase().startsWith('text/event-stream') === true
+
 /** Decides whether a response may be stored, in the light of its route and of what its handler did. */
 export class StoringJudge {
   readonly #settings: PluginSettings
@@ -117,7 +120,7 @@ export class StoringJudge {
       status,
       headers,
       freshness,
-      requestHasCredentials: this.#settings.credentials.some((name) => request.raw.headers[name] !== undefined && !(name === 'cookie' && policy.cookies.length > 0)),
+      requestHasCredentials: miss.credentialed,
       public: policy.public,
       partitioned: policy.partition !== undefined,
       statuses: policy.statuses === 'any' && isNotFound(status) && policy.notFoundTtlMs > 0 ? NOT_FOUND : policy.statuses,
@@ -129,6 +132,7 @@ export class StoringJudge {
     })
     if (!verdict.store) return { store: false, reason: verdict.detail === undefined ? verdict.reason : `${verdict.reason}; ${verdict.detail}` }
     if (vary === 'star') return { store: false, reason: 'vary-star' }
+    if (bytes === undefined && isEventStream(headers)) return { store: false, reason: 'event-stream' }
     if (bytes !== undefined && hasNonce(headers, bytes)) return { store: false, reason: 'csp-nonce' }
     const unkeyed = unkeyedInput(inputs, request, miss, vary.names, this.#settings.credentials)
     if (unkeyed !== undefined) {

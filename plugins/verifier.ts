@@ -113,7 +113,7 @@ export class Verifier implements Lookup {
     const known = verification.found
     if (!admission.admitted || (known !== undefined && known.key !== admission.key)) return decline(reply)
     const { key, credentialed } = admission
-    return chain(responses.lookAgain(key, request.headers), (found: Found) => {
+    return chain(responses.lookAgain(key, request), (found: Found) => {
       if (known === undefined) {
         const { entry } = found
         if (entry === undefined || nowMs >= entry.freshUntilMs) return decline(reply)

@@ -16,7 +16,7 @@ const LOOKUP_BOUNDS: readonly Seconds[] = [0.00001, 0.000025, 0.00005, 0.0001, 0
 const LOAD_BOUNDS: readonly Seconds[] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 
 type RefusalReason = StoreRefusal | Extract<WriteVerdict, { stored: false }>['reason'] |
-  'built-from-stale' | 'too-many-marks' | 'too-many-tags' | 'tags-failed' | 'opaque-body' | 'answered-before' | 'broken-body' | 'csp-nonce' | 'unkeyed-input'
+  'built-from-stale' | 'too-many-marks' | 'too-many-tags' | 'tags-failed' | 'opaque-body' | 'answered-before' | 'broken-body' | 'csp-nonce' | 'event-stream' | 'unkeyed-input'
 
 const reasons: Readonly<Record<RefusalReason, true>> = {
   purged: true,
@@ -32,6 +32,7 @@ const reasons: Readonly<Record<RefusalReason, true>> = {
   'answered-before': true,
   'broken-body': true,
   'csp-nonce': true,
+  'event-stream': true,
   'unkeyed-input': true,
   method: true,
   status: true,

@@ -13,6 +13,9 @@ import { within } from '../resilience/within.ts'
 import type { EngineParts } from './parts.ts'
 import { SharedPairs } from './shared-pairs.ts'
 
+/** What of a request chooses among variants. */
+interface AskingRequest { readonly headers: RequestHeaders, readonly raw: { readonly rawHeaders: readonly string[] } }
+
 /** Under the key of a URL that has variants: on which request fields they depend, and which there are. */
 export interface Variants { readonly names: readonly string[], readonly keys: readonly string[] }
 
@@ -33,7 +36,7 @@ export class Found {
 /** A response to keep. */
 export interface Keep {
   readonly key: string
-  readonly request: RequestHeaders
+  readonly request: AskingRequest
   readonly response: StoredResponse
   /** How old it was when it came. */
   readonly initialAgeMs: Milliseconds
@@ -77,22 +80,22 @@ export class ResponseCache {
    * The stored response for a request, fresh or stale; at once when the store is in this process. A list of variants that
    * had to come from Redis leaves the variant what remains of the caller's patience.
    */
-  find (key: string, request: RequestHeaders): MaybePromise<Found> {
+  find (key: string, request: AskingRequest): MaybePromise<Found> {
     const counted = this.#parts.warming.current === undefined
     return this.#find(key, request, (name) => this.#parts.store.read(name, counted))
   }
 
   /** The same for another look in the course of one lookup, and for one that nobody has asked for: tiers do not count it. */
-  lookAgain (key: string, request: RequestHeaders): MaybePromise<Found> {
+  lookAgain (key: string, request: AskingRequest): MaybePromise<Found> {
     return this.#find(key, request, (name) => this.#parts.store.read(name, false))
   }
 
   /** What the fleet has by now, past the copies of this process. */
-  findShared (key: string, request: RequestHeaders): MaybePromise<Found> {
+  findShared (key: string, request: AskingRequest): MaybePromise<Found> {
     return this.#find(key, request, (name) => this.#parts.store.readShared(name))
   }
 
-  #find (key: string, request: RequestHeaders, readIn: ReadEntry): MaybePromise<Found> {
+  #find (key: string, request: AskingRequest, readIn: ReadEntry): MaybePromise<Found> {
     const { clock, patienceMs } = this.#parts
     const read = readIn(key)
     if (!isPromise(read)) return this.#foundIn(key, read, request, readIn)
@@ -100,10 +103,10 @@ export class ResponseCache {
     return read.then((entry) => this.#foundIn(key, entry, request, readIn, untilMs))
   }
 
-  #foundIn (key: string, entry: Entry | undefined, request: RequestHeaders, readIn: ReadEntry, untilMs?: EpochMs): MaybePromise<Found> {
+  #foundIn (key: string, entry: Entry | undefined, request: AskingRequest, readIn: ReadEntry, untilMs?: EpochMs): MaybePromise<Found> {
     if (entry?.kind !== 'variants') return new Found(key, responseIn(entry), false)
     const { clock } = this.#parts
-    const variant = variantKey(key, varyKey((entry.value as Variants).names, request, this.#options))
+    const variant = variantKey(key, this.#varyKey((entry.value as Variants).names, request))
     const read = readIn(variant)
     return chain(untilMs !== undefined && isPromise(read) ? within(read, untilMs, clock, undefined) : read, (found) => {
       const stored = responseIn(found)
@@ -127,7 +130,7 @@ export class ResponseCache {
     const { store } = this.#parts
     // Every variant is told apart by all the fields that any of them varies on.
     const names = [...new Set([...known?.names ?? [], ...keep.vary])].sort()
-    const key = variantKey(keep.key, varyKey(names, keep.request, this.#options))
+    const key = variantKey(keep.key, this.#varyKey(names, keep.request))
     const keys = known?.names.length === names.length ? known.keys.filter((other) => other !== key) : []
     const dropped = keys.splice(0, Math.max(0, keys.length + 1 - this.#options.maxVariants))
     if (dropped.length > 0) void store.remove(dropped)
@@ -149,6 +152,10 @@ export class ResponseCache {
     const variant: Entry<StoredResponse> = { ...entry, marks: [...entry.marks, keyMark(keep.key)] }
     // A lease on the URL, whose variants were not known, is given back with the list: once the variant is there to be found.
     return chain(store.writeMany([[key, variant, keep.ticket], [keep.key, list, keep.ticket]]), ([first = refused('unavailable'), second = first]) => first.stored ? second : first)
+  }
+
+  #varyKey (names: readonly string[], { headers, raw }: AskingRequest): string {
+    return varyKey(names, headers, this.#options, raw.rawHeaders)
   }
 
   #entryOf (keep: Keep, nowMs: EpochMs): Entry<StoredResponse> {

@@ -35,6 +35,16 @@ export function requestHeaderOf (headers: RequestHeaders, name: string): string 
   return value === undefined || typeof value === 'string' ? value : value.join(', ')
 }
 
+/** A request field as it was sent, whatever has become of it since; `undefined` when it was not. */
+export function sentHeader (rawHeaders: readonly string[], name: string): string | undefined {
+  const values: string[] = []
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const sent = rawHeaders[at] ?? ''
+    if (sent.length === name.length && sent.toLowerCase() === name) values.push(rawHeaders[at + 1] ?? '')
+  }
+  return values.length === 0 ? undefined : values.join(name === 'cookie' ? '; ' : ', ')
+}
+
 /**
  * The fields of a record such as `getHeaders()` gives. Fastify takes any value and Node writes it as text, so `true`, a date
  * or `null` is text here too; what is absent is left out.

@@ -1,5 +1,5 @@
 import { trimBlanks } from './blanks.ts'
-import { headerOf, requestHeaderOf } from './headers.ts'
+import { headerOf, requestHeaderOf, sentHeader } from './headers.ts'
 import type { HeaderList, HeaderValue, RequestHeaders } from './headers.ts'
 import { remembered } from './remembered.ts'
 import { isToken } from './token.ts'
@@ -62,11 +62,12 @@ export interface VaryKeyOptions {
  * The part of a key that tells variants apart. Two requests have the same key exactly if each of the named fields is
  * absent in both, or has the same normalised value in both (RFC 9111 §4.1): lengths stand before the texts, so no value
  * can imitate the end of its neighbour.
+ * @param rawHeaders what was sent: a field that a hook has taken off the request once it had made something of it counts too
  */
-export function varyKey (names: readonly string[], headers: RequestHeaders, options: VaryKeyOptions = {}): string {
+export function varyKey (names: readonly string[], headers: RequestHeaders, options: VaryKeyOptions = {}, rawHeaders: readonly string[] = []): string {
   let key = ''
   for (const name of names) {
-    const value = requestHeaderOf(headers, name)
+    const value = requestHeaderOf(headers, name) ?? sentHeader(rawHeaders, name)
     key += `${name.length}:${name}`
     if (value === undefined) {
       key += '-'

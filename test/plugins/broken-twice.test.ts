@@ -345,6 +345,48 @@ t.test('a header or cookie of the key that a hook has taken off the request is i
   }
 })
 
+t.test('a field that a hook has taken off the request tells variants apart all the same, and is there again for a refresh', async (t) => {
+  const { app, clock } = await cachedApp()
+  t.teardown(() => app.close())
+  app.decorateRequest('lang', '')
+  app.addHook('onRequest', (async (request: { headers: Record<string, unknown>, lang: string }) => {
+    request.lang = String(request.headers['x-lang'])
+    delete request.headers['x-lang']
+  }) as never)
+  let version = 1
+  app.get('/page', { config: { cache: { ttl: 10, staleWhileRevalidate: 60 } } }, async (request, reply) => {
+    reply.header('vary', 'x-lang')
+    return `${(request as unknown as { lang: string }).lang} ${version}`
+  })
+  const ask = async (lang: string): Promise<unknown[]> => {
+    const response = await app.inject({ url: '/page', headers: { 'x-lang': lang } })
+    return [response.body, cacheStatus(response)?.split(';')[0]]
+  }
+  for (const lang of ['de', 'fr']) {
+    t.same(await ask(lang), [`${lang} 1`, lang === 'de' ? 'fwd=uri-miss' : 'fwd=vary-miss'])
+    t.same(await ask(lang), [`${lang} 1`, 'hit'])
+  }
+  version = 2
+  clock.advance(11_000)
+  t.same(await ask('fr'), ['fr 1', 'hit'])
+  await turns()
+  t.same(await ask('fr'), ['fr 2', 'hit'])
+  t.same(await ask('de'), ['de 1', 'hit'])
+})
+
+t.test('a credential that a hook has taken off keeps a response that is not for everybody out of the store', async (t) => {
+  const { app } = await cachedApp({ http: { shareByDirective: true } })
+  t.teardown(() => app.close())
+  app.decorateRequest('user', '')
+  app.addHook('onRequest', (async (request: { headers: Record<string, unknown>, user: string }) => {
+    request.user = String(request.headers['authorization'])
+    delete request.headers['authorization']
+  }) as never)
+  app.get('/me', { config: { cache: { ttl: 60 } } }, async (request) => (request as unknown as { user: string }).user)
+  for (const authorization of ['a', 'b']) t.equal((await app.inject({ url: '/me', headers: { authorization } })).body, authorization)
+  t.equal((await app.inject('/me')).body, 'undefined')
+})
+
 t.test('a query that hooks have changed, or whose values text cannot show, counts as it was sent', async (t) => {
   const closed = (properties: object): object => ({ querystring: { type: 'object', additionalProperties: false, properties } })
   const { app } = await cachedApp({}, {

@@ -256,6 +256,43 @@ t.test('a leader that fails, stalls, leaves or hijacks holds nobody up', async (
     t.equal(runs, 5)
     await app.close()
   })
+
+  // The clock of these stands still: nobody is let go by the bound on waiting.
+  for (const [name, listen] of Object.entries({
+    'a hijacked reply': (reply: FastifyReply): undefined => {
+      reply.hijack()
+      reply.raw.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
+      return undefined
+    },
+    'an async one': async (reply: FastifyReply): Promise<void> => {
+      reply.hijack()
+      reply.raw.write('data: 1\n\n')
+      await new Promise(() => {})
+    },
+    'a stream': (reply: FastifyReply): FastifyReply => {
+      const events = new PassThrough()
+      events.write('data: 1\n\n')
+      return reply.type('text/event-stream; charset=utf-8').send(events)
+    }
+  })) {
+    await t.test(`events without end, by ${name}`, async (t) => {
+      const { app } = await cachedApp()
+      t.teardown(() => app.close())
+      app.get('/events', { config: { cache: true } }, (_request, reply) => listen(reply))
+      const port = await listening(app)
+      const sockets = Array.from({ length: 3 }, () => connect(port, '127.0.0.1'))
+      await Promise.all(sockets.map(async (socket) => {
+        socket.write('GET /events HTTP/1.1\r\nHost: a.example\r\n\r\n')
+        let text = ''
+        for await (const chunk of socket) {
+          text += String(chunk)
+          if (text.includes('data: 1')) break
+        }
+        t.match(text, /data: 1/)
+        if (name === 'a stream') t.match(text, /event-stream/)
+      }))
+    })
+  }
 })
 
 t.test('clients that leave in the middle of it leave nothing behind', async (t) => {
