@@ -15,6 +15,7 @@ export const errors = {
   FST_ERR_CACHE_PURGE_EMPTY: createError('FST_ERR_CACHE_PURGE_EMPTY', 'A purge must name at least one of keys, tags, patterns, paths, or everything', 400, TypeError),
   FST_ERR_CACHE_VALUE: createError<[where: string, what: string]>('FST_ERR_CACHE_VALUE', 'The value cannot be cached: %s is %s', 500, TypeError),
   FST_ERR_CACHE_LOAD_TIMEOUT: createError<[key: string, ms: number]>('FST_ERR_CACHE_LOAD_TIMEOUT', 'The load of %s took longer than its deadline of %d ms', 504),
+  FST_ERR_CACHE_LOAD_CYCLE: createError<[key: string]>('FST_ERR_CACHE_LOAD_CYCLE', 'The loader of %s asks the cache for the value that it is to load, and would wait for itself. Give one of the two another key', 500),
   FST_ERR_CACHE_CLOSED: createError<[operation: string]>('FST_ERR_CACHE_CLOSED', 'The cache is closed; %s is not possible any more', 500),
   FST_ERR_CACHE_REDIS_UNAVAILABLE: createError<[why: string]>('FST_ERR_CACHE_REDIS_UNAVAILABLE', 'Redis is not available: %s', 503),
   FST_ERR_CACHE_REDIS_REQUIRED: createError<[where: string, ms: number, why: string]>('FST_ERR_CACHE_REDIS_REQUIRED', 'Redis is required, but %s was not ready within %d ms: %s', 500),

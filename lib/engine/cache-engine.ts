@@ -114,8 +114,8 @@ export class CacheEngine {
   /**
    * The value under `key`, loaded and stored when there is none. Callers that ask while a load runs share it, unless a
    * purge came in between. What it answers is frozen, and has the same types on a miss and on a hit.
-   * @throws what the loader throws when nothing stale may stand in, FST_ERR_CACHE_LOAD_TIMEOUT, FST_ERR_CACHE_KEY,
-   *   FST_ERR_CACHE_VALUE, FST_ERR_CACHE_OPTION
+   * @throws what the loader throws when nothing stale may stand in, FST_ERR_CACHE_LOAD_TIMEOUT,
+   *   FST_ERR_CACHE_LOAD_CYCLE, FST_ERR_CACHE_KEY, FST_ERR_CACHE_VALUE, FST_ERR_CACHE_OPTION
    */
   async getOrSet<T> (key: string, loader: Loader<T>, options: LoadOptions<T> = {}): Promise<T> {
     checkLoader(loader)
@@ -270,6 +270,7 @@ export class CacheEngine {
 
   async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, since: number, { askedAtMs, found }: Omit<LoadCause, 'ticket' | 'renews'>, decided: () => void): Promise<Loaded> {
     const { parts, flights } = this.#shared
+    if (parts.dependencies.isLoading(name)) throw new errors.FST_ERR_CACHE_LOAD_CYCLE(name)
     return await flights.join(name, () => this.#begin(name, loader, options, { askedAtMs, found, renews: false }), {
       since,
       heard: () => tipOnceHeard(parts, askedAtMs),

@@ -72,7 +72,7 @@ export class DataLoads {
     let value: T
     try {
       value = await this.#withDeadline(key, options.timeout === undefined ? defaults.loadTimeoutMs : toMs(options.timeout),
-        async (signal) => await dependencies.track(scope, () => loader({ key, signal })))
+        async (signal) => await dependencies.trackLoad(scope, key, () => loader({ key, signal })))
     } catch (error) {
       stats.add('loadErrors')
       if (events.heard('load')) events.emit('load', { key, ok: false, atMs: clock.now(), durationMs: performance.now() - startedAt })

@@ -14,6 +14,9 @@ export class DependencyScope {
   /** Where asynchronous context does not lead to this scope what is read in it: what anybody has read meanwhile. */
   common: DependencyScope | undefined
 
+  /** The key that is being loaded in it, and the load by which that was asked for, as long as they run. */
+  loading: { readonly key: string, readonly within: DependencyScope | undefined } | undefined
+
   #holders = 0
   #ended = false
 
@@ -82,6 +85,23 @@ export class DependencyTracker {
 
   constructor (enabled: boolean) {
     this.#enabled = enabled
+  }
+
+  /** Runs the load of `key` inside `scope`, until what it answers has settled. */
+  async trackLoad<R> (scope: DependencyScope, key: string, load: () => R): Promise<Awaited<R>> {
+    const { current } = this.#scopes
+    scope.loading = { key, within: current?.loading && current }
+    try {
+      return await this.track(scope, load)
+    } finally {
+      scope.loading = undefined
+    }
+  }
+
+  /** Whether what runs now is part of the load of `key`. */
+  isLoading (key: string): boolean {
+    for (let load = this.#scopes.current?.loading; load !== undefined; load = load.within?.loading) if (load.key === key) return true
+    return false
   }
 
   /** Runs `build` inside `scope`, until what it answers has settled. */

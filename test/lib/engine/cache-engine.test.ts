@@ -342,6 +342,26 @@ t.test('a closed cache is an empty one to readers, and nothing to others', async
   await t.rejects(cache.clear(), closed)
 })
 
+t.test('a loader that asks for its own value is told so, and does not wait for itself', async (t) => {
+  const { cache } = kit()
+  t.teardown(async () => { await cache.close() })
+  const code = 'FST_ERR_CACHE_LOAD_CYCLE'
+  await t.rejects(cache.getOrSet('a', async () => await cache.getOrSet('a', () => 1)), { code, message: /loader of a / })
+  await t.rejects(cache.getOrSet('a', async () => await cache.getOrSet('b', async () => { await turns(); return await cache.getOrSet('a', () => 1) })), { code })
+  await t.rejects(cache.getOrSet('a', async () => await cache.getOrSetMany(['a', 'b'], () => [1, 2])), { code })
+  t.equal(await cache.getOrSet('a', async () => { await cache.set('a', 'inner'); return await cache.getOrSet('a', () => 1) }), 'inner', 'what is there by then needs no load')
+  const [one, other] = await Promise.all([cache.getOrSet('d', async () => await cache.getOrSet('e', () => 1)), cache.getOrSet('e', () => 2)])
+  t.same([one, other], [1, 1], 'to wait for the load of another is no cycle')
+  let again: Promise<number> | undefined
+  const outlives = cache.getOrSet('f', () => {
+    again = turns().then(async () => await cache.getOrSet('f', () => 2, { ttl: 1 }))
+    return 1
+  })
+  t.equal(await outlives, 1)
+  await cache.delete('f')
+  t.equal(await again, 2, 'what outlives the load is no part of it')
+})
+
 t.test('arguments of other types are told by name', async (t) => {
   const cache = new CacheManager()
   t.teardown(async () => { await cache.close() })
