@@ -105,13 +105,12 @@ function hasHttp2Body ({ raw }: FastifyRequest): boolean {
   return raw.httpVersionMajor === 2 && (raw as unknown as { stream?: { endAfterHeaders?: boolean } }).stream?.endAfterHeaders === false
 }
 
-/** Also those that a hook has taken off the request, once it had made something of them, such as the user whose token it is. */
+/** Also those that a hook has taken off the request or out of a cookie, once it had made something of them, such as the user whose token it is. */
 function carriesCredentials ({ headers, raw }: FastifyRequest, policy: RoutePolicy, credentials: readonly string[]): boolean {
   for (const name of credentials) {
-    const value = headers[name] ?? sentHeader(raw.rawHeaders, name)
-    if (value === undefined) continue
-    if (name !== 'cookie' || policy.cookies.length === 0) return true
-    if (!cookieNames(value.toString()).every((cookie) => policy.cookies.includes(cookie))) return true
+    if (name !== 'cookie' || policy.cookies.length === 0) {
+      if ((headers[name] ?? sentHeader(raw.rawHeaders, name)) !== undefined) return true
+    } else if (![headers.cookie, sentHeader(raw.rawHeaders, name)].flatMap(cookieNames).every((cookie) => policy.cookies.includes(cookie))) return true
   }
   return false
 }
@@ -122,7 +121,7 @@ export function dimensions ({ headers, originalUrl, raw }: FastifyRequest, polic
   if (policy.headers.length === 0 && policy.cookies.length === 0 && partition === undefined && policy.constraints === undefined && !rewritten) return undefined
   const found: KeyDimension[] = []
   for (const name of policy.headers) found.push([`header ${name}`, (headers[name] ?? sentHeader(raw.rawHeaders, name))?.toString()])
-  for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie ?? sentHeader(raw.rawHeaders, 'cookie'), name)])
+  for (const name of policy.cookies) found.push([`cookie ${name}`, cookieValue(headers.cookie, name) ?? cookieValue(sentHeader(raw.rawHeaders, 'cookie'), name)])
   if (partition !== undefined) found.push(['partition', partition])
   if (policy.constraints !== undefined) found.push(['constraints', policy.constraints])
   // Behind `rewriteUrl` the handler can still see what the client asked for.

@@ -53,6 +53,8 @@ export class Miss {
   readonly key: string
   /** The request carried credentials when it was sent. */
   readonly credentialed: boolean
+  /** The headers of the request as they were looked up by: who answers may change them. */
+  readonly asked: FastifyRequest['headers']
   /** Where the log stood before the handler began. */
   ticket: Ticket
   readonly scope: DependencyScope
@@ -100,6 +102,7 @@ export class Miss {
     this.policy = begun.policy
     this.key = begun.key
     this.credentialed = begun.credentialed
+    this.asked = begun.asked
     this.ticket = begun.ticket
     this.scope = begun.scope
     this.startedAt = begun.startedAt

@@ -50,8 +50,6 @@ export class HandlerScope {
     if (policy.ttlMs === 0) letPassOn(reply)
     const { dependencies } = this.#parts
     const result: unknown = dependencies.enter(miss.scope, () => asPromise(handler.call(app, request, reply)))
-    // Whoever hijacks a reply sends what is not seen here, such as events without end: nobody is to wait for it.
-    if (reply.sent && !reply.raw.writableEnded) miss.flight?.end('not-stored')
     if (!isThenable(result)) return result === undefined ? undefined : dependencies.enter(miss.scope, () => { reply.send(result) })
     // A client that leaves ends the reply, but not the handler. What is answered then, Fastify takes before the scope is released.
     const release = dependencies.hold(miss.scope)

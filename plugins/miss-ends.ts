@@ -46,7 +46,7 @@ export class MissEnds {
     const write = (whole: StoredResponse): MaybePromise<WriteVerdict> => {
       const written = responses.keep({
         key: place.key,
-        request,
+        request: { headers: miss.asked, raw: request.raw },
         response: whole,
         initialAgeMs: freshness.initialAgeMs,
         vary,

@@ -1,3 +1,4 @@
+import type { FastifyReply } from 'fastify'
 import type { EngineParts } from '../lib/engine/parts.ts'
 import { DependencyScope } from '../lib/engine/dependencies.ts'
 import type { Found } from '../lib/engine/response-cache.ts'
@@ -52,6 +53,8 @@ export function beginMiss (owner: object, { log, clock, dependencies }: EnginePa
     policy,
     key,
     credentialed,
+    // Hooks are still to come on a public route.
+    asked: policy.serveFrom === 'onRequest' ? { ...request.headers } : request.headers,
     ticket: ticketFor(visit, ticket ?? log.ticket()),
     scope: arrival?.scope ?? new DependencyScope(),
     startedAt: performance.now(),
@@ -86,6 +89,15 @@ function ticketFor ({ request }: Visit, now: Ticket): Ticket {
   return arrival === null ? now : { ...now, ...arrival.ticket }
 }
 
+/** Whoever hijacks a reply sends what is not seen here, such as events without end: nobody is to wait for it. */
+function endWithHijack (reply: FastifyReply, flight: ResponseFlight): void {
+  const { hijack } = reply
+  reply.hijack = function hijackAlone () {
+    flight.end('not-stored')
+    return hijack.call(this)
+  }
+}
+
 /**
  * Whatever becomes of the response (hijacked, cut off, never sent), nobody waits for it for ever, and its scope is held open
  * no longer. An arrival has seen to that already.
@@ -93,6 +105,7 @@ function ticketFor ({ request }: Visit, now: Ticket): Ticket {
 function endWithReply (miss: Miss, { reply }: Visit, release: (() => void) | undefined): void {
   const { flight } = miss
   if (flight === undefined && release === undefined) return
+  if (flight !== undefined) endWithHijack(reply, flight)
   onReplyEnd(reply, () => {
     release?.()
     // A client that leaves says nothing about the response: the next one leads. While it is being stored, that decides.

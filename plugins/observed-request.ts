@@ -34,7 +34,8 @@ export class ObservedRequest {
   readonly #inputs = new Reads()
   readonly #request: WithCookies
   readonly #raw: IncomingMessage
-  readonly #headers: IncomingHttpHeaders
+  #headers: IncomingHttpHeaders
+  #watch: HeaderWatch | undefined
   readonly #rawHeaders: string[]
   readonly #cookies: object | undefined
   readonly #url: string | undefined
@@ -69,7 +70,8 @@ export class ObservedRequest {
    */
   begin (elsewhere?: () => boolean): void {
     const inputs = elsewhere === undefined ? this.#inputs : { add: (input: ObservedInput): void => { if (!elsewhere()) this.#inputs.add(input) } }
-    this.#raw.headers = new Proxy(this.#headers, new HeaderWatch(inputs, this.#conditions))
+    this.#watch = new HeaderWatch(inputs, this.#conditions)
+    this.#raw.headers = new Proxy(this.#headers, this.#watch)
     this.#raw.rawHeaders = new Proxy<string[]>(this.#rawHeaders, new AnyWatch(inputs, ALL_HEADERS))
     this.#forgetDistinct()
     if (this.#cookies !== undefined) this.#request.cookies = new Proxy(this.#cookies, new AnyWatch(inputs, 'cookie'))
@@ -84,6 +86,7 @@ export class ObservedRequest {
 
   /** Puts the request back as it was, and tells what was read. */
   end (): ReadonlySet<ObservedInput> {
+    this.#headers = this.#watch?.changed ?? this.#headers
     this.#raw.headers = this.#headers
     this.#raw.rawHeaders = this.#rawHeaders
     if (this.#cookies !== undefined) this.#request.cookies = this.#cookies
@@ -142,6 +145,8 @@ function watchId (request: FastifyRequest, inputs: Inputs, source: ObservedInput
 class HeaderWatch implements ProxyHandler<IncomingHttpHeaders> {
   readonly #inputs: Inputs
   readonly #conditions: Conditions
+  /** What the handler has made of them. Those of the request stay as they were: by them its response is found again. */
+  changed: IncomingHttpHeaders | undefined
 
   constructor (inputs: Inputs, conditions: Conditions) {
     this.#inputs = inputs
@@ -149,24 +154,40 @@ class HeaderWatch implements ProxyHandler<IncomingHttpHeaders> {
   }
 
   get (target: IncomingHttpHeaders, name: string | symbol): unknown {
-    if (typeof name !== 'string') return Reflect.get(target, name)
+    const headers = this.changed ?? target
+    if (typeof name !== 'string') return Reflect.get(headers, name)
     this.#inputs.add(name)
-    return CLIENT_CONDITIONS.has(name) ? this.#conditions[name] : target[name]
+    return CLIENT_CONDITIONS.has(name) ? this.#conditions[name] : headers[name]
+  }
+
+  set (target: IncomingHttpHeaders, name: string, value: string): boolean {
+    this.changed ??= { ...target }
+    this.changed[name] = value
+    return true
+  }
+
+  defineProperty (target: IncomingHttpHeaders, name: string, { value }: PropertyDescriptor): boolean {
+    return this.set(target, name, value as string)
+  }
+
+  deleteProperty (target: IncomingHttpHeaders, name: string): boolean {
+    this.changed ??= { ...target }
+    return Reflect.deleteProperty(this.changed, name)
   }
 
   has (target: IncomingHttpHeaders, name: string | symbol): boolean {
     this.#inputs.add(String(name))
-    return CLIENT_CONDITIONS.has(String(name)) ? Object.hasOwn(this.#conditions, name) : Reflect.has(target, name)
+    return CLIENT_CONDITIONS.has(String(name)) ? Object.hasOwn(this.#conditions, name) : Reflect.has(this.changed ?? target, name)
   }
 
   getOwnPropertyDescriptor (target: IncomingHttpHeaders, name: string | symbol): PropertyDescriptor | undefined {
     this.#inputs.add(String(name))
-    return Reflect.getOwnPropertyDescriptor(CLIENT_CONDITIONS.has(String(name)) ? this.#conditions : target, name)
+    return Reflect.getOwnPropertyDescriptor(CLIENT_CONDITIONS.has(String(name)) ? this.#conditions : this.changed ?? target, name)
   }
 
   ownKeys (target: IncomingHttpHeaders): ArrayLike<string | symbol> {
     this.#inputs.add(ALL_HEADERS)
-    return [...Reflect.ownKeys(target).filter((name) => !CLIENT_CONDITIONS.has(String(name))), ...Object.keys(this.#conditions)]
+    return [...Reflect.ownKeys(this.changed ?? target).filter((name) => !CLIENT_CONDITIONS.has(String(name))), ...Object.keys(this.#conditions)]
   }
 }
 

@@ -7,6 +7,7 @@ import { groupsOfReply } from './cache-groups.ts'
 import { tagsOfReply, type Miss } from './exchange.ts'
 import type { CacheRequest, NamesOf } from './route-options.ts'
 import { schemeOf } from './scheme.ts'
+import { isUnmade } from './unmade-names.ts'
 import { wrongAnswer } from './wrong-answer.ts'
 
 /**
@@ -21,7 +22,10 @@ export function responseMarks (miss: Miss, request: FastifyRequest, reply: Fasti
   try {
     // Handlers that serialise by themselves send text. Throws for what is no JSON.
     if (policy.entities !== undefined && !miss.entities.certain && body !== undefined && body.length > 0) miss.entities = findWritten(policy.entities, miss.entities, body.toString())
-    for (const tag of [...resolveNames('tags', policy.tags, request, reply), ...tagsOfReply(reply), ...miss.entities.tags]) marks.add(tagMark(checkTag(tag)))
+    for (const tag of [...resolveNames('tags', policy.tags, request, reply), ...tagsOfReply(reply), ...miss.entities.tags]) {
+      marks.add(tagMark(checkTag(tag)))
+      isUnmade(request, 'tags', tag, 'no change will reach the response by it')
+    }
   } catch (error) {
     request.log.error({ err: error, route: policy.route }, `the response of ${policy.route} is not cached: its tags could not be made`)
     return undefined

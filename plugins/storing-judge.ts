@@ -75,8 +75,9 @@ function hasNonce (headers: HeaderList, body: Buffer): boolean {
   return false
 }
 
-/** Whether a stream is one of events, which goes on for as long as its client listens. */
-const isEventStream = (headers: HeaderList): boolean => headerOf(headers, 'content-type')?.trimStart().toLowerCase().startsWith('text/event-stream') === true
+/** Streams that go on for as long as their client listens: of events, or of one picture after the other. */
+const ENDLESS = /^\s*(?:text\/event-stream|multipart\/x-mixed-replace)/i
+const isEventStream = (headers: HeaderList): boolean => ENDLESS.test(headerOf(headers, 'content-type') ?? '')
 
 /** Decides whether a response may be stored, in the light of its route and of what its handler did. */
 export class StoringJudge {

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 
 /** What a template makes of a member that is not there, or empty. A name that has such a word in it (`null-pointer`) is another. */
-const UNMADE = /(?<=^|[:/|,;=\s])(?:undefined|null|NaN|\[object \w+\])(?=$|[:/|,;=\s])|(?<=[:=|])$/
+const UNMADE = /(?<=^|[:/|,;=\s])(?:undefined|null|NaN)(?=$|[:/|,;=\s])|(?<=[-_.@])(?:undefined|null|NaN)$|\[object \w+\]|(?<=[:=|])$/
 
 const told = new WeakMap<object, Set<string>>()
 
@@ -10,7 +10,7 @@ const told = new WeakMap<object, Set<string>>()
  * that were made so. Said once for a route.
  * @param end what that means, for the log
  */
-export function isUnmade (request: FastifyRequest, option: 'partition' | 'invalidates', name: string, end: string): boolean {
+export function isUnmade (request: FastifyRequest, option: 'partition' | 'invalidates' | 'tags', name: string, end: string): boolean {
   const found = UNMADE.exec(name)?.[0]
   if (found === undefined) return false
   const { config, url = '' } = request.routeOptions

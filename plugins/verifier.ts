@@ -38,6 +38,7 @@ export class Verifier implements Lookup {
   readonly #comparisons: Comparisons
   readonly #requests: OwnRequests<Verification>
   readonly #running = new Set<Promise<void>>()
+  readonly #warned = new Set<string>()
   #closed = false
 
   constructor (app: FastifyInstance, shared: RouteCacheParts, cache: RouteCache, comparisons: Comparisons) {
@@ -79,7 +80,16 @@ export class Verifier implements Lookup {
     if (found === undefined || answer === undefined) return
     const comparison: Comparison = { ...found, route: policy.route, answer, answeredAtMs: this.#shared.parts.clock.now() }
     const verdict = await this.#comparisons.judge(comparison)
-    this.#comparisons.tell(comparison, verdict === 'different' && !this.#closed ? await this.#explain(policy, request, verification, comparison, headers) : verdict)
+    const told = verdict === 'different' && !this.#closed ? await this.#explain(policy, request, verification, comparison, headers) : verdict
+    if (told === 'wrong-key') this.#warn(policy, request)
+    this.#comparisons.tell(comparison, told)
+  }
+
+  /** One client may have got what was made for another. */
+  #warn ({ route }: RoutePolicy, request: FastifyRequest): void {
+    if (this.#warned.has(route)) return
+    this.#warned.add(route)
+    request.log.warn({ route }, `cache: a stored response of ${route} is not what its handler answers to this request; the difference lies in a header that is not in the key. Name it in headers or in Vary, or give a partition`)
   }
 
   /**

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import type { Entry } from '../entry.ts'
 import { checkDataKey } from '../keyspace/name.ts'
 import { refused, type Fill as StoreFill, type WriteVerdict } from '../ports/base-cache.ts'
@@ -20,7 +21,7 @@ export interface FillOptions<T> extends StoreOptions<T> {
 
 /**
  * Values read from a source ahead of time. A fill begins before the source is read, so that a purge which lands between
- * the reading and the storing is never overwritten. And it is no change: unlike `set` it purges nothing that was built
+ * the reading and the storing is never overwritten. By itself it is no change: unlike `set` it purges nothing that was built
  * from these keys.
  */
 export class Fill {
@@ -40,8 +41,11 @@ export class Fill {
     return await this.#parts.dependencies.track(this.#scope, task)
   }
 
-  /** Stores values by their full keys, one verdict each, in order. Never throws for a value that cannot be stored. */
-  async store<T> (items: ReadonlyArray<readonly [key: string, value: T]>, options: FillOptions<T>): Promise<FillVerdict[]> {
+  /**
+   * Stores values by their full keys, one verdict each, in order. Never throws for a value that cannot be stored.
+   * @param changes whether a value that takes the place of another one is a change: what was built from that is purged. @default false
+   */
+  async store<T> (items: ReadonlyArray<readonly [key: string, value: T]>, options: FillOptions<T>, changes = false): Promise<FillVerdict[]> {
     const verdicts: FillVerdict[] = []
     const storable: StoreFill[] = []
     const places: number[] = []
@@ -55,6 +59,7 @@ export class Fill {
       storable.push([key, made, this.#ticket])
       verdicts.push(refused('unavailable'))
     }
+    if (changes) await this.#purgeChanged(storable)
     const written = storable.length === 0 ? [] : await this.#parts.store.writeMany(storable)
     for (const [index, [key, entry]] of storable.entries()) {
       const verdict = written[index] ?? refused('unavailable')
@@ -75,6 +80,19 @@ export class Fill {
     const verdict = await store.write(key, { ...made, asOf: ticket.asOf }, ticket)
     this.#loads.account(key, made, verdict)
     return verdict
+  }
+
+  /** Gives what takes the place of another value a ticket behind the purge of that. What was purged since the fill began keeps its own, and is refused. */
+  async #purgeChanged (fills: StoreFill[]): Promise<void> {
+    const { log, store } = this.#parts
+    const held = await store.readMany(fills.map(([key]) => key), false)
+    const changed = fills.flatMap(([key, { value, marks }], index) => held[index] === undefined || isDeepStrictEqual(held[index]?.value, value) || log.judge(key, marks, this.#ticket.at) !== 'valid' ? [] : [index])
+    if (changed.length === 0) return
+    const ticket = await purgeNames(log, changed.map((index) => (fills[index] as StoreFill)[0]))
+    for (const index of changed) {
+      const [key, entry] = fills[index] as StoreFill
+      fills[index] = [key, { ...entry, asOf: ticket.asOf }, ticket]
+    }
   }
 
   #entryOf<T> (key: string, value: T, options: FillOptions<T>, ticket: Ticket): Entry | FillVerdict {

@@ -45,6 +45,8 @@ export function toPurgeRecord (purge: Purge, naming: Naming): PurgeRecord {
   }
   const everything = purge.everything === true
   const within = naming.namespace !== ''
+  // What is in it, and what is tagged by it.
+  if (everything && within) markPrefixes.push(tagMark(naming.tag('')))
   return {
     keys: names.keys ?? [],
     marks,

@@ -143,7 +143,7 @@ export class DataWarmer<T> {
   /** Stores that break their contract spoil a batch, not the warming. */
   async #tryStore (fill: Fill, items: ReadonlyArray<readonly [key: string, value: T]>): Promise<FillVerdict[]> {
     try {
-      return await fill.store(items, this.#ways)
+      return await fill.store(items, this.#ways, true)
     } catch (error) {
       return items.map(() => ({ stored: false, reason: 'invalid', error }))
     }

@@ -374,6 +374,69 @@ t.test('a field that a hook has taken off the request tells variants apart all t
   t.same(await ask('de'), ['de 1', 'hit'])
 })
 
+t.test('a credential that a hook has cut out of the cookie counts as it was sent', async (t) => {
+  const { app } = await cachedApp()
+  t.teardown(() => app.close())
+  app.decorateRequest('user', '')
+  app.addHook('onRequest', (async (request: { headers: Record<string, string | undefined>, user: string }) => {
+    request.user = /sid=(\w+)/.exec(request.headers['cookie'] ?? '')?.[1] ?? 'nobody'
+    request.headers['cookie'] = request.headers['cookie']?.replace(/sid=\w+; ?/, '')
+  }) as never)
+  app.get('/me', { config: { cache: { cookies: ['theme'] } } }, async (request) => (request as unknown as { user: string }).user)
+  for (const [cookie, user] of [['sid=ada; theme=dark', 'ada'], ['sid=bob; theme=dark', 'bob'], ['theme=dark', 'nobody']]) {
+    t.equal((await app.inject({ url: '/me', headers: { cookie } })).body, user)
+  }
+  t.match(cacheStatus(await app.inject({ url: '/me', headers: { cookie: 'theme=dark' } })), /^hit/)
+})
+
+t.test('a response is found again by the headers of its request, whatever its handler or a hook behind the lookup makes of them', async (t) => {
+  const changes: Record<string, (headers: Record<string, unknown>) => void> = {
+    overwrites: (headers) => { headers['x-lang'] = 'en' },
+    defines: (headers) => { Object.defineProperty(headers, 'x-lang', { value: 'en', configurable: true, enumerable: true, writable: true }) },
+    deletes: (headers) => { delete headers['x-lang'] }
+  }
+  for (const [how, change] of Object.entries(changes)) {
+    const { app } = await cachedApp()
+    t.teardown(() => app.close())
+    app.decorateRequest('lang', '')
+    const answer = (request: FastifyRequest, reply: FastifyReply): string => {
+      reply.header('vary', 'x-lang')
+      return `page in ${(request as unknown as { lang: string }).lang}`
+    }
+    const read = (request: FastifyRequest): void => {
+      (request as unknown as { lang: string }).lang = String(request.headers['x-lang'])
+      change(request.headers)
+    }
+    let seen: unknown
+    app.get('/handler', { config: { cache: true } }, async (request, reply) => {
+      read(request)
+      seen = [request.headers['x-lang'], 'x-lang' in request.headers, Object.keys(request.headers).includes('x-lang'), { ...request.headers }['x-lang']]
+      return answer(request, reply)
+    })
+    app.get('/hook', { preHandler: async (request) => { read(request) }, config: { cache: { public: true } } }, async (request, reply) => answer(request, reply))
+    for (const url of ['/handler', '/hook']) {
+      for (const lang of ['de', 'en', 'fr', 'de', 'en']) {
+        t.equal((await app.inject({ url, headers: { 'x-lang': lang } })).body, `page in ${lang}`, `${how} ${url} ${lang}`)
+      }
+    }
+    t.same(seen, how === 'deletes' ? [undefined, false, false, undefined] : ['en', true, true, 'en'], 'the handler sees what it has made')
+  }
+})
+
+t.test('names made of what is not there are known for what they are, wherever that stands', async (t) => {
+  const warnings: string[] = []
+  const { app } = await cachedApp({}, { logger: { level: 'warn', stream: { write (line: string) { warnings.push((JSON.parse(line) as { msg: string }).msg) } } } })
+  t.teardown(() => app.close())
+  const user: { id?: string } = {}
+  const unmade = [`user-${String(user)}`, `acme.${String(user.id)}`, `user_${String(user.id)}`, `user:${String(user.id)}`]
+  for (const [at, name] of [...unmade, 'null-pointer'].entries()) app.get(`/p${at}`, { config: { cache: { partition: () => name } } }, async () => 'page')
+  app.get('/tagged', { config: { cache: { tags: () => [`user:${String(user.id)}`] } } }, async () => 'page')
+  for (const [at, name] of unmade.entries()) t.equal(cacheStatus(await app.inject(`/p${at}`)), 'fwd=bypass;detail=no-partition', name)
+  t.match(cacheStatus(await app.inject(`/p${unmade.length}`)), /stored/, 'null-pointer')
+  await app.inject('/tagged')
+  t.ok(warnings.some((warning) => warning.includes('config.cache.tags of /tagged')))
+})
+
 t.test('a credential that a hook has taken off keeps a response that is not for everybody out of the store', async (t) => {
   const { app } = await cachedApp({ http: { shareByDirective: true } })
   t.teardown(() => app.close())

@@ -264,6 +264,11 @@ t.test('a leader that fails, stalls, leaves or hijacks holds nobody up', async (
       reply.raw.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n')
       return undefined
     },
+    'one that is hijacked later': async (reply: FastifyReply): Promise<void> => {
+      await turns()
+      reply.hijack()
+      reply.raw.write('data: 1\n\n')
+    },
     'an async one': async (reply: FastifyReply): Promise<void> => {
       reply.hijack()
       reply.raw.write('data: 1\n\n')

@@ -150,12 +150,28 @@ t.test('what is warmed', async (t) => {
     const [report] = await Promise.all([warming.warmCache(() => rows, 'p'), cache.invalidate({ keys: ['p:1'] })])
     t.match(report, { stored: 2 }, 'a function is asked later')
   })
-  t.test('purges nothing that was built from it', async (t) => {
+  t.test('purges nothing that was built from the same value', async (t) => {
     const { cache, warming } = setUp(t)
     await cache.set('p:1', 1)
     await cache.getOrSet('page', async () => await cache.get('p:1'))
     await warming.warmCache({ 1: 1 }, 'p')
     t.equal(await cache.exists('page'), true)
+  })
+  t.test('is a change where it takes the place of another value', async (t) => {
+    const { clock, cache, warming } = setUp(t, { staleIfError: 600 })
+    const pages = async (): Promise<unknown[]> => await cache.getMany(['page:1', 'page:2', 'page:3'])
+    await warming.warmCache({ 1: { price: 5 }, 2: { price: 5 }, 3: { price: 5 } }, 'room', { ttl: 60 })
+    for (const id of [1, 2, 3]) await cache.getOrSet(`page:${id}`, async () => await cache.get(`room:${id}`))
+    t.match(await warming.warmCache({ 1: { price: 5 }, 2: { price: 9 } }, 'room', { ttl: 60 }), { stored: 2 })
+    t.same(await pages(), [{ price: 5 }, undefined, { price: 5 }])
+    clock.advance(60_000)
+    t.match(await warming.warmCache({ 3: { price: 9 } }, 'room'), { stored: 1 })
+    t.same(await pages(), [{ price: 5 }, undefined, undefined], 'also of one whose time is over')
+    const report = warming.warmCache(async () => {
+      await cache.invalidate({ keys: ['room:2'] })
+      return { 2: { price: 10 } }
+    }, 'room')
+    t.match(await report, { stored: 0, skipped: 1 }, 'but a purge that came meanwhile is newer')
   })
   t.test('goes with what the source read through the cache', async (t) => {
     const { cache, warming } = setUp(t)
