@@ -54,6 +54,8 @@ export class Explainer {
     if (!isCleanTarget(url)) return { url, verdict: 'bypass', reason: 'unclean-target', why: BYPASS_WORDS['unclean-target'] }
     const headers = repeatableHeaders(asker)
     for (const name of [...OF_THE_ASKER, ...this.#parts.settings.credentials]) delete headers[name]
+    // Node's fetch says so where nobody has said anything, and it means nothing.
+    if (headers['accept-language'] === '*') delete headers['accept-language']
     const question: Question = { answer: undefined }
     const status = await this.#requests.make(question, { model: asker, url, headers })
     return { url, ...question.answer ?? { verdict: 'bypass', reason: `answered-before; ${status}`, why: `A hook, or a route that this cache does not see, answered with status ${status} before the cache was asked` } }

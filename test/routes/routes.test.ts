@@ -429,6 +429,8 @@ t.test('explain', async (t) => {
     await app.inject({ url: '/varied', headers: { 'accept-language': 'de' } })
     t.match(await explain(app, '/varied', { 'accept-language': 'fr' }), { verdict: 'miss', reason: 'vary-miss' })
     t.match(await explain(app, '/varied', { 'accept-language': 'de' }), { verdict: 'fresh', key: /#/ })
+    await app.inject('/varied')
+    t.match(await explain(app, '/varied', { 'accept-language': '*' }), { verdict: 'fresh' }, 'what fetch says where nobody has said anything')
   })
 
   t.test('shows what is in the key', async (t) => {
