@@ -85,8 +85,14 @@ export function countedTarget (request: FastifyRequest, policy: RoutePolicy): st
 }
 
 /** Whom the response is for, if the route tells it apart. The number of a user is as good as its text. */
-export function partitionOf (request: FastifyRequest, reply: FastifyReply, { partition }: RoutePolicy): string | undefined {
-  const answer: unknown = partition?.(request as CacheRequest, reply)
+export function partitionOf (request: FastifyRequest, reply: FastifyReply, { partition, route }: RoutePolicy): string | undefined {
+  let answer: unknown
+  try {
+    answer = partition?.(request as CacheRequest, reply)
+  } catch (error) {
+    request.log.error({ err: error, route }, `config.cache.partition of ${route} has failed`)
+    throw error
+  }
   if (answer === undefined || answer === null || answer === '') return undefined
   if (typeof answer === 'string') return isUnmade(request, 'partition', answer, 'such requests pass the cache by') ? undefined : answer
   if (Number.isFinite(answer)) return String(answer as number)

@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
-import { CacheMonitor } from '../lib/engine/monitor/cache-monitor.ts'
+import { CacheMonitor, TOLD_IN_VAIN } from '../lib/engine/monitor/cache-monitor.ts'
 import { resolveMonitorOptions, type MonitorOptions } from '../lib/engine/monitor/options.ts'
 import { errors, shown } from '../lib/errors.ts'
+import type { CacheListener } from '../lib/events.ts'
 
 /** @throws FST_ERR_CACHE_OPTION, FST_ERR_CACHE_OPTION_UNKNOWN */
 export function checkMonitor (given: unknown): MonitorOptions | false {
@@ -25,5 +26,10 @@ export function beginWatch (app: FastifyInstance, manager: CacheManager, { name,
     }
   })
   app.decorate(`${name}Monitor`, monitor)
+  const complain: CacheListener<'fault'> = ({ where, error }) => {
+    if (TOLD_IN_VAIN.has(where)) app.log.warn({ err: error }, `cache: nobody may have heard of an alert, the ${where} has failed`)
+  }
+  manager.on('fault', complain)
+  app.addHook('onClose', async () => { manager.off('fault', complain) })
   return monitor.startMonitoring()
 }

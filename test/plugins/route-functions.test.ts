@@ -80,3 +80,12 @@ t.test('a function of a route that answers what it must not is told what, and of
   await turns()
   t.same(unhandled, [], 'and a promise that fails takes nothing down')
 })
+
+t.test('a partition that throws is told with its route', async (t) => {
+  const lines: Array<{ route?: string, msg?: string }> = []
+  const { app } = await cachedApp({}, { logger: { level: 'error', stream: { write (line: string) { lines.push(JSON.parse(line) as object) } } } })
+  t.teardown(() => app.close())
+  app.get('/mine', { config: { cache: { partition: ({ user }: { user?: { id: string } }) => (user as { id: string }).id } as RouteCacheOptions } }, async () => 'page')
+  t.equal((await app.inject('/mine')).statusCode, 500)
+  t.match(lines[0], { route: '/mine', msg: 'config.cache.partition of /mine has failed' })
+})

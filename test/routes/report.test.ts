@@ -68,6 +68,15 @@ t.test('alerts are written to the log, once', async (t) => {
   t.match(lines.map((line) => JSON.parse(line) as { level: number, msg: string }).filter(({ msg }) => /recovered/.test(msg)), [{ level: 30 }])
 })
 
+t.test('an alert that does not reach whom it is for is in the log, too', async (t) => {
+  const lines: string[] = []
+  const clock = fakeClock()
+  const app = await appOf({ clock, monitor: { minimumSample: 5, interval: 1, onAlert: () => { throw new Error('no pager') } } }, lines)
+  for (let i = 0; i < 10; i++) await app.inject(`/products/${i}`)
+  clock.advance(10_000)
+  t.match(lines.map((line) => JSON.parse(line) as { msg: string }).filter(({ msg }) => /nobody may have heard/.test(msg)), [{ level: 40, err: { message: 'no pager' }, msg: /onAlert of the monitor/ }])
+})
+
 t.test('the dashboard is a page without data that runs nothing but its own script', async (t) => {
   const app = await appOf({ admin: { token } })
   await app.inject('/products/1')

@@ -31,6 +31,9 @@ type HeardAtOnce = 'compare' | 'coalesced' | 'fault'
 const MINUTE_MS = 60_000
 const CURVE_POINTS = 40
 const WEBHOOK = 'webhook of the monitor'
+const ON_ALERT = 'onAlert of the monitor'
+/** Where faults come from that are those of whoever is to be told, and not of the cache. */
+export const TOLD_IN_VAIN: ReadonlySet<string> = new Set([WEBHOOK, ON_ALERT])
 
 /**
  * Watches a cache: what it did in the last minute, five minutes and hour, what is wrong with it, and what would make it
@@ -174,7 +177,7 @@ export class CacheMonitor {
     return {
       compare (event) { observations.compared(clock.now(), event) },
       coalesced () { traffic.coalesced(clock.now()) },
-      fault ({ where }: CacheEvents['fault']) { if (where !== WEBHOOK) traffic.faults(clock.now(), 1) }
+      fault ({ where }: CacheEvents['fault']) { if (!TOLD_IN_VAIN.has(where)) traffic.faults(clock.now(), 1) }
     }
   }
 
@@ -223,7 +226,7 @@ export class CacheMonitor {
     const { events } = this.#cache.parts
     if (events.heard('alert')) events.emit('alert', alert)
     this.#post?.send(alert)
-    callListener(() => this.#settings.onAlert?.({ ...alert }), (error) => { events.emit('fault', { where: 'onAlert of the monitor', error }) })
+    callListener(() => this.#settings.onAlert?.({ ...alert }), (error) => { events.emit('fault', { where: ON_ALERT, error }) })
   }
 
   /** Tiers count their failures themselves. */

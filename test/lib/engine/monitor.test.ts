@@ -277,6 +277,7 @@ t.test('alerts', async (t) => {
     lookup(here, 'miss', 10)
     here.clock.advance(2_000)
     t.same(faults, ['onAlert of the monitor'])
+    t.equal(here.monitor.getPerformanceReport().performanceMetrics.lastMinute.errorRate, 0, 'which is none of the cache')
   })
 
   t.test('know a good side, a bad one, and what lies between', async (t) => {
