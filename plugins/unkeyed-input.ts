@@ -15,8 +15,7 @@ const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encodi
  * that was looked for and not there (a request that has it passes the cache by), and what a trusted proxy says, or does
  * not say, when that is just what the key contains.
  */
-export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, { policy, key }: Pick<Miss, 'policy' | 'key'>, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
-  const { headers } = request.raw
+export function unkeyedInput (inputs: ReadonlySet<ObservedInput>, request: FastifyRequest, { policy, key, asked: headers }: Pick<Miss, 'policy' | 'key' | 'asked'>, vary: readonly string[], credentials: readonly string[]): ObservedInput | undefined {
   if (policy.harmlessHeaders.has(ALL_HEADERS)) return undefined
   // A validator that lets other parameters pass shows them to the handler in `request.query`.
   if (policy.query !== undefined && hasOtherParameters(policy.query, request.query as Record<string, unknown>)) return TARGET
