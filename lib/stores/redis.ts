@@ -1,4 +1,4 @@
-import type { EpochMs } from '../clock.ts'
+import type { EpochMs, Milliseconds, Timer } from '../clock.ts'
 import { createCompression } from '../codec/compression.ts'
 import { createEntryCodec, type Decoded, type DecodeFault, type EntryCodec, type Moment } from '../codec/entry-codec.ts'
 import { MAX_HEADER_BYTES } from '../codec/envelope.ts'
@@ -27,8 +27,12 @@ const BATCHES_UNDER_WAY = 10
 export const VALUES_PER_ROUND_TRIP = VALUES_PER_BATCH * BATCHES_UNDER_WAY
 /** A server that has no room left is not asked again at once. */
 const PAUSE_WHEN_FULL_MS = 1000
+/** A walk that Redis was away for goes on after so long. */
+const WIPE_AGAIN_MS: Milliseconds = 5000
 
 const NODE_CURSOR = /^[^/]*\/\d{1,20}$/
+const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
+
 const EMPTY_PAGE: ScanPage = Object.freeze({ entries: [], cursor: undefined })
 
 /**
@@ -47,6 +51,7 @@ export class RedisCache extends BaseCache {
   #misses = 0
   #fullUntilMs: EpochMs = 0
   #wiping: Promise<void> | undefined
+  #wipeLater: Timer | undefined
   #closed = false
 
   /** @throws FST_ERR_CACHE_OPTION */
@@ -106,10 +111,13 @@ export class RedisCache extends BaseCache {
     })
   }
 
-  /** Walks through every master. The entries are unreachable before, by the purge; this gives the memory back. */
+  /**
+   * Walks through every master. The entries are unreachable before, by the purge; this gives the memory back. When Redis
+   * does not answer, the rest of the walk follows by itself, and nobody waits for it.
+   */
   async wipe (): Promise<void> {
-    this.#wiping ??= this.#wipe().finally(() => { this.#wiping = undefined })
-    await this.#wiping
+    this.#wipeLater?.cancel()
+    await this.#wipeFrom(undefined)
   }
 
   /** Redis promises each key that stays at least once, so one may come twice while its tables grow. */
@@ -135,6 +143,7 @@ export class RedisCache extends BaseCache {
 
   close (): void {
     this.#closed = true
+    this.#wipeLater?.cancel()
   }
 
   /** Alone, without the log, nobody knows what of it was purged. */
@@ -228,23 +237,36 @@ export class RedisCache extends BaseCache {
     return await inTurns(commands, size, BATCHES_UNDER_WAY, async (portion) => await this.#options.client.batch(portion))
   }
 
-  async #wipe (): Promise<void> {
+  async #wipeFrom (cursor: string | undefined): Promise<void> {
+    this.#wiping ??= this.#walk(cursor).finally(() => { this.#wiping = undefined })
+    await this.#wiping
+  }
+
+  async #walk (cursor: string | undefined): Promise<void> {
     const { client, retryAttempts: attempts, retryDelayMs: baseMs } = this.#options
     const step = async (from: string | undefined): Promise<string | undefined> => {
       const page = await client.scan(from, this.#keys.entries, 1000)
-      await this.#batch(page.keys.map((name): RedisCommand => ['UNLINK', name]), BATCH)
+      const freed = await this.#batch(page.keys.map((name): RedisCommand => ['UNLINK', name]), BATCH)
+      for (const outcome of freed) if (!outcome.ok) throw outcome.error
       return page.cursor
     }
-    let cursor: string | undefined
     do {
-      if (!this.available) return
+      if (!this.available) {
+        this.#goOnWiping(cursor)
+        return
+      }
       try {
         cursor = await retry(async () => await step(cursor), { clock: this.clock, attempts, baseMs, random: Math.random, transient: () => !this.#closed })
       } catch (error) {
         this.#failed(error)
+        if (!isReply(error)) this.#goOnWiping(cursor)
         return
       }
     } while (cursor !== undefined)
+  }
+
+  #goOnWiping (cursor: string | undefined): void {
+    if (!this.#closed) this.#wipeLater = this.clock.after(WIPE_AGAIN_MS, () => { void this.#wipeFrom(cursor) })
   }
 
   #moment (): Moment {
@@ -257,6 +279,6 @@ export class RedisCache extends BaseCache {
   }
 
   #failed (error: unknown): void {
-    this.#faults[error instanceof Error && error.name === 'ReplyError' ? 'reply' : 'unavailable']++
+    this.#faults[isReply(error) ? 'reply' : 'unavailable']++
   }
 }

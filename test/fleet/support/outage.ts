@@ -137,34 +137,41 @@ export async function suffer<S extends Sources> (scene: S, { inject, heal = () =
     await by.cache.invalidate({ tags: [key] })
     if (await get(by, key) < version) stale.push(`${key} right after its purge`)
   }
-  for (const key of ['here', 'there']) for (const one of [app, other]) await get(one, key)
-  let probes = 0
-  await until('both use Redis', async () => await isShared(app, ++probes) && await isShared(other, ++probes))
-  requests = 0
-  slowestMs = 0
-  const customers = Array.from({ length: CUSTOMERS }, async (_, name) => { await customer(name) })
-  await allServed(1)
-  const brokenAt = loopMs()
-  await inject(scene, { app, other })
-  // So long the fault lasts at least, in the time by which deadlines are kept.
-  const half = async (): Promise<void> => { await new Promise<void>((resolve) => { loopClock.after(forMs / 2, resolve) }) }
-  await Promise.all([half(), allServed(2)])
-  await Promise.all([change(app, 'here'), change(other, 'there')])
-  await Promise.all([half(), allServed(2)])
-  await heal(scene)
-  const healedAt = loopMs()
-  await until('Redis is used again', async () => await isShared(app, ++probes))
-  const recoveryMs = loopMs() - healedAt
-  const lastedMs = loopMs() - brokenAt
-  day.abort()
-  await Promise.all(customers)
-  for (const [from, to, key] of [[app, other, 'here'], [other, app, 'there']] as const) {
-    await until('the other process has the news', async () => from.cache.parts.log.queued === 0 && await to.cache.parts.log.sync())
-    if (await get(to, key) < table.read(key)) stale.push(`${key}, in the other process, after the recovery`)
+  let customers: Array<Promise<void>> = []
+  try {
+    for (const key of ['here', 'there']) for (const one of [app, other]) await get(one, key)
+    let probes = 0
+    await until('both use Redis', async () => await isShared(app, ++probes) && await isShared(other, ++probes))
+    requests = 0
+    slowestMs = 0
+    customers = Array.from({ length: CUSTOMERS }, async (_, name) => { await customer(name) })
+    await allServed(1)
+    const brokenAt = loopMs()
+    await inject(scene, { app, other })
+    // So long the fault lasts at least, in the time by which deadlines are kept.
+    const half = async (): Promise<void> => { await new Promise<void>((resolve) => { loopClock.after(forMs / 2, resolve) }) }
+    await Promise.all([half(), allServed(2)])
+    await Promise.all([change(app, 'here'), change(other, 'there')])
+    await Promise.all([half(), allServed(2)])
+    await heal(scene)
+    const healedAt = loopMs()
+    await until('Redis is used again', async () => await isShared(app, ++probes))
+    const recoveryMs = loopMs() - healedAt
+    const lastedMs = loopMs() - brokenAt
+    day.abort()
+    await Promise.all(customers)
+    for (const [from, to, key] of [[app, other, 'here'], [other, app, 'there']] as const) {
+      await until('the other process has the news', async () => from.cache.parts.log.queued === 0 && await to.cache.parts.log.sync())
+      if (await get(to, key) < table.read(key)) stale.push(`${key}, in the other process, after the recovery`)
+    }
+    return { requests, failures, slowestMs, recoveryMs, lastedMs, stale }
+  } finally {
+    // A fault that was not overcome must not keep this process alive.
+    day.abort()
+    await Promise.allSettled(customers)
+    await app.close()
+    await other.close()
   }
-  await app.close()
-  await other.close()
-  return { requests, failures, slowestMs, recoveryMs, lastedMs, stale }
 }
 
 /** Suffers it, prints the figures, and looks whether a customer has noticed. */

@@ -195,11 +195,10 @@ t.test('wiping takes ours and leaves the others', async (t) => {
 })
 
 t.test('a wipe survives a step that fails', async (t) => {
-  const clock = fakeClock()
   let failures = 2
   const flaky: RedisClient = { ...unhurried(client), ready: true, scan: async (...args) => { if (failures-- > 0) throw new Error('hiccup'); return await client.scan(...args) } }
-  const { store, log, name, entry } = bench({ client: flaky, clock })
-  await store.write('k', entry({ value: 1 }), log.ticket())
+  const { store, log, clock, name, entry } = bench({ client: flaky })
+  t.same(await store.write('k', entry({ value: 1 }), log.ticket()), { stored: true })
   const passTime = async (wiping: Promise<void>): Promise<void> => {
     const wait = { over: false }
     const ended = wiping.finally(() => { wait.over = true })
@@ -211,6 +210,58 @@ t.test('a wipe survives a step that fails', async (t) => {
   failures = 100
   await passTime(store.wipe())
   t.equal(failures, 96, 'one try and three more')
+  t.same(await store.write('k', entry({ value: 2 }), log.ticket()), { stored: true })
+  failures = 0
+  clock.advance(5000)
+  await until('the rest of the walk follows', async () => await client.call(['EXISTS', name('k')]) === 0)
+})
+
+t.test('a wipe goes on when Redis is back, from where it was', async (t) => {
+  let answers = Infinity
+  const starts: unknown[] = []
+  const leaving: RedisClient = {
+    ...unhurried(client),
+    get ready () { return answers > 0 },
+    scan: async (from, match) => {
+      starts.push(from)
+      return await client.scan(from, match, 10)
+    },
+    batch: async (commands) => {
+      if (answers === 0) return commands.map(() => ({ ok: false, error: new Error('gone') }))
+      answers--
+      return await client.batch(commands)
+    }
+  }
+  const { store, log, clock, entry } = bench({ client: leaving, retryAttempts: 0, prefix: 'cut short:' })
+  const ticket = log.ticket()
+  await store.writeMany(Array.from({ length: 100 }, (_, index) => [`k${index}`, entry({ value: index }), ticket] as const))
+  answers = 2
+  await store.wipe()
+  t.equal(answers, 0)
+  const left = async (): Promise<number> => (await client.call(['KEYS', 'cut short:*']) as unknown[]).length
+  const cutShort = await left()
+  t.ok(cutShort > 0 && cutShort < 100)
+  clock.advance(5000)
+  t.equal(await left(), cutShort)
+  answers = Infinity
+  clock.advance(5000)
+  await until('all are gone', async () => await left() === 0)
+  t.equal(starts.filter((from) => from === undefined).length, 1)
+})
+
+t.test('a wipe that Redis refuses is not tried again, nor one of a store that is closed', async (t) => {
+  let scans = 0
+  const refusal = Object.assign(new Error('NOPERM'), { name: 'ReplyError' })
+  const refusing: RedisClient = { ...unhurried(client), ready: true, scan: async () => { scans++; throw scans === 1 ? refusal : new Error('gone') } }
+  const { store, clock } = bench({ client: refusing, retryAttempts: 0 })
+  await store.wipe()
+  clock.advance(60_000)
+  t.equal(scans, 1)
+  await store.wipe()
+  t.equal(scans, 2)
+  store.close()
+  clock.advance(60_000)
+  t.equal(scans, 2)
 })
 
 t.test('with the log cut off nothing is served, with the log behind nothing before it has caught up', async (t) => {
