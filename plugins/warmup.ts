@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import type { CacheManager } from '../lib/cache-manager.ts'
 import { HotList } from '../lib/engine/hot-list.ts'
 import { createTextInCache } from '../lib/engine/text-in-cache.ts'
@@ -55,7 +55,11 @@ export function addWarmup (app: FastifyInstance, manager: CacheManager, options:
     try {
       // First, whatever becomes of the rest: what is saved at the end must contain what was known before.
       if (hot !== undefined) loaded = await hot.load()
-      if (paths.length > 0) reports.push(await service.warmRoutes(paths, { name: 'warm-up', concurrency, signal: cut.signal }))
+      if (paths.length > 0) {
+        const report = await service.warmRoutes(paths, { name: 'warm-up', concurrency, signal: cut.signal })
+        reports.push(report)
+        sayIfFailed(app.log, report)
+      }
       if (hot !== undefined && !cut.signal.aborted) {
         reports.push(await service.warmLearned(hot, { concurrency, timeBudget: Math.max(0, untilMs - clock.now()) / 1000 }))
       }
@@ -85,4 +89,10 @@ export function addWarmup (app: FastifyInstance, manager: CacheManager, options:
       if (loaded || keys.length + targets.length > 0) await hot.save()
     }
   }
+}
+
+/** Paths that the program itself has named should be there; what was learned may be gone since. */
+function sayIfFailed (log: FastifyBaseLogger, { failed, total, faults }: WarmingReport): void {
+  if (failed === 0) return
+  log.warn(`cache: ${failed} of ${total} paths of warmup.paths were not stored: ${faults.map(({ key, error }) => `${key} ${error instanceof Error ? error.message : String(error)}`).join(', ')}${failed > faults.length ? ', …' : ''}`)
 }

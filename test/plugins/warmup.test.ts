@@ -46,6 +46,8 @@ t.test('a warm-up', async (t) => {
   })
   t.test('counts as stored only what is, and says why the rest is not', async (t) => {
     const { app, warmup } = await build(t, { paths: ['/kept', '/kept', '/language', '/login', '/private'], learn: false })
+    const said: string[] = []
+    app.log.warn = (line: unknown) => { if (typeof line === 'string') said.push(line) }
     const cached = { config: { cache: { ttl: 60 } } }
     app.get('/language', cached, async ({ headers }) => headers['accept-language'] ?? 'none')
     app.get('/login', cached, async (_request, reply) => await reply.header('set-cookie', 'id=1').send('in'))
@@ -58,6 +60,7 @@ t.test('a warm-up', async (t) => {
       '"/login" not stored: set-cookie',
       '"/private" not stored: private'
     ])
+    t.match(said, [/^cache: 3 of 5 paths of warmup\.paths were not stored: .*"\/language" not stored: unkeyed-input; accept-language/])
   })
   t.test('learns what is asked for, and fetches it after a restart', async (t) => {
     const storage = memoryStorage()
