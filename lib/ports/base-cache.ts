@@ -113,22 +113,34 @@ export abstract class BaseCache {
     return this.read(key, false)
   }
 
+  /** The same for many, in the order of the keys. */
+  readManyShared (keys: readonly string[]): MaybePromise<Array<Entry | undefined>> {
+    return this.readMany(keys, false)
+  }
+
   /** The entry of a key while it is fresh. A copy of this process that has grown stale does not hide what the fleet has by now. */
   async readFresh (key: string, counted = true): Promise<Entry | undefined> {
-    return await this.#freshest(key, await this.read(key, counted))
+    const found = await this.read(key, counted)
+    if (this.#mayBeOlder(found)) return this.#whileFresh(await this.readShared(key))
+    return this.#whileFresh(found)
   }
 
   /** The same for many, in the order of the keys. */
   async readManyFresh (keys: readonly string[], counted = true): Promise<Array<Entry | undefined>> {
     const found = await this.readMany(keys, counted)
-    return await Promise.all(keys.map(async (key, index) => await this.#freshest(key, found[index])))
+    const older = keys.filter((_key, index) => this.#mayBeOlder(found[index]))
+    if (older.length === 0) return found.map((entry) => this.#whileFresh(entry))
+    const entries = await this.readManyShared(older)
+    const shared = new Map(older.map((key, index) => [key, entries[index]]))
+    return keys.map((key, index) => this.#whileFresh(shared.has(key) ? shared.get(key) : found[index]))
   }
 
-  async #freshest (key: string, found: Entry | undefined): Promise<Entry | undefined> {
-    const nowMs = this.clock.now()
-    if (found === undefined || nowMs < found.freshUntilMs) return found
-    const shared = this.near === undefined ? undefined : await this.readShared(key)
-    return shared !== undefined && this.clock.now() < shared.freshUntilMs ? shared : undefined
+  #mayBeOlder (found: Entry | undefined): boolean {
+    return found !== undefined && this.near !== undefined && this.#whileFresh(found) === undefined
+  }
+
+  #whileFresh (entry: Entry | undefined): Entry | undefined {
+    return entry !== undefined && this.clock.now() < entry.freshUntilMs ? entry : undefined
   }
 
   /**

@@ -65,13 +65,20 @@ export class HybridCache extends BaseCache {
 
   override readShared (key: string): MaybePromise<Entry | undefined> {
     const { tip } = this.log
-    return chain(this.#redis.read(key, false), (far) => {
-      const near = this.#near(key)
-      // An answer from Redis has brought the log up to date.
-      if (far === undefined) return this.#mayLag() ? undefined : near
-      // What Redis could not be given is newer than what it has.
-      return near !== undefined && near.storedAtMs >= far.storedAtMs ? near : this.#promoted(key, far, tip)
-    })
+    return chain(this.#redis.read(key, false), (far) => this.#newer(key, far, tip))
+  }
+
+  override readManyShared (keys: readonly string[]): MaybePromise<Array<Entry | undefined>> {
+    const { tip } = this.log
+    return chain(this.#redis.readMany(keys, false), (far) => keys.map((key, index) => this.#newer(key, far[index], tip)))
+  }
+
+  #newer (key: string, far: Entry | undefined, tip: number): Entry | undefined {
+    const near = this.#near(key)
+    // An answer from Redis has brought the log up to date.
+    if (far === undefined) return this.#mayLag() ? undefined : near
+    // What Redis could not be given is newer than what it has.
+    return near !== undefined && near.storedAtMs >= far.storedAtMs ? near : this.#promoted(key, far, tip)
   }
 
   write (key: string, entry: Entry, ticket: Ticket): MaybePromise<WriteVerdict> {

@@ -108,6 +108,32 @@ t.test('a copy in memory that has grown stale does not hide what another instanc
   t.equal(await two.store.get('k'), 'newest')
 })
 
+t.test('many copies that have grown stale are looked up together', async (t) => {
+  const prefix = `h${++stores}:`
+  const clock = fakeClock()
+  const trips = { single: 0, together: 0 }
+  const counting: RedisClient = {
+    ...unhurried(client),
+    ready: true,
+    callBuffer: async (...args) => { trips.single++; return await client.callBuffer(...args) },
+    batch: async (...args) => { trips.together++; return await client.batch(...args) }
+  }
+  const one = bench({ prefix, clock })
+  const two = bench({ prefix, clock, memoryTtl: 60, client: counting })
+  const keys = Array.from({ length: 20 }, (_, n) => `k${n}`)
+  const write = async (key: string, value: string): Promise<void> => {
+    await one.store.write(key, one.entry({ value, freshMs: 1000, staleIfErrorMs: 100_000 }), one.log.ticket())
+  }
+  for (const key of keys) await write(key, 'old')
+  await two.store.readMany(keys)
+  clock.advance(1000)
+  for (const key of keys.slice(0, 10)) await write(key, 'new')
+  Object.assign(trips, { single: 0, together: 0 })
+  const found = await two.store.readManyFresh([...keys, 'k0', 'none'])
+  t.same(found.map((entry) => entry?.value), [...keys.map((_key, n) => n < 10 ? 'new' : undefined), 'new', undefined])
+  t.same(trips, { single: 0, together: 2 }, 'once for what memory lacks, once for what may have been renewed')
+})
+
 t.test('a purge between the question to Redis and its answer takes the answer', async (t) => {
   const prefix = `h${++stores}:`
   const one = bench({ prefix })
