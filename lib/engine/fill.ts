@@ -29,6 +29,8 @@ export class Fill {
   readonly #loads: DataLoads
   readonly #ticket: Ticket
   readonly #scope = new DependencyScope()
+  /** Tickets behind purges of our own, of values that are not stored yet: one that failed may be tried again. */
+  readonly #behindOwn = new Map<string, Ticket>()
 
   constructor (parts: EngineParts) {
     this.#parts = parts
@@ -50,13 +52,14 @@ export class Fill {
     const storable: StoreFill[] = []
     const places: number[] = []
     for (const [key, value] of items) {
-      const made = this.#entryOf(key, value, options, this.#ticket)
+      const ticket = this.#behindOwn.get(key) ?? this.#ticket
+      const made = this.#entryOf(key, value, options, ticket)
       if ('stored' in made) {
         verdicts.push(made)
         continue
       }
       places.push(verdicts.length)
-      storable.push([key, made, this.#ticket])
+      storable.push([key, made, ticket])
       verdicts.push(refused('unavailable'))
     }
     if (changes) await this.#purgeChanged(storable)
@@ -64,6 +67,7 @@ export class Fill {
     for (const [index, [key, entry]] of storable.entries()) {
       const verdict = written[index] ?? refused('unavailable')
       verdicts[places[index] as number] = verdict
+      if (verdict.stored) this.#behindOwn.delete(key)
       this.#loads.account(key, entry, verdict)
     }
     return verdicts
@@ -86,12 +90,13 @@ export class Fill {
   async #purgeChanged (fills: StoreFill[]): Promise<void> {
     const { log, store } = this.#parts
     const held = await store.readMany(fills.map(([key]) => key), false)
-    const changed = fills.flatMap(([key, { value, marks }], index) => held[index] === undefined || isDeepStrictEqual(held[index]?.value, value) || log.judge(key, marks, this.#ticket.at) !== 'valid' ? [] : [index])
+    const changed = fills.flatMap(([key, { value, marks }, { at }], index) => held[index] === undefined || isDeepStrictEqual(held[index]?.value, value) || log.judge(key, marks, at) !== 'valid' ? [] : [index])
     if (changed.length === 0) return
     const ticket = await purgeNames(log, changed.map((index) => (fills[index] as StoreFill)[0]))
     for (const index of changed) {
       const [key, entry] = fills[index] as StoreFill
       fills[index] = [key, { ...entry, asOf: ticket.asOf }, ticket]
+      this.#behindOwn.set(key, ticket)
     }
   }
 

@@ -226,6 +226,19 @@ t.test('failures are counted and told, never thrown', async (t) => {
     store.writeMany = async () => { throw new Error('broken') }
     t.match(await warming.warmCache({ a: 1 }, 'p'), { outcome: 'completed', failed: 1, faults: [{ error: { message: 'broken' } }] })
   })
+  t.test('a store that is away is tried again with a row that takes the place of another value, unless that was purged since', async (t) => {
+    const { clock, cache, warming } = setUp(t)
+    await warming.warmCache({ 1: 'old', 2: 'old' }, 'p')
+    const { store } = cache.parts
+    const writeMany = store.writeMany.bind(store)
+    store.writeMany = async (fills) => {
+      store.writeMany = writeMany
+      await cache.invalidate({ keys: ['p:2'] })
+      return fills.map(() => ({ stored: false, reason: 'unavailable' }))
+    }
+    t.match(await settled(clock, warming.warmCache({ 1: 'new', 2: 'new' }, 'p', { retries: 1 })), { stored: 1, skipped: 1, failed: 0 })
+    t.same(await cache.getMany(['p:1', 'p:2']), ['new', undefined])
+  })
   t.test('mistakes in the call are thrown', async (t) => {
     const { warming, cache } = setUp(t)
     await t.rejects(warming.warmCache({}, ''), { code: 'FST_ERR_CACHE_OPTION' })
