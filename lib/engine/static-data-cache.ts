@@ -129,9 +129,10 @@ export class StaticDataCache {
   async #refresh (key: string, source: StaticSource, options: StaticSourceOptions): Promise<boolean> {
     const { parts } = this.#host
     const name = nameOf(key)
-    const held = await this.#lookBack(key)
     for (let reading = 1; ; reading++) {
       const fill = new Fill(parts)
+      // What is held is looked at behind the ticket: a value that has come and gone since then is refused, not taken for the same.
+      const held = await this.#lookBack(key)
       const value = await parts.dependencies.apart(() => fill.read(source))
       if (value === undefined) throw nothingAnswered()
       const normal = this.#normal(value)

@@ -27,11 +27,13 @@ const BATCHES_UNDER_WAY = 10
 export const VALUES_PER_ROUND_TRIP = VALUES_PER_BATCH * BATCHES_UNDER_WAY
 /** A server that has no room left is not asked again at once. */
 const PAUSE_WHEN_FULL_MS = 1000
-/** A walk that Redis was away for goes on after so long. */
+/** A walk that Redis was away for is taken again after so long, from the start: to a server that comes back cursors mean nothing. */
 const WIPE_AGAIN_MS: Milliseconds = 5000
 
 const NODE_CURSOR = /^[^/]*\/\d{1,20}$/
-const isReply = (error: unknown): boolean => error instanceof Error && error.name === 'ReplyError'
+/** What Redis answers while it starts, or hands its part over to another. */
+const PASSES = /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|TRYAGAIN)\b/
+const isReply = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError'
 
 const EMPTY_PAGE: ScanPage = Object.freeze({ entries: [], cursor: undefined })
 
@@ -113,11 +115,12 @@ export class RedisCache extends BaseCache {
 
   /**
    * Walks through every master. The entries are unreachable before, by the purge; this gives the memory back. When Redis
-   * does not answer, the rest of the walk follows by itself, and nobody waits for it.
+   * does not answer, or not now, the walk is taken again by itself, and nobody waits for it.
    */
   async wipe (): Promise<void> {
     this.#wipeLater?.cancel()
-    await this.#wipeFrom(undefined)
+    this.#wiping ??= this.#wipe().finally(() => { this.#wiping = undefined })
+    await this.#wiping
   }
 
   /** Redis promises each key that stays at least once, so one may come twice while its tables grow. */
@@ -237,12 +240,7 @@ export class RedisCache extends BaseCache {
     return await inTurns(commands, size, BATCHES_UNDER_WAY, async (portion) => await this.#options.client.batch(portion))
   }
 
-  async #wipeFrom (cursor: string | undefined): Promise<void> {
-    this.#wiping ??= this.#walk(cursor).finally(() => { this.#wiping = undefined })
-    await this.#wiping
-  }
-
-  async #walk (cursor: string | undefined): Promise<void> {
+  async #wipe (): Promise<void> {
     const { client, retryAttempts: attempts, retryDelayMs: baseMs } = this.#options
     const step = async (from: string | undefined): Promise<string | undefined> => {
       const page = await client.scan(from, this.#keys.entries, 1000)
@@ -250,23 +248,24 @@ export class RedisCache extends BaseCache {
       for (const outcome of freed) if (!outcome.ok) throw outcome.error
       return page.cursor
     }
+    let cursor: string | undefined
     do {
       if (!this.available) {
-        this.#goOnWiping(cursor)
+        this.#wipeAgain()
         return
       }
       try {
         cursor = await retry(async () => await step(cursor), { clock: this.clock, attempts, baseMs, random: Math.random, transient: () => !this.#closed })
       } catch (error) {
         this.#failed(error)
-        if (!isReply(error)) this.#goOnWiping(cursor)
+        if (!isReply(error) || PASSES.test(error.message)) this.#wipeAgain()
         return
       }
     } while (cursor !== undefined)
   }
 
-  #goOnWiping (cursor: string | undefined): void {
-    if (!this.#closed) this.#wipeLater = this.clock.after(WIPE_AGAIN_MS, () => { void this.#wipeFrom(cursor) })
+  #wipeAgain (): void {
+    if (!this.#closed) this.#wipeLater = this.clock.after(WIPE_AGAIN_MS, () => { void this.wipe() })
   }
 
   #moment (): Moment {

@@ -93,6 +93,21 @@ t.test('a refresh', async (t) => {
     t.equal(readings, 5)
     t.equal(await statics.getStaticData('rates'), undefined)
   })
+  t.test('is a change where another value came and went while the source was read', async (t) => {
+    const { cache, statics } = setUp(t)
+    const page = async (): Promise<string> => await cache.getOrSet('page', async () => `page with ${String(await statics.getStaticData('rates'))}`)
+    await statics.refreshStaticData('rates', () => 'A')
+    let readings = 0
+    t.equal(await statics.refreshStaticData('rates', async () => {
+      if (++readings === 1) {
+        await statics.cacheStaticData('rates', 'B')
+        t.equal(await page(), 'page with B')
+      }
+      return 'A'
+    }), true)
+    t.equal(readings, 2)
+    t.same([await statics.getStaticData('rates'), await page()], ['A', 'page with A'])
+  })
   t.test('reads again what was purged softly while it was read', async (t) => {
     const { cache, statics } = setUp(t)
     let now = 1
