@@ -171,7 +171,7 @@ export class CacheEngine {
     checkLoader(loader)
     checkLoadOptions(options)
     this.#keys(keys)
-    return await loadMany(async (key, load, decided) => await this.#getOrSet(key, load, options as LoadOptions<T | undefined>, decided), keys, loader, this.#shared.parts.dependencies)
+    return await loadMany(async (key, load, decided) => await this.#getOrSet(key, load, options as LoadOptions<T | undefined>, decided), keys, loader, this.#shared.parts.dependencies, this.#naming.key)
   }
 
   /**
@@ -271,7 +271,7 @@ export class CacheEngine {
   async #load<T> (name: string, loader: Loader<T>, options: LoadOptions<T>, since: number, { askedAtMs, found }: Omit<LoadCause, 'ticket' | 'renews'>, decided: () => void): Promise<Loaded> {
     const { parts, flights } = this.#shared
     if (parts.dependencies.isLoading(name)) throw new errors.FST_ERR_CACHE_LOAD_CYCLE(name)
-    return await flights.join(name, () => this.#begin(name, loader, options, { askedAtMs, found, renews: false }), {
+    return await flights.join(name, () => this.#begin(name, loader, options, { askedAtMs, found, renews: false, onBusy: decided }), {
       since,
       heard: () => tipOnceHeard(parts, askedAtMs),
       overtaken: (loaded, at) => parts.log.judge(name, loaded.marks, at) !== 'valid',

@@ -23,6 +23,8 @@ export interface LoadCause {
   /** What was found and would not do, or is renewed before its time. */
   readonly found: Entry | undefined
   readonly renews: boolean
+  /** Told when another process is loading it. */
+  readonly onBusy?: () => void
 }
 
 /**
@@ -44,13 +46,13 @@ export class DataLoads {
    * nothing to keep takes away what was found: it must not stand in for what is gone.
    */
   async load<T> (key: string, tagName: (tag: string) => string, loader: (context: LoadContext) => T | Promise<T>, options: LoadOptions<T>, cause: LoadCause): Promise<Loaded> {
-    const { found, renews, askedAtMs } = cause
+    const { found, renews, askedAtMs, onBusy } = cause
     if (this.#parts.leases?.available !== true) {
       const { loaded, stored } = await this.#loadHere(key, tagName, loader, options, cause)
       if (stored instanceof Promise) await stored
       return loaded
     }
-    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#parts.store.readShared(key) }), renewed: renews ? found : undefined, askedAtMs })
+    const start = await beginFleetLoad(this.#parts, key, { look: async () => ({ key, entry: await this.#parts.store.readShared(key) }), renewed: renews ? found : undefined, askedAtMs, onBusy })
     if (start.found !== undefined) return { value: start.found.value, marks: start.found.marks, stale: false }
     const load = this.#loadHere(key, tagName, loader, options, { found, ticket: start.ticket })
     const storing: Promise<unknown> = load.then(async ({ stored }) => { await stored }, () => {}).finally(() => {

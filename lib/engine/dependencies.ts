@@ -15,7 +15,7 @@ export class DependencyScope {
   common: DependencyScope | undefined
 
   /** The key that is being loaded in it, and the load by which that was asked for, as long as they run. */
-  loading: { readonly key: string, readonly within: DependencyScope | undefined } | undefined
+  loading: { readonly key: string | ReadonlySet<string>, readonly within: DependencyScope | undefined } | undefined
 
   #holders = 0
   #ended = false
@@ -87,8 +87,8 @@ export class DependencyTracker {
     this.#enabled = enabled
   }
 
-  /** Runs the load of `key` inside `scope`, until what it answers has settled. */
-  async trackLoad<R> (scope: DependencyScope, key: string, load: () => R): Promise<Awaited<R>> {
+  /** Runs the load of `key`, or of many, inside `scope`, until what it answers has settled. */
+  async trackLoad<R> (scope: DependencyScope, key: string | ReadonlySet<string>, load: () => R): Promise<Awaited<R>> {
     const { current } = this.#scopes
     scope.loading = { key, within: current?.loading && current }
     try {
@@ -100,7 +100,7 @@ export class DependencyTracker {
 
   /** Whether what runs now is part of the load of `key`. */
   isLoading (key: string): boolean {
-    for (let load = this.#scopes.current?.loading; load !== undefined; load = load.within?.loading) if (load.key === key) return true
+    for (let load = this.#scopes.current?.loading; load !== undefined; load = load.within?.loading) if (typeof load.key === 'string' ? load.key === key : load.key.has(key)) return true
     return false
   }
 

@@ -24,6 +24,8 @@ export interface FleetLoadOptions {
   readonly renewed?: Entry | undefined
   /** When the caller began to ask Redis: its patience has been running since. */
   readonly askedAtMs: EpochMs
+  /** Told when another process is loading it: from then on nobody here knows how long it takes. */
+  readonly onBusy?: (() => void) | undefined
   /** How long this process waits for the load of another before it loads by itself. @default 5000 */
   readonly waitMs?: Milliseconds
 }
@@ -37,7 +39,7 @@ const nothingToRelease = async (): Promise<void> => {}
  * Asks the fleet for the right to load a key. Whoever gets it loads; the others wait for the entry, and load for
  * themselves alone when that takes too long. Without leases (one process, or Redis away) everybody has the right.
  */
-export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, first: string, { look, renewed, askedAtMs, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
+export async function beginFleetLoad ({ leases, log, clock, patienceMs }: EngineParts, first: string, { look, renewed, askedAtMs, onBusy, waitMs = 5000 }: FleetLoadOptions): Promise<FleetStart> {
   const untilMs = clock.now() + waitMs
   let patientUntilMs = askedAtMs + patienceMs
   const begin = (ticket: Ticket, release = nothingToRelease): FleetStart => ({ found: undefined, ticket, release, patienceMs: Math.max(0, patientUntilMs - clock.now()) })
@@ -61,6 +63,7 @@ export async function beginFleetLoad ({ leases, log, clock, patienceMs }: Engine
       key = seen?.key ?? key
       continue
     }
+    onBusy?.()
     const leftMs = untilMs - clock.now()
     const patientForMs = patientUntilMs - clock.now()
     const waited = leftMs > 0 ? await leases.wait(key, leftMs) : 'late'

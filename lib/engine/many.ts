@@ -17,13 +17,13 @@ type GetOrSet<T> = (key: string, load: Loader<T | undefined>, decided: () => voi
  * so two batches that share keys cannot wait for each other. What the loader reads through the cache, each of the values
  * is built from.
  */
-export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[], loader: ManyLoader<T>, dependencies: DependencyTracker): Promise<Array<T | undefined>> {
+export async function loadMany<T> (getOrSet: GetOrSet<T>, keys: readonly string[], loader: ManyLoader<T>, dependencies: DependencyTracker, nameOf: (key: string) => string): Promise<Array<T | undefined>> {
   const undecided = new Set(keys)
   const missing: string[] = []
   const scope = new DependencyScope()
   let run: (signal: AbortSignal) => void = () => {}
   const values = new Promise<ReadonlyMap<string, T>>((resolve) => {
-    const load = async (signal: AbortSignal): Promise<ReadonlyMap<string, T>> => asMap(missing, await dependencies.track(scope, () => loader(missing, { signal })))
+    const load = async (signal: AbortSignal): Promise<ReadonlyMap<string, T>> => asMap(missing, await dependencies.trackLoad(scope, new Set(missing.map(nameOf)), () => loader(missing, { signal })))
     // A loader that throws at once has to reach every key too, not only the one that was decided last.
     run = (signal) => { resolve(load(signal)) }
   })

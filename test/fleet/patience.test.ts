@@ -291,6 +291,30 @@ t.test('strict: who is cut off shares no load that began before they asked, and 
   t.equal(loads, 2)
 })
 
+t.test('a batch does not wait with its own load for a key that another instance loads', async (t) => {
+  const managers = await Promise.all([1, 2].map(async () => await new CacheManager({ strategy: 'hybrid', redisUrl: server.url, redisPrefix: 'batch:', redisTimeout: 10 }).initialize()))
+  t.teardown(async () => { await Promise.all(managers.map(async (manager) => { await manager.close() })) })
+  await onRedis(...managers)
+  const [here, there] = managers as [CacheManager, CacheManager]
+  const gate = deferred<string>()
+  let begun = false
+  const single = there.getOrSet('b', async () => {
+    begun = true
+    return await gate.promise
+  })
+  await until(() => begun)
+  const asked: string[][] = []
+  const batch = here.getOrSetMany(['b', 'a', 'c'], (keys) => {
+    asked.push([...keys])
+    return keys.map((key) => `${key} here`)
+  })
+  await until(() => asked.length > 0)
+  t.same(asked.map((keys) => [...keys].sort()), [['a', 'c']])
+  gate.resolve('b there')
+  t.same(await batch, ['b there', 'a here', 'c here'])
+  t.equal(await single, 'b there')
+})
+
 t.test('a list of variants and the variant itself share one deadline', async (t) => {
   const { app, clock, handlers } = await open(t, { strategy: 'redis' })
   const first = app.inject('/varied')

@@ -277,7 +277,7 @@ t.test('batches that overlap share what the other loads, and do not wait for eac
 
 t.test('a batch goes on when one of its keys needs no load after all', async (t) => {
   const values = await loadMany<string>(async (key, load) => key === 'elsewhere' ? await turns(1).then(() => 'from another process') : await load({ key, signal: new AbortController().signal }),
-    ['a', 'elsewhere', 'b'], (keys) => keys.map((key) => `loaded ${key}`), new DependencyTracker(true))
+    ['a', 'elsewhere', 'b'], (keys) => keys.map((key) => `loaded ${key}`), new DependencyTracker(true), (key) => key)
   t.same(values, ['loaded a', 'from another process', 'loaded b'])
 })
 
@@ -287,7 +287,7 @@ t.test('a loader of many that throws at once fails all of them, whichever was de
   await t.rejects(cache.getOrSetMany(['x', 'y', 'z'], throwing), { message: 'at once' })
   await turns()
   t.same(await Promise.all(['x', 'y', 'z'].map(async (key) => await cache.getOrSet(key, () => `${key} again`))), ['x again', 'y again', 'z again'])
-  await t.rejects(loadMany(async (key, load) => key === 'elsewhere' ? await turns(1) : await load({ key, signal: new AbortController().signal }), ['a', 'elsewhere'], throwing, new DependencyTracker(true)), { message: 'at once' })
+  await t.rejects(loadMany(async (key, load) => key === 'elsewhere' ? await turns(1) : await load({ key, signal: new AbortController().signal }), ['a', 'elsewhere'], throwing, new DependencyTracker(true), (key) => key), { message: 'at once' })
   await cache.close()
 })
 
@@ -349,6 +349,9 @@ t.test('a loader that asks for its own value is told so, and does not wait for i
   await t.rejects(cache.getOrSet('a', async () => await cache.getOrSet('a', () => 1)), { code, message: /loader of a / })
   await t.rejects(cache.getOrSet('a', async () => await cache.getOrSet('b', async () => { await turns(); return await cache.getOrSet('a', () => 1) })), { code })
   await t.rejects(cache.getOrSet('a', async () => await cache.getOrSetMany(['a', 'b'], () => [1, 2])), { code })
+  const batch = async (own: string): Promise<unknown> => await cache.getOrSetMany(['g', 'h'], async (keys) => { await cache.getOrSet(own, () => 1); return [...keys] })
+  for (const own of ['g', 'h']) await t.rejects(batch(own), { code }, `a batch, for ${own}`)
+  t.same(await batch('i'), ['g', 'h'])
   t.equal(await cache.getOrSet('a', async () => { await cache.set('a', 'inner'); return await cache.getOrSet('a', () => 1) }), 'inner', 'what is there by then needs no load')
   const [one, other] = await Promise.all([cache.getOrSet('d', async () => await cache.getOrSet('e', () => 1)), cache.getOrSet('e', () => 2)])
   t.same([one, other], [1, 1], 'to wait for the load of another is no cycle')
