@@ -38,7 +38,7 @@ export interface CacheConfig {
   redisTtl: Seconds
   /** In front of every key in Redis. Caches with the same prefix share their entries and their purges. `null` is `frc:` and the name in the application's package.json. */
   redisPrefix: string | null
-  /** Seconds that one operation on Redis may take before the cache goes on without it. */
+  /** Seconds that one operation on Redis may take before the cache goes on without it, at most 60. */
   redisTimeout: Seconds
   /** Fail at the start when Redis does not answer, instead of going on without it. */
   redisRequired: boolean
@@ -99,9 +99,11 @@ function decimal (preset: number, allowed: string, valid: (value: number) => boo
 
 /** About 24 days: what a timer of Node can still count. */
 const MAX_SECONDS = 2_000_000
+/** Who writes more means milliseconds: every request would wait so long for a Redis that has fallen silent. */
+const MAX_REDIS_SECONDS = 60
 
 const seconds = (preset: number): Spec<number> => decimal(preset, 'a number of seconds, 0 or more', (value) => value >= 0)
-const timerSeconds = (preset: number): Spec<number> => decimal(preset, `a number of seconds, above 0 and at most ${MAX_SECONDS}`, (value) => value > 0 && value <= MAX_SECONDS)
+const timerSeconds = (preset: number, max = MAX_SECONDS): Spec<number> => decimal(preset, `a number of seconds, above 0 and at most ${max}`, (value) => value > 0 && value <= max)
 const lifetime = (preset: number): Spec<number> => decimal(preset, 'a number of seconds above 0', (value) => value > 0)
 const flag = (preset: boolean): Spec<boolean> => ({ default: preset, parse: (text) => ['true', '1'].includes(text) ? true : ['false', '0'].includes(text) ? false : undefined, valid: (value) => typeof value === 'boolean', allowed: 'true or false' })
 
@@ -116,7 +118,7 @@ const specs: { readonly [K in keyof CacheConfig]: Spec<CacheConfig[K]> } = {
   memoryTtl: lifetime(300),
   redisTtl: lifetime(3600),
   redisPrefix: { default: null, parse: (text) => text, valid: (value) => value === null || (typeof value === 'string' && value.length <= 128 && !/[{}\s]/.test(value)), allowed: 'a string of at most 128 characters without braces and blanks, or null' },
-  redisTimeout: timerSeconds(0.2),
+  redisTimeout: timerSeconds(0.2, MAX_REDIS_SECONDS),
   redisRequired: flag(false),
   writePolicy: oneOf<WritePolicy>(['through', 'back'], 'through'),
   consistency: oneOf<Consistency>(['bounded', 'strict'], 'bounded'),

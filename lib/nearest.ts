@@ -4,9 +4,9 @@ export function suggest (name: string, known: readonly string[]): string {
   const ranked = known.map((candidate) => ({ candidate, distance: distance(plain, plainly(candidate)) })).sort((a, b) => a.distance - b.distance)
   const [best] = ranked
   const found = best !== undefined && best.distance <= tolerance(plain.length)
-    ? best.candidate
-    : plain.length < 3 ? undefined : known.find((candidate) => plainly(candidate).includes(plain) || plain.includes(plainly(candidate)))
-  return found === undefined ? `Known are ${known.join(', ')}` : `Did you mean ${found}?`
+    ? [best.candidate]
+    : plain.length < 3 ? [] : known.filter((candidate) => plainly(candidate).includes(plain) || plain.includes(plainly(candidate)))
+  return found.length === 0 ? `Known are ${known.join(', ')}` : `Did you mean ${found.join(' or ')}?`
 }
 
 /** Whether one of two names is probably the other, misspelt. Names that differ in a number are two of a series. */

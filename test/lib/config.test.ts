@@ -137,12 +137,18 @@ t.test('memory beside a Redis is a contradiction, unless only the environment sa
   }
 })
 
+t.test('milliseconds are not taken for the seconds that every request may wait', async (t) => {
+  t.throws(() => resolveConfig({ redisTimeout: 200 }), { code: 'FST_ERR_CACHE_OPTION', message: 'Option redisTimeout is 200, must be a number of seconds, above 0 and at most 60' })
+  t.equal(resolveConfig({ redisTimeout: 60 }).redisTimeout, 60)
+})
+
 t.test('a name that is none is answered with the one that was meant', async (t) => {
   for (const [typo, meant] of [['memoryMaxsize', 'memoryMaxSize'], ['memory_ttl', 'memoryTtl'], ['redisTLL', 'redisTtl'], ['stratgey', 'strategy'], ['staleWhile', 'staleWhileRevalidate']] as const) {
     t.throws(() => resolveConfig({ [typo]: 1 }), { code: 'FST_ERR_CACHE_OPTION_UNKNOWN', message: `Option ${typo} does not exist. Did you mean ${meant}?` })
   }
   t.equal(suggest('tll', ['tags', 'ttl']), 'Did you mean ttl?')
   t.equal(suggest('x', ['tags', 'ttl']), 'Known are tags, ttl')
+  t.equal(suggest('ttl', ['memoryTtl', 'redisTtl', 'tags']), 'Did you mean memoryTtl or redisTtl?')
 })
 
 t.test('the plugin is as particular about its options', async (t) => {
