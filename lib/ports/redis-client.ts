@@ -67,3 +67,11 @@ export interface RedisSubscriber {
   reconnect: () => void
   close: () => Promise<void>
 }
+
+/** Answers by which Redis says that it cannot work now. */
+export const CANNOT_WORK = /^(?:LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/
+
+/** Whether Redis itself answered with this error. */
+export function isReply (error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError'
+}

@@ -35,8 +35,3 @@ export async function sendBatch (client: AnyRedis, commands: readonly RedisComma
 export function failure (error: unknown): RedisOutcome {
   return { ok: false, error: error instanceof Error ? error : new Error(String(error)) }
 }
-
-/** Whether Redis itself answered with this error. */
-export function isReply (error: unknown): error is Error {
-  return error instanceof Error && error.name === 'ReplyError'
-}

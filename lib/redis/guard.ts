@@ -1,8 +1,8 @@
 import type { Clock, Milliseconds, Timer } from '../clock.ts'
 import { errors } from '../errors.ts'
+import { CANNOT_WORK, isReply } from '../ports/redis-client.ts'
 import { CircuitBreaker } from '../resilience/circuit-breaker.ts'
 import { deadline } from '../resilience/deadline.ts'
-import { isReply } from './commands.ts'
 import { isRefusal } from './permission.ts'
 
 export interface GuardOptions {
@@ -19,9 +19,6 @@ export interface GuardOptions {
   /** Told of each answer by which Redis says that its user may not do that. */
   readonly onRefusal?: (error: Error) => void
 }
-
-/** Answers by which Redis says that it cannot work now; other errors of its own are the caller's to judge. */
-const CANNOT_WORK = /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)/
 
 /** Those without an answer cost somebody a whole deadline each, so few. */
 const FAILURES_THAT_OPEN = 3
@@ -106,6 +103,7 @@ export class Guard {
   /** What the failure says about Redis, and the error for the caller. */
   #judge (error: unknown): unknown {
     if (isReply(error)) {
+      // Other errors of its own are the caller's to judge.
       if (CANNOT_WORK.test(error.message)) this.#breaker.failed()
       else this.#breaker.succeeded()
       if (isRefusal(error)) this.#options.onRefusal?.(error)

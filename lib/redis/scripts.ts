@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
-import type { RedisArgument } from '../ports/redis-client.ts'
-import { isReply, send } from './commands.ts'
+import { isReply, type RedisArgument } from '../ports/redis-client.ts'
+import { send } from './commands.ts'
 import type { AnyRedis } from './source.ts'
 
 /** Scripts are constants of the program, so there are few. */

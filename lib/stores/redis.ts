@@ -8,7 +8,7 @@ import { isPromise, type MaybePromise } from '../maybe-promise.ts'
 import { BaseCache, refused, type Fill, type ScanPage, type TierUsage, type WriteVerdict } from '../ports/base-cache.ts'
 import { checkCursor } from '../ports/cursor.ts'
 import type { Ticket } from '../ports/invalidation-log.ts'
-import type { RedisCommand, RedisOutcome } from '../ports/redis-client.ts'
+import { CANNOT_WORK, isReply, type RedisCommand, type RedisOutcome } from '../ports/redis-client.ts'
 import { inTurns } from '../resilience/in-turns.ts'
 import { retry } from '../resilience/retry.ts'
 import { FillPlanner, type FillPlan } from './redis-fill.ts'
@@ -31,10 +31,6 @@ const PAUSE_WHEN_FULL_MS = 1000
 const WIPE_AGAIN_MS: Milliseconds = 5000
 
 const NODE_CURSOR = /^[^/]*\/\d{1,20}$/
-/** What Redis answers while it starts, or hands its part over to another. */
-const PASSES = /^(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|TRYAGAIN)\b/
-const isReply = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError'
-
 const EMPTY_PAGE: ScanPage = Object.freeze({ entries: [], cursor: undefined })
 
 /**
@@ -258,7 +254,8 @@ export class RedisCache extends BaseCache {
         cursor = await retry(async () => await step(cursor), { clock: this.clock, attempts, baseMs, random: Math.random, transient: () => !this.#closed })
       } catch (error) {
         this.#failed(error)
-        if (!isReply(error) || PASSES.test(error.message)) this.#wipeAgain()
+        // A replica that somebody still takes for the master is one for a moment.
+        if (!isReply(error) || CANNOT_WORK.test(error.message) || error.message.startsWith('READONLY')) this.#wipeAgain()
         return
       }
     } while (cursor !== undefined)
